@@ -1,0 +1,10 @@
+"""The on-disk contract between the extraction job and the trainer.
+
+`pipelines` writes what is defined here and `trainer` reads it; neither imports
+the other. A corpus is one folder:
+
+    <split>.tfrecord-SSSSS-of-NNNNN   tokenized pairs (`corpus.features`)
+    features.json, dataset_info.json  so that TFDS opens the folder
+    manifest.json                     inputs, options, counters, checksums (`corpus.manifest`)
+    COMPLETED                         written last; a folder without it is not a corpus
+"""

@@ -1,0 +1,10 @@
+"""The one exception that means "the user can mend this"."""
+
+
+class UserError(Exception):
+    """An error whose message is complete for the user.
+
+    The message says what happened, where (file and offset, config key, request
+    field) and what to do. `corpus.cli.run` prints it as one line without a
+    traceback; any other exception is a bug and keeps its traceback.
+    """

@@ -1,0 +1,105 @@
+"""`manifest.json`: what a corpus is made of, and the proof that it is whole."""
+
+import json
+import posixpath
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from corpus.errors import UserError
+from corpus.naming import COMPLETED, MANIFEST
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard file: its name inside the folder, examples, size in bytes and sha256 (hex)."""
+
+    name: str
+    examples: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything needed to say which bytes a corpus holds and how to make them again.
+
+    Attributes:
+        name: Name of the data set, the folder's last component by default.
+        splits: Shards of each split, in order.
+        max_length: Token ids per side never exceed this.
+        tokenizer: Fingerprint of the tokenizer, `models.tokenizer.Tokenizer.fingerprint`.
+        pad_id: Padding id of that tokenizer.
+        vocab_size: Entries of that tokenizer.
+        has_text: Splits that carry the text features.
+        options: Options that shaped the pairs, as resolved.
+        inputs: One entry per input file: path, bytes, sha256.
+        counters: Every line and every pair ends in exactly one of these.
+        versions: Versions of the software that wrote the corpus.
+    """
+
+    name: str
+    splits: dict[str, list[Shard]]
+    max_length: int
+    tokenizer: str
+    pad_id: int
+    vocab_size: int
+    has_text: list[str]
+    options: dict[str, Any] = field(default_factory=dict)
+    inputs: list[dict[str, Any]] = field(default_factory=list)
+    counters: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    def examples(self, split: str) -> int:
+        """Returns the number of pairs in `split`."""
+        return sum(shard.examples for shard in self.splits.get(split, []))
+
+    def to_json(self) -> str:
+        """Returns the file's text: sorted keys, so the same corpus gives the same bytes."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, source: str = MANIFEST) -> "Manifest":
+        """Reads `to_json`'s text.
+
+        Raises:
+            UserError: the text is not a manifest of this format version; `source` names it.
+        """
+        try:
+            values = json.loads(text)
+            version = values.get("format_version")
+            if version != FORMAT_VERSION:
+                raise UserError(
+                    f"{source}: format_version is {version!r}, this release reads "
+                    f"{FORMAT_VERSION}; make the corpus again with this release"
+                )
+            values["splits"] = {
+                split: [Shard(**shard) for shard in shards]
+                for split, shards in values["splits"].items()
+            }
+            return cls(**values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UserError(
+                f"{source}: not a corpus manifest ({error}); make the corpus again"
+            ) from error
+
+
+def load_manifest(folder: str) -> Manifest:
+    """Reads the manifest of a finished corpus; `folder` is local or any path TensorFlow reads (gs://).
+
+    Raises:
+        UserError: there is no such folder, or the run that writes it has not finished.
+    """
+    import tensorflow as tf
+
+    path = posixpath.join(folder, MANIFEST)
+    if not tf.io.gfile.exists(posixpath.join(folder, COMPLETED)):
+        reason = "is not finished" if tf.io.gfile.exists(folder) else "does not exist"
+        raise UserError(
+            f"{folder}: corpus {reason} (no {COMPLETED} file); "
+            f"run `make preprocess OUTPUT={folder}`"
+        )
+    with tf.io.gfile.GFile(path) as file:
+        return Manifest.from_json(file.read(), source=path)

@@ -1,0 +1,1 @@
+"""The model: tokenizer, MPNet, dual encoder, weights in and out."""

@@ -1,0 +1,1 @@
+"""Reddit dumps to tokenized (context, response) shards, as an Apache Beam job."""

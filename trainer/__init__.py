@@ -1,0 +1,1 @@
+"""Sampling, packing, loss, training and evaluation of the dual encoder."""
