@@ -1,0 +1,234 @@
+"""Text to token ids inside the TensorFlow graph, as Hugging Face's fast tokenizer does it.
+
+One implementation serves the Beam job, training, evaluation and the exported
+SavedModel, so that a model is never asked in other tokens than it learned.
+
+Two paths give the same ids. Plain ASCII text without control characters or
+overlong words (nearly all English text) only needs lower-casing before TF
+Text's WordPiece; everything else goes through the code point tables of
+`models.tokenizer.charmap` first.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from models.tokenizer.charmap import (
+    EXPANSION,
+    NUM_CODE_POINTS,
+    PAGE_SIZE,
+    UNKNOWN_CHAR,
+    build_charmap,
+)
+from models.tokenizer.spec import FOLDER_FILES, TokenizerSpec, read_spec
+
+
+class TokenizedText(NamedTuple):
+    """Token ids of a batch of texts.
+
+    Attributes:
+      ids: int32 [n, None] ragged, with the special tokens, cut to the maximum.
+      num_tokens: int32 [n], row lengths of `ids`.
+      truncated: bool [n], whether tokens were cut off.
+    """
+
+    ids: tf.RaggedTensor
+    num_tokens: tf.Tensor
+    truncated: tf.Tensor
+
+
+class Tokenizer(tf.Module):
+    """WordPiece tokenizer with the behaviour of a Hugging Face tokenizer folder.
+
+    Text that spells a special token (`</s>`) is ordinary text. Bytes that are
+    not UTF-8 count as U+FFFD, which the normalizer drops; so does NUL.
+
+    Attributes:
+      vocab_size: number of token ids.
+      bos_id: id before every text.
+      eos_id: id after every text.
+      pad_id: id that fills rows.
+      unk_id: id of unknown words.
+      fingerprint: hex sha256 of what defines the ids: vocabulary, settings and
+        the code point tables.
+      folder_files: paths of the files to copy into an exported model.
+    """
+
+    def __init__(self, spec: TokenizerSpec, folder_files: tuple[str, ...] = ()):
+        super().__init__(name="tokenizer")
+        normalizer_json = json.dumps(spec.normalizer, sort_keys=True)
+        charmap = build_charmap(normalizer_json)
+        self.vocab_size = len(spec.tokens)
+        self.bos_id, self.eos_id = spec.bos_id, spec.eos_id
+        self.pad_id, self.unk_id = spec.pad_id, spec.unk_id
+        self.folder_files = folder_files
+        self.fingerprint = _fingerprint(spec, charmap.digest())
+        self._lowercase = bool(spec.normalizer.get("lowercase", True))
+        self._max_word_chars = spec.max_word_chars
+        # A full match says: ASCII, no control characters, no overlong word.
+        word = f"[0-9A-Za-z]{{0,{min(spec.max_word_chars, 1000)}}}"
+        self._plain_pattern = f"{word}(?:[\\t\\n\\r -/:-@\\[-`{{-~]{word})*"
+        with tf.init_scope(), tf.device("/CPU:0"):
+            self._wordpiece_model = tf.constant(_wordpiece_model(spec, charmap.stand_ins))
+            self._page_of = tf.constant(charmap.page_of)
+            self._pages = tf.constant(charmap.pages.reshape(-1))
+            self._starts = tf.constant(charmap.starts)
+            self._values = tf.constant(charmap.values)
+
+    @classmethod
+    def from_folder(cls, folder: str | Path) -> "Tokenizer":
+        """Reads a Hugging Face tokenizer folder.
+
+        Raises:
+          UserError: no `tokenizer.json`, or one of another kind than BERT's.
+        """
+        files = tuple(
+            str(Path(folder) / name) for name in FOLDER_FILES if (Path(folder) / name).exists()
+        )
+        return cls(read_spec(folder), files)
+
+    def __call__(self, texts: tf.Tensor, max_length: int | tf.Tensor = 128) -> TokenizedText:
+        """Tokenizes texts.
+
+        Args:
+          texts: string [n], UTF-8.
+          max_length: most tokens of a row, the two special tokens included; a
+            number of at least 3 or a scalar integer tensor.
+
+        Returns:
+          Ids, lengths and whether a text was cut.
+
+        Raises:
+          ValueError: `max_length` is a number below 3.
+        """
+        if isinstance(max_length, int) and max_length < 3:
+            raise ValueError(f"max_length must be at least 3, got {max_length}")
+        with tf.device("/CPU:0"):
+            pieces = self._pieces(self.normalize(tf.convert_to_tensor(texts, tf.string)))
+            return self._with_special_tokens(pieces, tf.cast(max_length, tf.int64))
+
+    def normalize(self, texts: tf.Tensor) -> tf.Tensor:
+        """Returns string [n] that WordPiece splits as Hugging Face splits `texts`."""
+        plain = tf.strings.regex_full_match(texts, self._plain_pattern)
+        others = tf.where(tf.logical_not(plain))
+        mapped = self._map_code_points(tf.gather(texts, others[:, 0]))
+        lower = tf.strings.lower(texts) if self._lowercase else texts
+        return tf.tensor_scatter_nd_update(lower, others, mapped)
+
+    def _map_code_points(self, texts: tf.Tensor) -> tf.Tensor:
+        """Applies the normalizer's tables and hides overlong words, string [n] -> string [n]."""
+        decoded = tf.strings.unicode_decode(texts, "UTF-8", errors="replace")
+        points = decoded.flat_values
+        page = tf.gather(self._page_of, points // PAGE_SIZE)
+        entry = tf.gather(self._pages, page * PAGE_SIZE + points % PAGE_SIZE)
+        expands = entry <= EXPANSION
+        expansion = tf.where(expands, EXPANSION - entry, 0)
+        start = tf.gather(self._starts, expansion)
+        length = tf.where(expands, tf.gather(self._starts, expansion + 1) - start, 1)
+        # One output position per output character, each knowing its source.
+        ends = tf.concat([[0], tf.cumsum(tf.cast(length, tf.int64))], 0)
+        source = tf.repeat(tf.range(tf.size(points)), length)
+        within = tf.range(tf.size(source)) - tf.cast(tf.gather(ends, source), tf.int32)
+        value = tf.where(
+            tf.gather(expands, source),
+            # Clipped where the value is not used: an index must be valid anyway.
+            tf.gather(
+                self._values,
+                tf.minimum(tf.gather(start, source) + within, tf.size(self._values) - 1),
+            ),
+            2 * tf.gather(points, source) + tf.gather(entry, source),
+        )
+        splits = tf.gather(ends, decoded.row_splits)
+        chars, splits = self._hide_long_words(value // 2, tf.equal(value % 2, 1), splits)
+        rows = tf.RaggedTensor.from_row_splits(chars, splits, validate=False)
+        return tf.strings.unicode_encode(rows, "UTF-8")
+
+    def _hide_long_words(
+        self, chars: tf.Tensor, separator: tf.Tensor, splits: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Replaces each word of more than the allowed characters by one unknown character.
+
+        Args:
+          chars: int32 [m] code points of all rows.
+          separator: bool [m], whether the character ends a word.
+          splits: int64 [n + 1] row boundaries in `chars`.
+
+        Returns:
+          `chars` and `splits` after the replacement.
+        """
+        total = tf.size(chars, out_type=tf.int64)
+        row_start = tf.scatter_nd(splits[:-1, None], tf.ones_like(splits[:-1]), [total + 1])[:-1]
+        after_separator = tf.concat([[True], separator[:-1]], 0)
+        begins = tf.logical_or(after_separator, row_start > 0) | separator
+        word = tf.cumsum(tf.cast(begins, tf.int64)) - 1
+        size = tf.math.bincount(tf.cast(word, tf.int32), dtype=tf.int64)
+        too_long = tf.gather(size, word) > self._max_word_chars
+        keep = tf.logical_or(begins, tf.logical_not(too_long))
+        kept_before = tf.concat([[0], tf.cumsum(tf.cast(keep, tf.int64))], 0)
+        chars = tf.where(too_long, UNKNOWN_CHAR, chars)
+        return tf.boolean_mask(chars, keep), tf.gather(kept_before, splits)
+
+    def _pieces(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Splits normalized text into WordPiece ids, string [n] -> int32 [n, None]."""
+        import tensorflow_text as tf_text
+
+        wordpiece = tf_text.FastWordpieceTokenizer(
+            model_buffer=self._wordpiece_model, token_out_type=tf.int32
+        )
+        return wordpiece.tokenize(texts)
+
+    def _with_special_tokens(self, pieces: tf.RaggedTensor, max_length: tf.Tensor) -> TokenizedText:
+        """Cuts rows to `max_length - 2` pieces and puts the special tokens around them."""
+        starts, full = pieces.row_starts(), pieces.row_lengths()
+        lengths = tf.minimum(full, max_length - 2) + 2
+        splits = tf.concat([[0], tf.cumsum(lengths)], 0)
+        row = tf.repeat(tf.range(tf.size(lengths)), lengths)
+        column = tf.range(splits[-1]) - tf.gather(splits, row)
+        # The special tokens' positions read any valid piece, replaced just below;
+        # a pad keeps the index valid where there is no piece at all.
+        flat = tf.concat([pieces.flat_values, [self.eos_id]], 0)
+        ids = tf.gather(flat, tf.maximum(tf.gather(starts, row) + column - 1, 0))
+        ids = tf.where(tf.equal(column, 0), self.bos_id, ids)
+        ids = tf.where(tf.equal(column, tf.gather(lengths, row) - 1), self.eos_id, ids)
+        return TokenizedText(
+            ids=tf.RaggedTensor.from_row_splits(ids, splits, validate=False),
+            num_tokens=tf.cast(lengths, tf.int32),
+            truncated=full > max_length - 2,
+        )
+
+
+def _wordpiece_model(spec: TokenizerSpec, stand_ins: dict[int, int]) -> np.ndarray:
+    """Compiles the vocabulary for TF Text, uint8 [bytes]."""
+    from tensorflow_text.core.pybinds import (
+        pywrap_fast_wordpiece_tokenizer_model_builder as builder,
+    )
+
+    model = builder.build_fast_wordpiece_model(
+        [token.translate(stand_ins) for token in spec.tokens],
+        # Long words are hidden before; this only must not be the tighter limit.
+        4 * spec.max_word_chars,
+        spec.suffix_indicator,
+        spec.unk_token,
+        False,  # no_pretokenization: it splits at spaces and punctuation itself
+        False,  # support_detokenization
+    )
+    return np.frombuffer(model, np.uint8)
+
+
+def _fingerprint(spec: TokenizerSpec, tables: bytes) -> str:
+    settings = (
+        spec.tokens,
+        spec.suffix_indicator,
+        spec.max_word_chars,
+        spec.bos_id,
+        spec.eos_id,
+        spec.pad_id,
+        spec.unk_id,
+        NUM_CODE_POINTS,
+    )
+    text = json.dumps([settings, spec.normalizer], sort_keys=True)
+    return hashlib.sha256(text.encode() + tables).hexdigest()

@@ -1,0 +1,191 @@
+"""Trains a WordPiece vocabulary from text, for people who start from nothing.
+
+The folder it writes has MPNet's special tokens at MPNet's places and the
+lower-casing normalizer of all-mpnet-base-v2, so `transformers.AutoTokenizer`
+and `models.tokenizer.Tokenizer` load it alike.
+"""
+
+import argparse
+import bz2
+import glob
+import gzip
+import io
+import json
+import lzma
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from corpus.cli import run
+from corpus.errors import UserError
+
+LEADING_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "[UNK]")
+UNKNOWN = "[UNK]"
+MASK_TOKEN = "<mask>"  # noqa: S105 - a token of text
+# Longest input that `AutoTokenizer` accepts without a warning: MPNet's 514
+# positions less the two that the padding offset takes.
+MODEL_MAX_LENGTH = 512
+
+
+def train_wordpiece(texts: Iterable[str], vocab_size: int, folder: str | Path) -> Path:
+    """Trains a vocabulary and writes a Hugging Face tokenizer folder.
+
+    Args:
+      texts: the corpus; read once, in order.
+      vocab_size: number of token ids wanted, special tokens included. A small
+        corpus may give fewer.
+      folder: where to write; made if missing.
+
+    Returns:
+      The folder.
+
+    Raises:
+      UserError: `vocab_size` does not leave room for any piece, or there is no text.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    least = len(LEADING_TOKENS) + 2
+    if vocab_size < least:
+        raise UserError(f"the vocabulary size must be at least {least}, got {vocab_size}")
+    learner = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
+    learner.normalizer = normalizers.BertNormalizer(lowercase=True)
+    learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        # The mask token is added behind the learned pieces, as MPNet has it.
+        vocab_size=vocab_size - 1,
+        special_tokens=list(LEADING_TOKENS),
+        limit_alphabet=max(1, min(1000, vocab_size // 4)),
+        show_progress=False,
+    )
+    learner.train_from_iterator(texts, trainer)
+    learned = learner.get_vocab()
+    tokens = sorted(learned, key=lambda token: learned[token])
+    if len(tokens) == len(LEADING_TOKENS):
+        raise UserError("no text to train a vocabulary on: the input has no words")
+    return write_tokenizer_folder([*tokens, MASK_TOKEN], folder)
+
+
+def write_tokenizer_folder(tokens: list[str], folder: str | Path) -> Path:
+    """Writes `tokenizer.json`, its config and `vocab.txt` for a list of tokens."""
+    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    vocab = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.RobertaProcessing(
+        ("</s>", vocab["</s>"]), ("<s>", vocab["<s>"]), add_prefix_space=False
+    )
+    special = [AddedToken(token, normalized=False, special=True) for token in LEADING_TOKENS]
+    special.append(AddedToken(MASK_TOKEN, lstrip=True, normalized=False, special=True))
+    tokenizer.add_special_tokens(special)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    roles = {
+        "bos_token": "<s>",
+        "cls_token": "<s>",
+        "eos_token": "</s>",
+        "sep_token": "</s>",
+        "pad_token": "<pad>",
+        "unk_token": UNKNOWN,
+        "mask_token": MASK_TOKEN,
+    }
+    config = roles | {
+        "tokenizer_class": "MPNetTokenizer",
+        "do_lower_case": True,
+        "tokenize_chinese_chars": True,
+        "strip_accents": None,
+        "model_max_length": MODEL_MAX_LENGTH,
+    }
+    _write_json(folder / "special_tokens_map.json", roles)
+    _write_json(folder / "tokenizer_config.json", config)
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
+    return folder
+
+
+def read_texts(patterns: Iterable[str], field: str | None = None) -> Iterator[str]:
+    """Yields the lines of text files, or one field of newline-delimited JSON.
+
+    Args:
+      patterns: paths or globs; `.gz`, `.bz2`, `.xz` and `.zst` are unpacked.
+      field: the JSON field that holds the text; plain text lines without it.
+
+    Raises:
+      UserError: nothing matches, a file cannot be read, or a line is not JSON.
+    """
+    for pattern in patterns:
+        paths = sorted(glob.glob(pattern))
+        if not paths:
+            raise UserError(f"no input file matches {pattern}")
+        for path in paths:
+            try:
+                with _open_text(path) as lines:
+                    for number, line in enumerate(lines, 1):
+                        text = _field(line, field, path, number) if field else line.rstrip("\n")
+                        if text:
+                            yield text
+            except (OSError, EOFError) as error:
+                raise UserError(f"{path} cannot be read: {error}") from None
+
+
+def _open_text(path: str) -> IO[str]:
+    """Opens a plain or compressed file for reading as UTF-8, replacing bad bytes."""
+    openers: dict[str, Callable[[str], Any]] = {
+        ".gz": gzip.open,
+        ".bz2": bz2.open,
+        ".xz": lzma.open,
+        ".zst": _open_zstd,
+    }
+    stream = openers.get(Path(path).suffix, _open_plain)(path)
+    return io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="\n")
+
+
+def _open_plain(path: str) -> IO[bytes]:
+    return Path(path).open("rb")
+
+
+def _open_zstd(path: str) -> IO[bytes]:
+    import zstandard
+
+    # Reddit dumps are written with a window of 2 GiB.
+    reader = zstandard.ZstdDecompressor(max_window_size=2**31)
+    return reader.stream_reader(Path(path).open("rb"), read_across_frames=True, closefd=True)
+
+
+def _field(line: str, field: str, path: str, number: int) -> str:
+    try:
+        value = json.loads(line).get(field)
+    except (ValueError, AttributeError):
+        raise UserError(
+            f"{path} line {number} is not a JSON object; leave --field out for plain text"
+        ) from None
+    # A lone surrogate escape is valid JSON but no text.
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _write_json(path: Path, value: dict[str, object]) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Runs `python -m models.vocab`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m models.vocab",
+        description="Train a WordPiece vocabulary and write a Hugging Face tokenizer folder.",
+    )
+    parser.add_argument(
+        "--input", nargs="+", required=True, metavar="FILE", help="text or NDJSON files or globs"
+    )
+    parser.add_argument("--field", help="JSON field with the text, such as body; else plain lines")
+    parser.add_argument("--size", type=int, default=30_000, help="token ids (default %(default)s)")
+    parser.add_argument("--output", required=True, metavar="FOLDER", help="folder to write")
+    args = parser.parse_args()
+    folder = train_wordpiece(read_texts(args.input, args.field), args.size, args.output)
+    lines = (folder / "vocab.txt").read_text(encoding="utf-8").count("\n")
+    print(f"{lines} tokens in {folder}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(main)
