@@ -1,0 +1,192 @@
+"""Exports a model for serving: a versioned SavedModel and a sentence-transformers folder.
+
+    python -m models.export --model MODEL_DIR --output exports/reddit
+
+writes `exports/reddit/<version>/` for TensorFlow Serving and `serving.server`, and
+`exports/reddit-sentence-transformers/<version>/` for sentence-transformers and
+Text Embeddings Inference.
+"""
+
+import argparse
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from corpus.cli import run
+from corpus.errors import UserError
+
+SENTENCE_TRANSFORMERS_SUFFIX = "-sentence-transformers"
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# Written in no particular language or case: lengths from one token to the limit.
+_PROBES = ("", "Yes.", "What do you think of it?", "word " * 300, "naïve 日本語 🙂")
+_TOLERANCE = 1e-5
+
+
+def export_model(
+    model: str,
+    base: Path,
+    *,
+    name: str | None = None,
+    version: int | None = None,
+    checkpoint: str | None = None,
+    sentence_transformers: bool = True,
+) -> Path:
+    """Exports one model version.
+
+    Args:
+        model: What `models.loading.load_model` reads.
+        base: Folder of versions.
+        name: Model name in warm-up records and manifest; by default base's last component.
+        version: Number to publish as; by default the next.
+        checkpoint: Checkpoint of a trainer MODEL_DIR; by default its latest.
+        sentence_transformers: Whether to write that folder too.
+
+    Returns:
+        The published SavedModel folder.
+
+    Raises:
+        UserError: an argument is wrong, the version exists, or the saved model
+            does not reproduce the encoder.
+    """
+    name = name or base.resolve().name
+    if not _NAME.fullmatch(name):
+        raise UserError(f"--name {name!r}: letters, digits, '.', '_' and '-' only, at most 64")
+    from models.loading import load_model
+    from models.saved_model.publish import publish, versions
+
+    loaded = load_model(model, checkpoint=checkpoint)
+    sibling = base.with_name(base.name + SENTENCE_TRANSFORMERS_SUFFIX)
+    if version is None:
+        version = max(versions(base) + versions(sibling), default=0) + 1
+    if sentence_transformers:
+        # First, so that a SavedModel being served always has its twin.
+        from models.sentence_transformers import save_sentence_transformers
+
+        publish(
+            sibling,
+            lambda folder: save_sentence_transformers(
+                str(folder), loaded.encoder, loaded.tokenizer_folder, None
+            ),
+            version=version,
+        )
+    return publish(
+        base,
+        lambda folder: write_saved_model(folder, loaded, name=name, source=Path(model).name),
+        version=version,
+    )
+
+
+def write_saved_model(folder: Path, loaded: Any, *, name: str, source: str) -> None:
+    """Writes SavedModel, warm-up, batching parameters and manifest into `folder`.
+
+    Args:
+        folder: An empty folder.
+        loaded: `models.loading.LoadedModel`, or anything with `encoder`, `tokenizer`
+            and `max_length`.
+        name: Model name.
+        source: Where the model came from, for the manifest.
+
+    Raises:
+        UserError: the saved model's embeddings differ from the encoder's.
+    """
+    import numpy as np
+    import tensorflow as tf
+
+    from models.saved_model import manifest
+    from models.saved_model.batching import write_batching_params
+    from models.saved_model.buckets import bucket_widths
+    from models.saved_model.signatures import ServingModule
+    from models.saved_model.warmup import write_warmup
+
+    tokenizer = loaded.tokenizer
+    probe_ids = tokenizer(tf.constant(_PROBES), max_length=loaded.max_length).ids
+    expected = loaded.encoder(
+        {"token_ids": probe_ids.to_tensor(tokenizer.pad_id)}, training=False
+    ).numpy()
+    module = ServingModule(
+        tokenizer,
+        loaded.encoder,
+        max_length=loaded.max_length,
+        dimension=expected.shape[-1],
+    )
+    tf.saved_model.save(module, str(folder), signatures=module.signatures())
+
+    served = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    got = served(text=tf.constant(_PROBES))["embedding"].numpy()
+    difference = float(np.max(np.abs(got - expected)))
+    if not difference <= _TOLERANCE:
+        raise UserError(
+            f"the saved model differs from the encoder by {difference:.2e}, more than "
+            f"{_TOLERANCE:.0e}; nothing was published"
+        )
+
+    widths = bucket_widths(loaded.max_length)
+    write_warmup(folder, name=name, widths=widths, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id)
+    write_batching_params(folder)
+    manifest.ExportManifest(
+        name=name,
+        dimension=expected.shape[-1],
+        max_length=loaded.max_length,
+        widths=list(widths),
+        vocab_size=tokenizer.vocab_size,
+        pad_id=tokenizer.pad_id,
+        tokenizer=tokenizer.fingerprint,
+        parameters=int(loaded.encoder.count_params()),
+        source=source,
+        versions=manifest.software_versions(),
+        files=manifest.hash_files(folder),
+    ).write(folder)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m models.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--model",
+        required=True,
+        help="trainer MODEL_DIR, sentence-transformers or Hugging Face folder, or hub name",
+    )
+    parser.add_argument(
+        "--output", required=True, type=Path, metavar="BASE", help="folder of all versions"
+    )
+    parser.add_argument("--name", help="model name (default: BASE's last component)")
+    parser.add_argument("--version", type=int, help="version number (default: the next free one)")
+    parser.add_argument("--checkpoint", help="checkpoint of a MODEL_DIR (default: the latest)")
+    parser.add_argument(
+        "--no-sentence-transformers",
+        action="store_true",
+        help="write the SavedModel only",
+    )
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line."""
+    args = _parser().parse_args(argv)
+    if args.version is not None and args.version < 1:
+        raise UserError(f"--version {args.version}: versions start at 1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    folder = export_model(
+        args.model,
+        args.output,
+        name=args.name,
+        version=args.version,
+        checkpoint=args.checkpoint,
+        sentence_transformers=not args.no_sentence_transformers,
+    )
+    print(f"SavedModel             {folder}")
+    if not args.no_sentence_transformers:
+        twin = folder.parent.with_name(folder.parent.name + SENTENCE_TRANSFORMERS_SUFFIX)
+        print(f"sentence-transformers  {twin / folder.name}")
+    print(
+        f"serve it with          make serve MODEL={args.name or folder.parent.name}={folder.parent}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""The exported model: one versioned SavedModel folder that any TensorFlow Serving loads."""

@@ -1,0 +1,97 @@
+"""`manifest.json` of an exported version: what it is, made by what, and its hashes."""
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from corpus.errors import UserError
+
+MANIFEST_FILE = "manifest.json"
+FORMAT_VERSION = 1
+_PACKAGES = ("repartee", "tensorflow", "tensorflow-text", "tf-keras")
+
+
+@dataclass(frozen=True)
+class ExportManifest:
+    """What a server needs to know of a version before it runs it.
+
+    Attributes:
+        name: Model name.
+        dimension: Size of an embedding.
+        max_length: Most tokens of a text, ends included.
+        widths: Bucket widths in tokens, ascending.
+        vocab_size: Ids are below this.
+        pad_id: Id that fills rows.
+        tokenizer: Fingerprint of the tokenizer.
+        parameters: Number of weights.
+        source: Last component of the path the model came from.
+        versions: Software that wrote the export.
+        files: Path inside the folder → size in bytes and sha256.
+    """
+
+    name: str
+    dimension: int
+    max_length: int
+    widths: list[int]
+    vocab_size: int
+    pad_id: int
+    tokenizer: str
+    parameters: int
+    source: str
+    versions: dict[str, str]
+    files: dict[str, dict[str, Any]]
+    format_version: int = FORMAT_VERSION
+
+    def write(self, folder: Path) -> None:
+        """Writes `manifest.json` into `folder`, keys sorted."""
+        text = json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        (folder / MANIFEST_FILE).write_text(text)
+
+    @classmethod
+    def read(cls, folder: Path) -> "ExportManifest":
+        """Reads the manifest of a published version.
+
+        Raises:
+            UserError: it is missing, broken or of another format version.
+        """
+        path = folder / MANIFEST_FILE
+        try:
+            values = json.loads(path.read_text())
+            if values.get("format_version") != FORMAT_VERSION:
+                raise UserError(
+                    f"{path}: format_version is {values.get('format_version')!r}, this release "
+                    f"reads {FORMAT_VERSION}; export the model again"
+                )
+            return cls(**values)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path}: not a manifest ({error}); export the model with `make export`"
+            ) from None
+
+
+def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Returns path → {"bytes", "sha256"} of every file below `folder`, sorted by path."""
+    files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        files[path.relative_to(folder).as_posix()] = {
+            "bytes": path.stat().st_size,
+            "sha256": digest,
+        }
+    return files
+
+
+def software_versions() -> dict[str, str]:
+    """Returns the versions that decide what an export holds."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # a source checkout that was not installed
+            found[package] = "source"
+    return found

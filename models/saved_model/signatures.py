@@ -1,0 +1,131 @@
+"""The serving signatures: text in, embedding out.
+
+Strings are handled in the signatures, numbers in `encode_token_ids`, so that the
+numeric part can be compiled or placed on an accelerator on its own.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import tensorflow as tf
+
+from models.saved_model.buckets import bucket_widths, encode_by_bucket
+
+_TEXTS = tf.TensorSpec([None], tf.string)
+_TOKEN_IDS = tf.TensorSpec([None, None], tf.int32)
+
+
+class TextTokenizer(Protocol):
+    """What the signatures need of `models.tokenizer.Tokenizer`."""
+
+    pad_id: int
+
+    def __call__(self, texts: tf.Tensor, max_length: int = ...) -> Any:
+        """Returns an object with `ids` (ragged int32), `num_tokens` and `truncated`."""
+
+
+class ServingModule(tf.Module):
+    """Tokenizer and encoder as one SavedModel.
+
+    Signatures, with n any number of rows:
+
+    | signature | inputs | outputs |
+    | --- | --- | --- |
+    | `serving_default`, `encode_context`, `encode_response` | `text` string [n] | `embedding` float32 [n, d], `num_tokens` int32 [n], `truncated` bool [n] |
+    | `score` | `context`, `response` string [n] | `score` float32 [n], the cosine similarity |
+    | `tokenize` | `text` string [n] | `token_ids` int32 [n, longest] filled with `pad_id`, `num_tokens`, `truncated` |
+    | `encode_tokens` | `token_ids` int32 [n, s], s ≤ `max_length` | `embedding` float32 [n, d] |
+
+    Context and response share one tower; both names are kept so that a client
+    says what it means and survives a model with two.
+    """  # noqa: E501
+
+    def __init__(
+        self,
+        tokenizer: TextTokenizer,
+        encoder: Callable[..., tf.Tensor],
+        *,
+        max_length: int,
+        dimension: int,
+    ):
+        """Wraps a tokenizer and an encoder.
+
+        Args:
+            tokenizer: Text to ids; tracked, its tables travel as assets or constants.
+            encoder: `encoder({"token_ids": int32 [b, s]}, training=False)` → float32 [b, d].
+            max_length: Most tokens of a text, `<s>` and `</s>` included; the rest is cut.
+            dimension: d.
+        """
+        super().__init__(name="sentence_encoder")
+        self.tokenizer = tokenizer
+        self.encoder = encoder
+        self.max_length = max_length
+        self.dimension = dimension
+
+    @tf.function(input_signature=[_TOKEN_IDS])
+    def encode_token_ids(self, token_ids: tf.Tensor) -> tf.Tensor:
+        """Padded ids [b, s] → embeddings [b, d]; holds no string operation."""
+        embedding = self.encoder({"token_ids": token_ids}, training=False)
+        return tf.ensure_shape(tf.cast(embedding, tf.float32), [None, self.dimension])
+
+    @tf.function(input_signature=[_TEXTS])
+    def encode(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Signatures `serving_default`, `encode_context` and `encode_response`."""
+        tokens = self.tokenizer(text, max_length=self.max_length)
+        return {
+            "embedding": self._encode_ragged(tokens.ids),
+            "num_tokens": tokens.num_tokens,
+            "truncated": tokens.truncated,
+        }
+
+    @tf.function(input_signature=[_TEXTS, _TEXTS])
+    def score(self, context: tf.Tensor, response: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Signature `score`: row i is the similarity of context i and response i."""
+        pairs = tf.shape(context)[0]
+        tf.debugging.assert_equal(
+            pairs, tf.shape(response)[0], "context and response must have as many rows"
+        )
+        tokens = self.tokenizer(tf.concat([context, response], 0), max_length=self.max_length)
+        embeddings = self._encode_ragged(tokens.ids)
+        return {"score": tf.reduce_sum(embeddings[:pairs] * embeddings[pairs:], -1)}
+
+    @tf.function(input_signature=[_TEXTS])
+    def tokenize(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Signature `tokenize`."""
+        tokens = self.tokenizer(text, max_length=self.max_length)
+        return {
+            "token_ids": tokens.ids.to_tensor(self.tokenizer.pad_id),
+            "num_tokens": tokens.num_tokens,
+            "truncated": tokens.truncated,
+        }
+
+    @tf.function(input_signature=[_TOKEN_IDS])
+    def encode_tokens(self, token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Signature `encode_tokens`."""
+        tf.debugging.assert_less_equal(
+            tf.shape(token_ids)[1],
+            self.max_length,
+            f"token_ids must have at most {self.max_length} columns",
+        )
+        return {"embedding": self.encode_token_ids(token_ids)}
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the concrete functions under their public names."""
+        encode = self.encode.get_concrete_function()
+        return {
+            "serving_default": encode,
+            "encode_context": encode,
+            "encode_response": encode,
+            "score": self.score.get_concrete_function(),
+            "tokenize": self.tokenize.get_concrete_function(),
+            "encode_tokens": self.encode_tokens.get_concrete_function(),
+        }
+
+    def _encode_ragged(self, ids: tf.RaggedTensor) -> tf.Tensor:
+        return encode_by_bucket(
+            self.encode_token_ids,
+            ids,
+            widths=bucket_widths(self.max_length),
+            dimension=self.dimension,
+            pad_id=self.tokenizer.pad_id,
+        )

@@ -1,0 +1,86 @@
+"""A tokenizer and an encoder small enough to export in a second, for tests.
+
+They keep the interfaces of `models.tokenizer.Tokenizer` and
+`models.SentenceEncoder`, so what is tested with them is the export and the server.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+VOCAB_SIZE = 1000
+DIMENSION = 16
+_FIRST_WORD_ID = 3
+
+
+class TinyTokens(NamedTuple):
+    """The fields of `models.tokenizer.TokenizedText`."""
+
+    ids: tf.RaggedTensor
+    num_tokens: tf.Tensor
+    truncated: tf.Tensor
+
+
+class TinyTokenizer(tf.Module):
+    """Whitespace words, hashed into ids 3 to 999; special ids as MPNet's."""
+
+    bos_id, pad_id, eos_id, vocab_size = 0, 1, 2, VOCAB_SIZE
+    fingerprint = "tiny"
+
+    def __call__(self, texts: tf.Tensor, max_length: int = 128) -> TinyTokens:
+        """Returns ids with both ends, cut to `max_length`."""
+        words = tf.strings.split(tf.strings.lower(texts))
+        buckets = VOCAB_SIZE - _FIRST_WORD_ID
+        ids = _FIRST_WORD_ID + tf.ragged.map_flat_values(
+            tf.strings.to_hash_bucket_fast, words, buckets
+        )
+        ids = tf.cast(ids, tf.int32)
+        truncated = ids.row_lengths() > max_length - 2
+        ids = ids[:, : max_length - 2]
+        end = tf.ones([ids.nrows(), 1], tf.int32)
+        ids = tf.concat([end * self.bos_id, ids, end * self.eos_id], axis=1)
+        return TinyTokens(ids, tf.cast(ids.row_lengths(), tf.int32), truncated)
+
+
+class TinyEncoder(tf.Module):
+    """Mean of random word vectors, normalised; rows of padding give zeros."""
+
+    def __init__(self, seed: int = 0):
+        """Draws the table from `seed`: two seeds make two model versions."""
+        super().__init__()
+        table = np.random.default_rng(seed).normal(size=[VOCAB_SIZE, DIMENSION])
+        self.table = tf.Variable(table, dtype=tf.float32)
+
+    def __call__(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
+        """Token ids [b, s] → float32 [b, DIMENSION]."""
+        ids = inputs["token_ids"]
+        mask = tf.cast(ids != TinyTokenizer.pad_id, tf.float32)[..., tf.newaxis]
+        total = tf.reduce_sum(tf.gather(self.table, ids) * mask, axis=1)
+        return tf.math.l2_normalize(total, axis=-1)
+
+    def count_params(self) -> int:
+        """Returns the number of weights."""
+        return VOCAB_SIZE * DIMENSION
+
+
+class TinyModel(NamedTuple):
+    """Stands for `models.loading.LoadedModel` in `models.export.write_saved_model`."""
+
+    encoder: TinyEncoder
+    tokenizer: TinyTokenizer
+    max_length: int = 32
+
+
+def publish_tiny(base: Path, *, seed: int = 0, version: int | None = None) -> Path:
+    """Publishes a version of the tiny model under `base` and returns its folder."""
+    from models.export import write_saved_model
+    from models.saved_model.publish import publish
+
+    model = TinyModel(TinyEncoder(seed), TinyTokenizer())
+    return publish(
+        base,
+        lambda folder: write_saved_model(folder, model, name=base.name, source="tiny"),
+        version=version,
+    )

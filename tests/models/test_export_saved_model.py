@@ -1,0 +1,204 @@
+"""The exported folder: its signatures, its files, and who can load it."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    text_format,
+    wrappers_pb2,
+)
+
+from models.saved_model.buckets import bucket_widths, encode_by_bucket
+from models.saved_model.manifest import ExportManifest
+from models.saved_model.testing import DIMENSION, TinyEncoder, TinyTokenizer, publish_tiny
+from models.saved_model.warmup import WARMUP_FILE
+
+TEXTS = ["", "hello", "a b c d e f g h i j k l", "x " * 100]
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory):
+    return publish_tiny(tmp_path_factory.mktemp("exports") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def signatures(version):
+    loaded = tf.saved_model.load(str(version))
+    return dict(loaded.signatures.items()) | {"_keep": loaded}
+
+
+def expected_embeddings(texts):
+    tokens = TinyTokenizer()(tf.constant(texts), max_length=32)
+    return TinyEncoder()({"token_ids": tokens.ids.to_tensor(1)}).numpy()
+
+
+def test_text_in_embedding_out(signatures):
+    out = signatures["serving_default"](text=tf.constant(TEXTS))
+    assert set(out) == {"embedding", "num_tokens", "truncated"}
+    np.testing.assert_allclose(out["embedding"], expected_embeddings(TEXTS), atol=1e-6)
+    assert out["num_tokens"].numpy().tolist() == [2, 3, 14, 32]
+    assert out["truncated"].numpy().tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize("name", ["encode_context", "encode_response"])
+def test_context_and_response_share_the_tower(signatures, name):
+    out = signatures[name](text=tf.constant(TEXTS))
+    np.testing.assert_allclose(out["embedding"], expected_embeddings(TEXTS), atol=1e-6)
+
+
+def test_score_is_the_cosine_of_each_pair(signatures):
+    contexts, responses = tf.constant(TEXTS[1:]), tf.constant(TEXTS[:3])
+    out = signatures["score"](context=contexts, response=responses)
+    expected = np.sum(expected_embeddings(TEXTS[1:]) * expected_embeddings(TEXTS[:3]), -1)
+    np.testing.assert_allclose(out["score"], expected, atol=1e-6)
+
+
+def test_tokenize_then_encode_tokens_equals_the_text_signature(signatures):
+    tokens = signatures["tokenize"](text=tf.constant(TEXTS))
+    assert tokens["token_ids"].shape == (4, 32)
+    out = signatures["encode_tokens"](token_ids=tokens["token_ids"])
+    np.testing.assert_allclose(out["embedding"], expected_embeddings(TEXTS), atol=1e-6)
+
+
+def test_an_empty_batch_gives_an_empty_answer(signatures):
+    out = signatures["serving_default"](text=tf.constant([], tf.string))
+    assert out["embedding"].shape == (0, DIMENSION)
+
+
+def test_too_wide_token_rows_are_refused(signatures):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="at most 32 columns"):
+        signatures["encode_tokens"](token_ids=tf.zeros([1, 33], tf.int32))
+
+
+def test_no_string_operation_in_the_numeric_part(version):
+    module = tf.saved_model.load(str(version))
+    graph = module.encode_token_ids.get_concrete_function().graph
+    dtypes = {tensor.dtype for op in graph.get_operations() for tensor in op.outputs}
+    assert tf.string not in dtypes
+
+
+def test_a_text_is_encoded_in_its_own_width_whatever_its_neighbours():
+    shapes = []
+
+    def encode(ids):
+        shapes.append(ids.shape.as_list())
+        return tf.reduce_sum(tf.cast(ids, tf.float32), 1, keepdims=True)
+
+    ids = tf.ragged.constant([[1] * 30, [1] * 3, [1] * 9, [1] * 4], dtype=tf.int32)
+    out = encode_by_bucket(encode, ids, widths=(4, 16, 32), dimension=1, pad_id=0)
+    assert out.numpy().ravel().tolist() == [30, 3, 9, 4]
+    assert shapes == [[2, 4], [1, 16], [1, 32]]
+
+
+def test_one_step_never_exceeds_its_token_budget():
+    sizes = []
+
+    def encode(ids):
+        sizes.append(ids.shape.num_elements())
+        return tf.cast(ids[:, :1], tf.float32)
+
+    ids = tf.RaggedTensor.from_tensor(tf.reshape(tf.range(100), [50, 2]))
+    out = encode_by_bucket(encode, ids, widths=(2, 4), dimension=1, pad_id=0, max_step_tokens=16)
+    assert max(sizes) == 16
+    assert out.numpy().ravel().tolist() == list(range(0, 100, 2))
+
+
+def test_widths_end_with_the_limit():
+    assert bucket_widths(128)[-1] == 128
+    assert bucket_widths(5) == (5,)
+    with pytest.raises(ValueError, match="positive"):
+        bucket_widths(0)
+
+
+def test_manifest_names_every_file_with_its_hash(version):
+    manifest = ExportManifest.read(version)
+    on_disk = {p.relative_to(version).as_posix() for p in version.rglob("*") if p.is_file()}
+    assert set(manifest.files) == on_disk - {"manifest.json"}
+    for name, entry in manifest.files.items():
+        data = (version / name).read_bytes()
+        assert entry == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    assert (manifest.dimension, manifest.max_length) == (DIMENSION, 32)
+
+
+def test_warmup_holds_every_signature_in_every_width(version):
+    prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    seen = set()
+    module = tf.saved_model.load(str(version))
+    for record in tf.data.TFRecordDataset(str(version / WARMUP_FILE)):
+        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {key: tf.constant(tf.make_ndarray(t)) for key, t in request.inputs.items()}
+        name = request.model_spec.signature_name
+        out = module.signatures[name](**inputs)
+        assert request.model_spec.name == "tiny"
+        width = int(out["num_tokens"][0]) if "num_tokens" in out else None
+        seen.add((name, inputs["token_ids"].shape[1] if "token_ids" in inputs else width))
+    widths = bucket_widths(32)
+    for name in ("serving_default", "encode_context", "encode_response", "tokenize"):
+        assert {(name, width) for width in widths} <= seen
+    assert {("encode_tokens", width) for width in widths} <= seen
+    assert ("score", None) in seen
+
+
+def test_batching_parameters_parse_as_the_server_parses_them(version):
+    # tensorflow_serving.BatchingParameters, which no Python package ships.
+    file = descriptor_pb2.FileDescriptorProto(
+        name="batching.proto", package="t", dependency=["google/protobuf/wrappers.proto"]
+    )
+    message = file.message_type.add(name="BatchingParameters")
+    for number, name in enumerate(
+        ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"), 1
+    ):
+        message.field.add(
+            name=name, number=number, type=11, type_name=".google.protobuf.Int64Value"
+        )
+    message.field.add(name="pad_variable_length_inputs", number=7, type=8)
+    message.field.add(
+        name="enable_large_batch_splitting",
+        number=8,
+        type=11,
+        type_name=".google.protobuf.BoolValue",
+    )
+    message.field.add(
+        name="max_execution_batch_size",
+        number=9,
+        type=11,
+        type_name=".google.protobuf.Int64Value",
+    )
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
+    pool.Add(file)
+    parameters = message_factory.GetMessageClass(
+        pool.FindMessageTypeByName("t.BatchingParameters")
+    )()
+    text_format.Parse((version / "batching_params.pbtxt").read_text(), parameters)
+    assert parameters.max_batch_size.value == 64
+
+
+def test_loads_in_a_fresh_process_with_only_tensorflow_and_tensorflow_text(version):
+    program = """
+import sys, json
+import tensorflow as tf, tensorflow_text
+model = tf.saved_model.load(sys.argv[1])
+out = model.signatures["serving_default"](text=tf.constant(["hello"]))
+foreign = [m for m in sys.modules if m.split(".")[0] in ("models", "corpus", "serving", "tf_keras")]
+print(json.dumps([out["embedding"].numpy().tolist(), foreign]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(version)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+        env={"PATH": "", "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    embedding, foreign = json.loads(done.stdout.splitlines()[-1])
+    np.testing.assert_allclose(embedding, expected_embeddings(["hello"]), atol=1e-6)
+    assert foreign == []
