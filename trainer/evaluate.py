@@ -1,0 +1,137 @@
+"""How good is a model, beside others and beside counting words.
+
+    python -m trainer.evaluate --model MODEL_DIR,all-mpnet-base-v2 --data CORPUS \
+        --sts stsb-en-test.csv --output REPORT
+
+prints one table and writes it to REPORT as evaluation.json and evaluation.md.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+
+from corpus.cli import run
+from corpus.errors import UserError
+from trainer.evaluation.results import Evaluation
+
+SPLITS = {"test": ("test",), "train": ("train",), "all": ("train", "test")}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Returns the command line's parser."""
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer.evaluate",
+        description="Evaluates sentence encoders beside TF-IDF and BM25 on the same pairs.",
+    )
+    what = parser.add_argument_group("What to evaluate")
+    what.add_argument(
+        "--model",
+        default="",
+        metavar="PATH[,PATH…]",
+        help="trainer MODEL_DIR, SavedModel, sentence-transformers folder or hub name; NAME=PATH "
+        "names it in tables; the first is the one that others are compared with",
+    )
+    what.add_argument("--data", metavar="CORPUS", help="corpus folder for response selection")
+    what.add_argument(
+        "--sts",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="sentence pairs with scores: STS-B, SICK, STS12 to STS16 (STS.input.*.txt)",
+    )
+    what.add_argument("--output", required=True, metavar="FOLDER", help="where the report goes")
+    how = parser.add_argument_group("Response selection")
+    how.add_argument("--split", choices=SPLITS, default="test", help="default: test")
+    how.add_argument(
+        "--candidates", type=_at_least(2), default=100, metavar="N", help="n of 1-of-n; default 100"
+    )
+    how.add_argument(
+        "--batches", type=_at_least(1), default=500, metavar="N", help="most batches; default 500"
+    )
+    how.add_argument("--deduplicate", action="store_true", help="use each context only once")
+    how.add_argument("--seed", type=int, default=0, help="of the pairs' order; default 0")
+    how.add_argument("--no-baselines", action="store_true", help="leave out TF-IDF and BM25")
+    encoding = parser.add_argument_group("Encoding")
+    encoding.add_argument(
+        "--batch-size", type=_at_least(1), default=64, metavar="N", help="default 64"
+    )
+    return parser
+
+
+def _at_least(least: int):
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
+        return value
+
+    return number
+
+
+def named_models(argument: str) -> dict[str, str]:
+    """Returns {name in tables: path} of `--model`'s value.
+
+    Raises:
+        UserError: two models would have the same name.
+    """
+    models: dict[str, str] = {}
+    for entry in filter(None, argument.split(",")):
+        name, equals, path = entry.partition("=")
+        if not equals:
+            path = entry
+            name = os.path.basename(os.path.normpath(entry))
+        if name in models:
+            raise UserError(f"--model: two models are named {name!r}; name them as NAME=PATH")
+        models[name] = path
+    return models
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    parse = parser()
+    args = parse.parse_args(argv)
+    if not (args.data or args.sts):
+        parse.error("nothing to evaluate on: give --data CORPUS, --sts FILES or both")
+    if args.sts and not args.model:
+        parse.error("--sts needs a --model")
+    models = named_models(args.model)
+    from trainer.evaluation.session import evaluate
+
+    evaluation = evaluate(
+        models,
+        data=args.data,
+        sts=args.sts,
+        splits=SPLITS[args.split],
+        candidates=args.candidates,
+        batches=args.batches,
+        deduplicate=args.deduplicate,
+        seed=args.seed,
+        keyword_methods=not args.no_baselines,
+        batch_size=args.batch_size,
+    )
+    evaluation.command = shlex.join(["python", "-m", "trainer.evaluate", *argv])
+    write(evaluation, args.output)
+    return 0
+
+
+def write(evaluation: Evaluation, folder: str) -> None:
+    """Prints the tables and writes evaluation.json and evaluation.md into `folder`."""
+    from trainer.evaluation.markdown import render
+
+    os.makedirs(folder, exist_ok=True)
+    text = render(evaluation)
+    with open(os.path.join(folder, "evaluation.json"), "w", encoding="utf-8") as file:
+        json.dump(evaluation.to_json(), file, indent=2, ensure_ascii=False)
+        file.write("\n")
+    with open(os.path.join(folder, "evaluation.md"), "w", encoding="utf-8") as file:
+        file.write(text)
+    print(text)
+    print(f"written to {os.path.join(folder, 'evaluation.json')} and .md")
+
+
+if __name__ == "__main__":
+    run(main)

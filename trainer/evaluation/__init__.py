@@ -1,0 +1,6 @@
+"""How good is an encoder: response selection, similarity, retrieval, and a report.
+
+Pure functions on arrays are in `metrics`, `intervals` and `ranking`; `pairs` and `sts` read
+data; `baselines` fits TF-IDF and BM25; `results` and `report` write what `trainer.evaluate`
+prints.
+"""

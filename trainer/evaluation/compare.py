@@ -1,0 +1,97 @@
+"""Runs methods over the same pairs and puts their figures side by side."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from trainer.evaluation.baselines import Baseline
+from trainer.evaluation.intervals import mean_interval
+from trainer.evaluation.metrics import mean_reciprocal_rank, recall_at_k
+from trainer.evaluation.pairs import Pairs
+from trainer.evaluation.ranking import (
+    BATCHES,
+    CANDIDATES,
+    Matrix,
+    distinct_candidates,
+    full_ranks,
+    in_batch_hits,
+)
+from trainer.evaluation.results import RECALL_AT, RankingResult
+
+Encode = Callable[[Sequence[str]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Method:
+    """One column of matrices: `contexts` [p, d] and `responses` [p, d], see `ranking`."""
+
+    name: str
+    is_model: bool
+    contexts: Matrix
+    responses: Matrix
+    texts_per_second: float | None = None
+
+
+def encode_pairs(name: str, encode: Encode, pairs: Pairs) -> Method:
+    """Returns the embeddings of both sides; each distinct text is encoded once."""
+    texts = list(dict.fromkeys([*pairs.contexts, *pairs.responses]))
+    row = {text: index for index, text in enumerate(texts)}
+    start = time.perf_counter()
+    embeddings = encode(texts)
+    rate = len(texts) / (time.perf_counter() - start)
+    contexts = embeddings[[row[text] for text in pairs.contexts]]
+    responses = embeddings[[row[text] for text in pairs.responses]]
+    return Method(name, True, contexts, responses, rate)
+
+
+def fit_baseline(baseline: Baseline, texts: Sequence[str], pairs: Pairs) -> Method:
+    """Returns the term weights of both sides, word frequencies taken from `texts`."""
+    baseline.fit(texts)
+    contexts, responses = baseline.represent(pairs.contexts, pairs.responses)
+    return Method(baseline.name, False, contexts, responses)
+
+
+def compare(
+    methods: Sequence[Method],
+    pairs: Pairs,
+    *,
+    n: int = CANDIDATES,
+    batches: int = BATCHES,
+    seed: int = 0,
+) -> list[RankingResult]:
+    """Returns one result for each of `methods`, in their order.
+
+    The gains are differences to the first model, pair by pair on the same batches.
+    """
+    candidates = distinct_candidates(pairs.responses)
+    hits = [in_batch_hits(m.contexts, m.responses, n=n, batches=batches) for m in methods]
+    reference = next((index for index, method in enumerate(methods) if method.is_model), None)
+    results = []
+    for index, (method, own) in enumerate(zip(methods, hits, strict=True)):
+        ranks = full_ranks(method.contexts, method.responses, candidates)
+        gain: dict[str, Any] = {"gain": None, "gain_interval": None}
+        if len(own) and reference is not None and index != reference:
+            difference = own.astype(np.float64) - hits[reference]
+            gain["gain"] = float(difference.mean())
+            gain["gain_interval"] = _interval(difference, pairs, seed)
+        results.append(
+            RankingResult(
+                name=method.name,
+                is_model=method.is_model,
+                accuracy=float(own.mean()) if len(own) else None,
+                accuracy_interval=_interval(own, pairs, seed) if len(own) else None,
+                **gain,
+                recall={k: recall_at_k(ranks, k) for k in RECALL_AT},
+                mrr=mean_reciprocal_rank(ranks),
+                texts_per_second=method.texts_per_second,
+            )
+        )
+    return results
+
+
+def _interval(values: np.ndarray, pairs: Pairs, seed: int) -> Any:
+    groups = pairs.groups()
+    return mean_interval(values, groups and groups[: len(values)], seed=seed)

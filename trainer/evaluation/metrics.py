@@ -1,0 +1,84 @@
+"""Scores of rankings and similarities, as pure functions on arrays."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+
+def one_of_n_hits(scores: ArrayLike) -> NDArray[np.bool_]:
+    """Returns which contexts put their own response first among the n of their batch.
+
+    The definition of PolyAI's conversational benchmarks: row i is right when its largest
+    score stands in column i; of equal scores the first column wins.
+
+    Args:
+        scores: float [..., n, n]; `scores[…, i, j]` rates response j for context i.
+
+    Returns:
+        bool [..., n].
+
+    Raises:
+        ValueError: the last two axes differ, or a score is not finite.
+    """
+    scores = np.asarray(scores)
+    if scores.ndim < 2 or scores.shape[-1] != scores.shape[-2]:
+        raise ValueError(f"scores must have shape [..., n, n], got {scores.shape}")
+    if not np.isfinite(scores).all():
+        raise ValueError("scores must be finite, got NaN or infinity")
+    return scores.argmax(axis=-1) == np.arange(scores.shape[-1])
+
+
+def one_of_n_accuracy(scores: ArrayLike) -> float:
+    """Returns the 1-of-n accuracy in [0, 1] of `scores` [..., n, n], the mean over batches."""
+    return float(one_of_n_hits(scores).mean())
+
+
+def ranks(scores: ArrayLike, correct: ArrayLike) -> NDArray[np.float64]:
+    """Returns the rank (1 = best) of each query's correct candidate.
+
+    Ties count half: the mean rank over all orders of equal candidates, so that a method
+    that gives everything the same score gets the middle rank and not the first.
+
+    Args:
+        scores: float [q, c], larger is better.
+        correct: int [q], the column of each query's correct candidate.
+
+    Returns:
+        float64 [q], in steps of one half.
+    """
+    scores = np.asarray(scores)
+    own = np.take_along_axis(scores, np.asarray(correct)[:, None], axis=1)
+    better = np.count_nonzero(scores > own, axis=1)
+    equal = np.count_nonzero(scores == own, axis=1) - 1
+    return 1 + better + equal / 2
+
+
+def recall_at_k(ranks: ArrayLike, k: int) -> float:
+    """Returns the share of queries whose correct candidate is among the first `k`."""
+    return float((np.asarray(ranks) <= k).mean())
+
+
+def mean_reciprocal_rank(ranks: ArrayLike) -> float:
+    """Returns the mean of 1 / rank."""
+    return float((1 / np.asarray(ranks, np.float64)).mean())
+
+
+def pearson(x: ArrayLike, y: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
+    """Returns Pearson's correlation along `axis`; NaN where one side is constant."""
+    a, b = (np.asarray(side, np.float64) for side in (x, y))
+    a = a - a.mean(axis=axis, keepdims=True)
+    b = b - b.mean(axis=axis, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (a * b).sum(axis=axis) / np.sqrt((a * a).sum(axis=axis) * (b * b).sum(axis=axis))
+
+
+def spearman(x: ArrayLike, y: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
+    """Returns Spearman's rank correlation along `axis`, equal values sharing their mean rank."""
+    return pearson(stats.rankdata(x, axis=axis), stats.rankdata(y, axis=axis), axis=axis)
+
+
+def paired_cosine(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+    """Returns the cosine of row i of `x` [n, d] with row i of `y` [n, d]; 0 for a zero row."""
+    a, b = (np.asarray(side, np.float64) for side in (x, y))
+    norm = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.einsum("nd,nd->n", a, b) / np.where(norm == 0, 1, norm)
