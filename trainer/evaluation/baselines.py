@@ -101,7 +101,7 @@ class Okapi:
         tokens = bm25s.tokenize(
             [*self._texts, *responses], stopwords=[], show_progress=False, allow_empty=False
         )
-        index = bm25s.BM25(k1=K1, b=B, method="lucene")
+        index = bm25s.BM25(k1=K1, b=B, method="lucene", dtype="float64")
         index.index(tokens, create_empty_token=False, show_progress=False)
         scores = index.scores
         documents = sparse.csc_matrix(

@@ -53,7 +53,7 @@ def test_bm25_follows_its_formula():
 def test_okapi_scores_are_those_of_bm25s():
     baseline = Okapi()
     baseline.fit(TEXTS)
-    index = bm25s.BM25(k1=K1, b=B, method="lucene")
+    index = bm25s.BM25(k1=K1, b=B, method="lucene", dtype="float64")
     split = {"stopwords": [], "show_progress": False, "return_ids": False}
     index.index(bm25s.tokenize(TEXTS + RESPONSES, **split), show_progress=False)
     queries = bm25s.tokenize(CONTEXTS[:3], **split)
