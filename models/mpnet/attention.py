@@ -1,0 +1,137 @@
+"""Self-attention with one relative position bias that all layers share."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from models.mpnet.layers import dense, dropout, normal
+
+MAX_DISTANCE = 128
+# Added to the scores of what must not be attended to. Not infinity: a row that
+# is padding from end to end would become NaN.
+MASKED = -1e9
+
+
+def relative_buckets(length: int, num_buckets: int, max_distance: int = MAX_DISTANCE) -> np.ndarray:
+    """Returns the bucket of every (query, key) pair of positions, int32 [length, length].
+
+    T5's bidirectional buckets (Raffel et al. 2020): half for keys behind the
+    query; in each half, small distances have a bucket of their own and larger
+    ones share logarithmically wider buckets up to `max_distance`.
+    """
+    offset = np.arange(length)[:, None] - np.arange(length)[None, :]
+    half = num_buckets // 2
+    exact = half // 2
+    distance = np.abs(offset)
+    # float32 as in the original: at bucket edges the rounding decides.
+    ratio = np.log(np.maximum(distance, 1).astype(np.float32) / np.float32(exact))
+    scaled = ratio / np.float32(math.log(max_distance / exact)) * np.float32(half - exact)
+    large = np.minimum(exact + scaled.astype(np.int32), half - 1)
+    bucket = np.where(distance < exact, distance, large)
+    return (np.where(offset < 0, half, 0) + bucket).astype(np.int32)
+
+
+@tf_keras.saving.register_keras_serializable("repartee")
+class RelativeBias(tf_keras.layers.Layer):
+    """The learned bias of each head for each relative position, kept in float32.
+
+    Args:
+      num_buckets: rows of the table.
+      num_heads: columns of the table.
+      max_length: longest row of tokens it will be asked for.
+      init_range: standard deviation of fresh values.
+    """
+
+    def __init__(
+        self, num_buckets: int, num_heads: int, max_length: int, init_range: float, **kwargs
+    ):
+        super().__init__(**({"name": "relative_bias"} | kwargs | {"dtype": "float32"}))
+        self.num_buckets, self.num_heads = num_buckets, num_heads
+        self.max_length, self.init_range = max_length, init_range
+        with tf.name_scope(self.name):
+            self.table = self.add_weight(
+                name="table",
+                shape=[num_buckets, num_heads],
+                initializer=normal(init_range),
+            )
+        self.built = True
+
+    def call(self, length):
+        """Returns float32 [heads, length, length] for a number or scalar tensor."""
+        static = tf.get_static_value(length)
+        if static is not None:
+            buckets = tf.constant(relative_buckets(int(static), self.num_buckets))
+        else:
+            full = relative_buckets(self.max_length, self.num_buckets)
+            buckets = tf.constant(full)[:length, :length]
+        return tf.transpose(tf.gather(self.table, buckets), [2, 0, 1])
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "num_buckets": self.num_buckets,
+            "num_heads": self.num_heads,
+            "max_length": self.max_length,
+            "init_range": self.init_range,
+        }
+
+
+@tf_keras.saving.register_keras_serializable("repartee")
+class SelfAttention(tf_keras.layers.Layer):
+    """Multi-head self-attention; query, key and value are one matrix product.
+
+    Args:
+      hidden_size: width of inputs and outputs.
+      num_heads: number of heads.
+      dropout_rate: dropout on the attention weights.
+      init_range: standard deviation of fresh weights.
+    """
+
+    def __init__(
+        self, hidden_size: int, num_heads: int, dropout_rate: float, init_range: float, **kwargs
+    ):
+        super().__init__(**({"name": "attention"} | kwargs))
+        self.hidden_size, self.num_heads = hidden_size, num_heads
+        self.dropout_rate, self.init_range = dropout_rate, init_range
+        dtype = self._dtype_policy
+        with tf.name_scope(self.name):
+            self.qkv = dense(hidden_size, 3 * hidden_size, "query_key_value", init_range, dtype)
+            self.output_dense = dense(hidden_size, hidden_size, "output", init_range, dtype)
+        self.built = True
+
+    def call(self, inputs, bias, seed=None, site=0):
+        """Attends.
+
+        Args:
+          inputs: [b, s, hidden].
+          bias: float32, broadcastable to [b, heads, s, s]; added to the scores
+            after their scaling by 1/sqrt(head size).
+          seed: int32 [2] for dropout, None without.
+          site: see `dropout`.
+
+        Returns:
+          [b, s, hidden].
+        """
+        heads = self.num_heads
+        size = self.hidden_size // heads
+        batch, length = tf.unstack(tf.shape(inputs))[:2]
+        qkv = tf.reshape(self.qkv(inputs), [batch, length, 3, heads, size])
+        query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
+        query *= tf.cast(1 / math.sqrt(size), query.dtype)
+        scores = tf.matmul(query, key, transpose_b=True)
+        weights = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)
+        weights = tf.cast(weights, value.dtype)
+        weights = dropout(weights, self.dropout_rate, seed, site)
+        context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])
+        return self.output_dense(tf.reshape(context, [batch, length, heads * size]))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "hidden_size": self.hidden_size,
+            "num_heads": self.num_heads,
+            "dropout_rate": self.dropout_rate,
+            "init_range": self.init_range,
+        }

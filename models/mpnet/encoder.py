@@ -1,0 +1,124 @@
+"""MPNet: token ids to hidden states, one text to a row or several.
+
+Song et al. 2020, "MPNet: Masked and Permuted Pre-training for Language
+Understanding"; parameters and arithmetic as in Hugging Face's `MPNetModel`.
+"""
+
+import tensorflow as tf
+import tf_keras
+
+from models.mpnet.attention import MASKED, RelativeBias
+from models.mpnet.config import MPNetConfig
+from models.mpnet.layer import EncoderLayer
+from models.mpnet.layers import LayerNorm, dense, dropout, normal
+
+
+@tf_keras.saving.register_keras_serializable("repartee")
+class MPNetEncoder(tf_keras.layers.Layer):
+    """The transformer. Several texts may share a row ("packed").
+
+    In a packed row each text is a run of columns, so the difference of two
+    columns inside a text is their relative position, and one bias for the row
+    length serves all rows; what lies between texts is masked.
+
+    Args:
+      config: hyperparameters, or their dictionary.
+      recompute: whether the backward pass computes each layer again instead of
+        keeping its activations: about a third more time for a memory that no
+        longer grows with what a layer holds.
+    """
+
+    def __init__(self, config: MPNetConfig | dict, recompute: bool = False, **kwargs):
+        super().__init__(**({"name": "mpnet"} | kwargs))
+        self.config = config if isinstance(config, MPNetConfig) else MPNetConfig(**config)
+        self.recompute = recompute
+        config = self.config
+        with tf.name_scope(self.name):
+            self.word_embeddings = self.add_weight(
+                name="word_embeddings",
+                shape=[config.vocab_size, config.hidden_size],
+                initializer=normal(config.initializer_range),
+            )
+            self.position_embeddings = self.add_weight(
+                name="position_embeddings",
+                shape=[config.max_position_embeddings, config.hidden_size],
+                initializer=normal(config.initializer_range),
+            )
+            self.embeddings_norm = LayerNorm(
+                config.hidden_size, config.layer_norm_eps, "embeddings_layer_norm"
+            )
+            self.relative_bias = RelativeBias(
+                config.relative_attention_num_buckets,
+                config.num_attention_heads,
+                config.max_length,
+                config.initializer_range,
+            )
+            self.layers = [
+                EncoderLayer(config, name=f"layer_{index}", dtype=self._dtype_policy)
+                for index in range(config.num_hidden_layers)
+            ]
+            # Mean pooling does not use it. It is carried so that a checkpoint
+            # leaves with every tensor that it came with.
+            self.pooler = dense(config.hidden_size, config.hidden_size, "pooler", 0.0, "float32")
+            self.pooler.trainable = False
+        self.built = True
+
+    def call(self, token_ids, segment_ids=None, positions=None, training=None, seed=None):
+        """Encodes rows of tokens.
+
+        Args:
+          token_ids: int32 [b, s].
+          segment_ids: int32 [b, s] for packed rows: 0 is padding, 1… the number
+            of the text in its row. Without it a row is one text and what equals
+            the padding id is padding.
+          positions: int32 [b, s], 0-based inside the text; needed with
+            `segment_ids`.
+          training: whether dropout applies.
+          seed: int32 [2] that decides the dropout masks; drawn when None.
+
+        Returns:
+          Hidden states [b, s, hidden_size] in the compute dtype; those of
+          padding mean nothing.
+        """
+        config = self.config
+        if segment_ids is None:
+            real = tf.not_equal(token_ids, config.pad_token_id)
+            mask = tf.where(real, 0.0, MASKED)[:, None, None, :]
+            positions = tf.cumsum(tf.cast(real, tf.int32), axis=1) - 1
+        else:
+            if positions is None:
+                raise ValueError("packed rows need positions with segment_ids")
+            real = segment_ids > 0
+            same = tf.equal(segment_ids[:, :, None], segment_ids[:, None, :])
+            mask = tf.where(same, 0.0, MASKED)[:, None, :, :]
+        if not training:
+            seed = None
+        elif seed is None:
+            seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+        position_ids = tf.where(real, positions + config.position_offset, config.pad_token_id)
+        hidden = tf.gather(self.word_embeddings, token_ids)
+        hidden += tf.gather(self.position_embeddings, position_ids)
+        hidden = tf.cast(self.embeddings_norm(hidden), self.compute_dtype)
+        hidden = dropout(hidden, config.hidden_dropout_prob, seed, 0)
+        length = token_ids.shape[1] or tf.shape(token_ids)[1]
+        bias = self.relative_bias(length) + mask
+        for index, layer in enumerate(self.layers):
+            hidden = self._apply(layer, hidden, bias, seed, 1 + index * layer.NUM_SITES)
+        return hidden
+
+    def _apply(self, layer: EncoderLayer, hidden, bias, seed, site: int):
+        if not self.recompute:
+            return layer(hidden, bias=bias, seed=seed, site=site)
+
+        @tf.recompute_grad
+        def again(hidden, bias):
+            return layer(hidden, bias=bias, seed=seed, site=site)
+
+        return again(hidden, bias)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "config": self.config.to_dict(),
+            "recompute": self.recompute,
+        }

@@ -1,0 +1,68 @@
+"""One transformer layer, normalized after each residual sum as BERT and MPNet do it."""
+
+import tensorflow as tf
+import tf_keras
+
+from models.mpnet.attention import SelfAttention
+from models.mpnet.config import MPNetConfig
+from models.mpnet.layers import LayerNorm, dense, dropout, gelu
+
+
+@tf_keras.saving.register_keras_serializable("repartee")
+class EncoderLayer(tf_keras.layers.Layer):
+    """Attention and feed-forward, each with dropout, residual sum and norm.
+
+    Args:
+      config: the model's hyperparameters, or their dictionary.
+    """
+
+    # Dropout places in a layer; layers number theirs apart by this stride.
+    NUM_SITES = 3
+
+    def __init__(self, config: MPNetConfig | dict, **kwargs):
+        super().__init__(**kwargs)
+        self.config = config if isinstance(config, MPNetConfig) else MPNetConfig(**config)
+        config, dtype = self.config, self._dtype_policy
+        with tf.name_scope(self.name):
+            self.attention = SelfAttention(
+                config.hidden_size,
+                config.num_attention_heads,
+                config.attention_probs_dropout_prob,
+                config.initializer_range,
+                dtype=dtype,
+            )
+            self.attention_norm = LayerNorm(
+                config.hidden_size, config.layer_norm_eps, "attention_layer_norm"
+            )
+            self.intermediate = dense(
+                config.hidden_size,
+                config.intermediate_size,
+                "intermediate",
+                config.initializer_range,
+                dtype,
+                activation=gelu,
+            )
+            self.output_dense = dense(
+                config.intermediate_size,
+                config.hidden_size,
+                "output",
+                config.initializer_range,
+                dtype,
+            )
+            self.output_norm = LayerNorm(
+                config.hidden_size, config.layer_norm_eps, "output_layer_norm"
+            )
+        self.built = True
+
+    def call(self, inputs, bias, seed=None, site=0):
+        """Transforms [b, s, hidden]; see `SelfAttention` for the arguments."""
+        rate = self.config.hidden_dropout_prob
+        attended = self.attention(inputs, bias=bias, seed=seed, site=site)
+        attended = dropout(attended, rate, seed, site + 1)
+        hidden = tf.cast(self.attention_norm(attended + inputs), self.compute_dtype)
+        output = dropout(self.output_dense(self.intermediate(hidden)), rate, seed, site + 2)
+        return tf.cast(self.output_norm(output + hidden), self.compute_dtype)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {"config": self.config.to_dict()}

@@ -1,0 +1,81 @@
+"""Building blocks that MPNet's layers share: normalization, dropout, dense."""
+
+import math
+
+import tensorflow as tf
+import tf_keras
+
+
+@tf_keras.saving.register_keras_serializable("repartee")
+class LayerNorm(tf_keras.layers.Layer):
+    """Layer normalization over the last axis, in float32 whatever the policy.
+
+    Args:
+      size: length of the last axis.
+      epsilon: added to the variance.
+    """
+
+    def __init__(self, size: int, epsilon: float, name: str = "layer_norm", **kwargs):
+        super().__init__(name=name, **(kwargs | {"dtype": "float32"}))
+        self.size, self.epsilon = size, epsilon
+        with tf.name_scope(name):
+            self.gamma = self.add_weight(name="gamma", shape=[size], initializer="ones")
+            self.beta = self.add_weight(name="beta", shape=[size], initializer="zeros")
+        self.built = True
+
+    def call(self, inputs):
+        """Normalizes float32 [..., size]."""
+        mean, variance = tf.nn.moments(inputs, axes=[-1], keepdims=True)
+        return tf.nn.batch_normalization(
+            inputs, mean, variance, self.beta, self.gamma, self.epsilon
+        )
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {"size": self.size, "epsilon": self.epsilon}
+
+
+def normal(stddev: float) -> tf_keras.initializers.Initializer:
+    """Returns a new initializer for each use: one instance repeats its values."""
+    return tf_keras.initializers.RandomNormal(stddev=stddev)
+
+
+def dense(
+    inputs: int, units: int, name: str, init_range: float, dtype, activation=None
+) -> tf_keras.layers.Dense:
+    """Returns a dense layer whose variables exist already."""
+    layer = tf_keras.layers.Dense(
+        units,
+        activation=activation,
+        kernel_initializer=normal(init_range),
+        name=name,
+        dtype=dtype,
+    )
+    with tf.name_scope(name):
+        layer.build([None, inputs])
+    return layer
+
+
+def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor:
+    """Applies dropout whose mask is a pure function of `seed` and `site`.
+
+    Being stateless, it gives the same mask when activations are recomputed in
+    the backward pass, or when a step is replayed in parts.
+
+    Args:
+      inputs: floating [...].
+      rate: share of elements set to zero.
+      seed: int32 [2], or None for no dropout.
+      site: number that differs between the places that share a seed.
+    """
+    if seed is None or rate == 0:
+        return inputs
+    site_seed = tf.random.experimental.stateless_fold_in(seed, site)
+    return tf.nn.experimental.stateless_dropout(inputs, rate, seed=site_seed)
+
+
+def gelu(inputs: tf.Tensor) -> tf.Tensor:
+    """Exact GELU, `x Φ(x)` with the error function."""
+    half = tf.cast(0.5, inputs.dtype)
+    root = tf.cast(1 / math.sqrt(2), inputs.dtype)
+    return half * inputs * (tf.cast(1.0, inputs.dtype) + tf.math.erf(inputs * root))

@@ -1,0 +1,87 @@
+"""MPNet with mean pooling and unit length: token ids to sentence embeddings."""
+
+import tensorflow as tf
+import tf_keras
+
+from models.mpnet import MPNetConfig, MPNetEncoder
+
+
+@tf_keras.saving.register_keras_serializable("repartee")
+class SentenceEncoder(tf_keras.Model):
+    """Sentence embeddings as all-mpnet-base-v2 makes them.
+
+    The compute dtype follows `tf_keras.mixed_precision`'s global policy;
+    normalization, softmax, pooling and the result stay float32.
+
+    Args:
+      config: hyperparameters, or their dictionary.
+      recompute: see `MPNetEncoder`.
+    """
+
+    def __init__(self, config: MPNetConfig | dict, recompute: bool = False, **kwargs):
+        super().__init__(**({"name": "sentence_encoder"} | kwargs))
+        self.config = config if isinstance(config, MPNetConfig) else MPNetConfig(**config)
+        with tf.name_scope(self.name):
+            self.mpnet = MPNetEncoder(self.config, recompute, dtype=self._dtype_policy)
+        self.built = True
+
+    def call(self, inputs, training=None, max_segments=None, seed=None):
+        """Embeds texts.
+
+        Args:
+          inputs: `token_ids` int32 [b, s]; for packed rows also `segment_ids`
+            and `positions`, int32 [b, s] (see `models.packing`).
+          training: whether dropout applies.
+          max_segments: texts in a packed row at most; needed for packed rows.
+          seed: int32 [2] that decides the dropout masks; drawn when None.
+
+        Returns:
+          float32 [b, d] of unit length, or [b, max_segments, d] for packed rows;
+          zeros where there is no text.
+        """
+        token_ids, segment_ids = inputs["token_ids"], inputs.get("segment_ids")
+        hidden = self.mpnet(
+            token_ids,
+            segment_ids=segment_ids,
+            positions=inputs.get("positions"),
+            training=training,
+            seed=seed,
+        )
+        hidden = tf.cast(hidden, tf.float32)
+        if segment_ids is None:
+            real = tf.not_equal(token_ids, self.config.pad_token_id)
+            members = tf.cast(real, tf.float32)[:, :, None]
+            return pool(hidden, members)[:, 0]
+        if max_segments is None:
+            raise ValueError("packed rows need max_segments, the most texts that share a row")
+        return pool(hidden, tf.one_hot(segment_ids - 1, max_segments))
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return {
+            "name": self.name,
+            "config": self.config.to_dict(),
+            "recompute": self.mpnet.recompute,
+            "dtype": self._dtype_policy.name,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        """Makes an encoder with fresh weights from `get_config`'s result."""
+        del custom_objects
+        return cls(**config)
+
+
+def pool(hidden: tf.Tensor, members: tf.Tensor) -> tf.Tensor:
+    """Averages the hidden states of each text's tokens and scales to unit length.
+
+    Args:
+      hidden: float32 [b, s, d].
+      members: float32 [b, s, k], 1 where a token belongs to a text of the row.
+
+    Returns:
+      float32 [b, k, d]; zeros for a text without tokens.
+    """
+    sums = tf.matmul(members, hidden, transpose_a=True)
+    counts = tf.reduce_sum(members, axis=1)[:, :, None]
+    return tf.math.l2_normalize(sums / tf.maximum(counts, 1.0), axis=-1)
