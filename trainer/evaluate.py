@@ -3,7 +3,7 @@
     python -m trainer.evaluate --model MODEL_DIR,all-mpnet-base-v2 --data CORPUS \
         --sts stsb-en-test.csv --output REPORT
 
-prints one table and writes it to REPORT as evaluation.json and evaluation.md.
+prints one table and writes it to REPORT as evaluation.html, .json and .md.
 """
 
 import argparse
@@ -119,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write(evaluation: Evaluation, folder: str) -> None:
-    """Prints the tables and writes evaluation.json and evaluation.md into `folder`."""
+    """Prints the tables and writes evaluation.html, .json and .md into `folder`."""
+    from trainer.evaluation.html import render_html
     from trainer.evaluation.markdown import render
 
     os.makedirs(folder, exist_ok=True)
@@ -127,10 +128,11 @@ def write(evaluation: Evaluation, folder: str) -> None:
     with open(os.path.join(folder, "evaluation.json"), "w", encoding="utf-8") as file:
         json.dump(evaluation.to_json(), file, indent=2, ensure_ascii=False)
         file.write("\n")
-    with open(os.path.join(folder, "evaluation.md"), "w", encoding="utf-8") as file:
-        file.write(text)
+    for name, page in (("evaluation.md", text), ("evaluation.html", render_html(evaluation))):
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(page)
     print(text)
-    print(f"written to {os.path.join(folder, 'evaluation.json')} and .md")
+    print(f"report: {os.path.join(folder, 'evaluation.html')} (and .json, .md)")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from trainer.evaluation.pairs import Pairs
 from trainer.evaluation.ranking import (
     BATCHES,
     CANDIDATES,
-    Matrix,
+    Method,
     distinct_candidates,
     full_ranks,
     in_batch_hits,
@@ -22,17 +21,6 @@ from trainer.evaluation.ranking import (
 from trainer.evaluation.results import RECALL_AT, RankingResult
 
 Encode = Callable[[Sequence[str]], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Method:
-    """One column of matrices: `contexts` [p, d] and `responses` [p, d], see `ranking`."""
-
-    name: str
-    is_model: bool
-    contexts: Matrix
-    responses: Matrix
-    texts_per_second: float | None = None
 
 
 def encode_pairs(name: str, encode: Encode, pairs: Pairs) -> Method:

@@ -59,7 +59,9 @@ def ranking_table(data: RankingData, results: Sequence[RankingResult]) -> str:
     first = next((result.name for result in results if result.is_model), "")
     header = ["method", f"1-of-{data.candidates} %", "95 % interval"]
     header += [f"minus {first}"] * gains
-    header += [*(f"R@{k} %" for k in RECALL_AT), "MRR", "texts/s"]
+    rates = any(result.texts_per_second is not None for result in results)
+    header += [*(f"R@{k} %" for k in RECALL_AT), "MRR"]
+    header += ["texts/s"] * rates
     rows = []
     for result in results:
         row = [result.name, percent(result.accuracy), _interval(result.accuracy_interval)]
@@ -69,8 +71,10 @@ def ranking_table(data: RankingData, results: Sequence[RankingResult]) -> str:
             low_high = _interval(result.gain_interval, "{:+.1f} to {:+.1f}")
             row.append(f"{100 * (result.gain or 0):+.1f} ({low_high})")
         row += [percent(result.recall[k]) for k in RECALL_AT]
-        rate = result.texts_per_second
-        row += [f"{result.mrr:.4f}", "" if rate is None else f"{rate:,.0f}"]
+        row.append(f"{result.mrr:.4f}")
+        if rates:
+            rate = result.texts_per_second
+            row.append("" if rate is None else f"{rate:,.0f}")
         rows.append(row)
     return table(header, rows)
 
@@ -83,6 +87,22 @@ def published_table() -> str:
     )
 
 
+def similarity_table(evaluation: Evaluation) -> str:
+    """Returns Pearson's and Spearman's correlation for each file and model."""
+    rows = [
+        [
+            result.similarity.name,
+            result.model,
+            f"{result.similarity.pairs:,}",
+            f"{result.similarity.pearson:.4f}",
+            f"{result.similarity.spearman:.4f}",
+            _interval(result.similarity.spearman_interval, "{:.4f} to {:.4f}", 1),
+        ]
+        for result in evaluation.similarity
+    ]
+    return table(["set", "model", "pairs", "Pearson", "Spearman", "95 % interval"], rows)
+
+
 def render(evaluation: Evaluation) -> str:
     """Returns the whole report as Markdown."""
     parts = ["# Evaluation"]
@@ -90,19 +110,7 @@ def render(evaluation: Evaluation) -> str:
         parts += ["## Response selection", describe_data(evaluation.data)]
         parts += [ranking_table(evaluation.data, evaluation.ranking), published_table()]
     if evaluation.similarity:
-        rows = [
-            [
-                result.similarity.name,
-                result.model,
-                f"{result.similarity.pairs:,}",
-                f"{result.similarity.pearson:.4f}",
-                f"{result.similarity.spearman:.4f}",
-                _interval(result.similarity.spearman_interval, "{:.4f} to {:.4f}", 1),
-            ]
-            for result in evaluation.similarity
-        ]
-        header = ["set", "model", "pairs", "Pearson", "Spearman", "95 % interval"]
-        parts += ["## Semantic textual similarity (cosine)", table(header, rows)]
+        parts += ["## Semantic textual similarity (cosine)", similarity_table(evaluation)]
     if evaluation.models:
         parts.append("## Models")
         parts.append("\n".join(f"- {name}: `{path}`" for name, path in evaluation.models.items()))

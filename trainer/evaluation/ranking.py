@@ -21,6 +21,17 @@ BATCHES = 500
 _ROWS_AT_ONCE = 256
 
 
+@dataclass(frozen=True)
+class Method:
+    """One method's matrices: `contexts` [p, d] and `responses` [p, d]."""
+
+    name: str
+    is_model: bool
+    contexts: Matrix
+    responses: Matrix
+    texts_per_second: float | None = None
+
+
 def scores(contexts: Matrix, responses: Matrix) -> NDArray[np.floating]:
     """Returns the dense product [c, r] of contexts [c, d] and responses [r, d]."""
     product = contexts @ responses.T

@@ -4,7 +4,10 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from trainer.evaluation.curves import Curve
+from trainer.evaluation.examples import Example
 from trainer.evaluation.intervals import Interval
+from trainer.evaluation.slices import Histogram, Slice
 from trainer.evaluation.sts import Similarity
 
 FORMAT_VERSION = 1
@@ -76,12 +79,28 @@ class SimilarityResult:
 
 @dataclass
 class Evaluation:
-    """All of it; empty parts were not asked for."""
+    """All of it; empty parts were not asked for.
+
+    Attributes:
+        models: Path by name.
+        data: The pairs of `ranking`, `histograms`, `slices` and the examples.
+        curves: Of models that are a trainer's folder.
+        examples_of: The method that `neighbours` and `mistakes` show: the first model.
+        command: What made it.
+        versions: Of the packages that computed it.
+        seconds: What it took, loading included.
+    """
 
     models: dict[str, str]
     data: RankingData | None = None
     ranking: list[RankingResult] = field(default_factory=list)
     similarity: list[SimilarityResult] = field(default_factory=list)
+    histograms: list[Histogram] = field(default_factory=list)
+    slices: list[Slice] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
+    examples_of: str = ""
+    neighbours: list[Example] = field(default_factory=list)
+    mistakes: list[Example] = field(default_factory=list)
     command: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0

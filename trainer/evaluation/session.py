@@ -10,9 +10,12 @@ import numpy as np
 from corpus.manifest import load_manifest
 from trainer.evaluation.baselines import FIT_PAIRS, baselines
 from trainer.evaluation.compare import Method, compare, encode_pairs, fit_baseline
+from trainer.evaluation.curves import read_curves
+from trainer.evaluation.examples import hardest_mistakes, nearest_responses
 from trainer.evaluation.pairs import Pairs, load_pairs
 from trainer.evaluation.ranking import BATCHES, CANDIDATES
 from trainer.evaluation.results import Evaluation, RankingData, SimilarityResult
+from trainer.evaluation.slices import histogram, slices
 from trainer.evaluation.sts import evaluate_similarity, read_scored_pairs
 
 
@@ -57,6 +60,7 @@ def evaluate(
     for name, path in models.items():
         from models import Encoder
 
+        evaluation.curves += read_curves(name, path)
         print(f"{name}: encoding", file=sys.stderr)
         encoder = Encoder.load(path)
 
@@ -74,6 +78,7 @@ def evaluate(
             texts, fitted_on = _texts_to_fit(data, pairs, seed)
             methods += [fit_baseline(baseline, texts, pairs) for baseline in baselines()]
         evaluation.ranking = compare(methods, pairs, n=candidates, batches=batches, seed=seed)
+        _add_details(evaluation, methods, pairs, candidates, batches)
         evaluation.data = RankingData(
             folder=data,
             splits=tuple(splits),
@@ -88,6 +93,20 @@ def evaluate(
         )
     evaluation.seconds = time.perf_counter() - start
     return evaluation
+
+
+def _add_details(
+    evaluation: Evaluation, methods: Sequence[Method], pairs: Pairs, n: int, batches: int
+) -> None:
+    """Adds what the report shows beyond the table, examples for the first method only."""
+    if not methods or len(pairs) < n:
+        return
+    evaluation.histograms = [histogram(method, n=n, batches=batches) for method in methods]
+    evaluation.slices = slices(methods, pairs, n=n, batches=batches)
+    first = methods[0]
+    evaluation.examples_of = first.name
+    evaluation.neighbours = nearest_responses(first, pairs)
+    evaluation.mistakes = hardest_mistakes(first, pairs, n=n, batches=batches)
 
 
 def _texts_to_fit(folder: str, pairs: Pairs, seed: int) -> tuple[list[str], str]:

@@ -1,12 +1,13 @@
 """The command line on a corpus of made-up pairs, with encoders that know the answer or nothing."""
 
 import json
+import sys
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import models
 from corpus.errors import UserError
 from corpus.manifest import Manifest, Shard
 from trainer.evaluate import main, named_models
@@ -32,7 +33,8 @@ class FakeEncoder:
 
 @pytest.fixture(autouse=True)
 def fake_encoder(monkeypatch):
-    monkeypatch.setattr(models, "Encoder", FakeEncoder, raising=False)
+    module = types.SimpleNamespace(Encoder=FakeEncoder)
+    monkeypatch.setitem(sys.modules, "models.encoder", module)
 
 
 @pytest.fixture

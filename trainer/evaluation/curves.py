@@ -1,0 +1,51 @@
+"""Learning curves out of the TensorBoard files of a trainer's MODEL_DIR."""
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+
+_KINDS = ("loss", "accuracy", "one_of", "recall")
+_POINTS = 400
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One scalar over training: `steps[i]` gave `values[i]`; `run` is "train" or "validation"."""
+
+    model: str
+    run: str
+    tag: str
+    steps: list[int]
+    values: list[float]
+
+
+def read_curves(model: str, folder: str) -> list[Curve]:
+    """Returns losses and accuracies written under `folder`; nothing where there are none."""
+    import tensorflow as tf
+
+    points: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for path in sorted(tf.io.gfile.glob(os.path.join(folder, "**", "events.out.tfevents.*"))):
+        _read_events(path, os.path.basename(os.path.dirname(path)), points)
+    for path in sorted(tf.io.gfile.glob(os.path.join(folder, "events.out.tfevents.*"))):
+        _read_events(path, "train", points)
+    curves = []
+    for (run, tag), values in sorted(points.items()):
+        steps = sorted(values)
+        steps = steps[:: max(1, len(steps) // _POINTS)]
+        curves.append(Curve(model, run, tag, steps, [values[step] for step in steps]))
+    return curves
+
+
+def _read_events(path: str, run: str, points: dict[tuple[str, str], dict[int, float]]) -> None:
+    import tensorflow as tf
+
+    try:
+        for event in tf.compat.v1.train.summary_iterator(path):
+            for value in event.summary.value:
+                if value.HasField("tensor") and any(kind in value.tag for kind in _KINDS):
+                    array = tf.make_ndarray(value.tensor)
+                    if array.ndim == 0:
+                        points[run, value.tag][event.step] = float(array)
+    except tf.errors.DataLossError:
+        # The writer of a killed run leaves half a record at the end; what is before it counts.
+        return

@@ -1,0 +1,80 @@
+"""What a method answers: the nearest responses of some contexts, and its hardest mistakes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.evaluation.pairs import Pairs
+from trainer.evaluation.ranking import Method, distinct_candidates, scores
+
+
+@dataclass(frozen=True)
+class Example:
+    """One context with what a method answered, best first.
+
+    Attributes:
+        answers: (score, response) of the method's choices.
+        own: (score, response) that was really given.
+        own_rank: Rank of the latter among the candidates.
+    """
+
+    context: str
+    subreddit: str
+    answers: list[tuple[float, str]]
+    own: tuple[float, str]
+    own_rank: float
+
+
+def nearest_responses(
+    method: Method, pairs: Pairs, *, examples: int = 8, answers: int = 3
+) -> list[Example]:
+    """Returns the best of all distinct responses for the first contexts of `pairs`."""
+    candidates = distinct_candidates(pairs.responses)
+    pool = method.responses[candidates.rows]
+    rows = scores(method.contexts[:examples], pool)
+    texts = [pairs.responses[row] for row in candidates.rows]
+    return [
+        _example(pairs, index, row, texts, int(candidates.correct[index]), answers)
+        for index, row in enumerate(rows)
+    ]
+
+
+def hardest_mistakes(
+    method: Method, pairs: Pairs, *, n: int, batches: int, examples: int = 12
+) -> list[Example]:
+    """Returns the pairs whose batch holds a response that scores most above their own."""
+    complete = min(batches, method.contexts.shape[0] // n)
+    mistakes: list[tuple[float, int, NDArray[np.floating]]] = []
+    for start in range(0, complete * n, n):
+        block = scores(method.contexts[start : start + n], method.responses[start : start + n])
+        own = block.diagonal()
+        for column in np.flatnonzero(block.max(axis=1) > own):
+            margin = float(block[column].max() - own[column])
+            mistakes.append((margin, start + int(column), block[column]))
+        mistakes = sorted(mistakes, key=lambda entry: (-entry[0], entry[1]))[:examples]
+    return [
+        _example(pairs, index, row, pairs.responses[index - index % n :][:n], index % n, 1)
+        for _, index, row in mistakes
+    ]
+
+
+def _example(
+    pairs: Pairs,
+    index: int,
+    row: NDArray[np.floating],
+    responses: Sequence[str],
+    correct: int,
+    answers: int,
+) -> Example:
+    best = np.argsort(-row, kind="stable")[:answers]
+    better = np.count_nonzero(row > row[correct])
+    equal = np.count_nonzero(row == row[correct]) - 1
+    return Example(
+        context=pairs.contexts[index],
+        subreddit=pairs.subreddits[index],
+        answers=[(float(row[i]), responses[i]) for i in best],
+        own=(float(row[correct]), responses[correct]),
+        own_rank=1 + better + equal / 2,
+    )
