@@ -1,0 +1,42 @@
+"""What replicas tell each other inside a step."""
+
+import tensorflow as tf
+
+
+def replicas() -> int:
+    """Returns the number of replicas of the current strategy."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def sum_over_replicas(values):
+    """Returns the sum of each tensor in a structure over all replicas (the same on each)."""
+    context = tf.distribute.get_replica_context()
+    if replicas() == 1:
+        return values
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def gather_rows(rows: tf.Tensor) -> tf.Tensor:
+    """Returns the rows of all replicas, [n, …] -> [replicas * n, …], replica 0 first.
+
+    Each replica writes its rows into a table of zeros and the tables are summed
+    (as in SimCLR, https://github.com/google-research/simclr): the shape is
+    static, every strategy has the collective, and its gradient is exact: the
+    gradient of a replica's rows is the sum of what all replicas' losses say
+    about them.
+    """
+    if replicas() == 1:
+        return rows
+    context = tf.distribute.get_replica_context()
+    index = context.replica_id_in_sync_group
+    slot = tf.one_hot(index, replicas(), dtype=rows.dtype)
+    table = tf.reshape(slot, [-1] + [1] * rows.shape.rank) * rows[tf.newaxis]
+    table = context.all_reduce(tf.distribute.ReduceOp.SUM, table)
+    return tf.reshape(table, tf.concat([[-1], tf.shape(rows)[1:]], 0))
+
+
+def first_row(count: int) -> tf.Tensor:
+    """Returns where this replica's `count` rows begin among the gathered rows (int32 scalar)."""
+    if replicas() == 1:
+        return tf.constant(0)
+    return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32) * count

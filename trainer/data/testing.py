@@ -1,0 +1,90 @@
+"""Small made-up corpora in the on-disk form that `corpus` defines."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from corpus import features
+from corpus.manifest import Manifest, Shard
+from corpus.naming import COMPLETED, MANIFEST, shard_name
+
+VOCABULARY = 200
+BOS, PAD, EOS = 0, 1, 2
+
+
+def write_corpus(
+    folder: Path,
+    *,
+    pairs: int,
+    shards: int = 4,
+    test_pairs: int = 0,
+    seed: int = 0,
+    tokenizer: str = "made-up",
+    max_length: int = 32,
+    lengths: tuple[int, int] = (4, 20),
+    threads: bool = False,
+) -> Path:
+    """Writes a corpus whose pairs are learnable and all different.
+
+    The i-th pair's context holds i in its first two ids, so a test can tell
+    which pair a batch holds (`pair_number`); the response repeats some ids of
+    the context.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    splits = {}
+    for split, count in (("train", pairs), ("test", test_pairs)):
+        examples = [make_pair(number, rng, lengths) for number in range(count)]
+        names = [shard_name(split, index, shards) for index in range(shards)] if count else []
+        entries = []
+        for index, name in enumerate(names):
+            mine = list(enumerate(examples))[index::shards]
+            path = folder / name
+            with tf.io.TFRecordWriter(str(path)) as writer:
+                for number, (context, response) in mine:
+                    writer.write(serialize(context, response, f"t{number // 3}" if threads else ""))
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            entries.append(Shard(name, len(mine), path.stat().st_size, digest))
+        splits[split] = entries
+    manifest = Manifest(
+        name=folder.name,
+        splits=splits,
+        max_length=max_length,
+        tokenizer=tokenizer,
+        pad_id=PAD,
+        vocab_size=VOCABULARY,
+        has_text=["train", "test"] if threads else [],
+    )
+    (folder / MANIFEST).write_text(manifest.to_json())
+    (folder / COMPLETED).touch()
+    return folder
+
+
+def make_pair(number: int, rng, lengths: tuple[int, int]) -> tuple[list[int], list[int]]:
+    """Returns context and response ids; the context's first two ids spell `number`."""
+    high, low = divmod(number, 190)
+    sizes = rng.integers(*lengths, size=2)
+    context = [10 + high, 10 + low, *rng.integers(10, VOCABULARY, sizes[0] - 2)]
+    response = [10 + low, *rng.choice(context, sizes[1] - 1)]
+    wrap = [[BOS, *map(int, ids), EOS] for ids in (context, response)]
+    return wrap[0], wrap[1]
+
+
+def pair_number(context: np.ndarray) -> int:
+    """Returns the number of the pair that a context belongs to."""
+    return int(context[1] - 10) * 190 + int(context[2] - 10)
+
+
+def serialize(context: list[int], response: list[int], thread: str = "") -> bytes:
+    """Returns one pair as a serialized `tf.train.Example`."""
+    values = {
+        features.CONTEXT_IDS: tf.train.Feature(int64_list=tf.train.Int64List(value=context)),
+        features.RESPONSE_IDS: tf.train.Feature(int64_list=tf.train.Int64List(value=response)),
+    }
+    if thread:
+        values[features.THREAD_ID] = tf.train.Feature(
+            bytes_list=tf.train.BytesList(value=[thread.encode()])
+        )
+    return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()

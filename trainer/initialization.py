@@ -1,0 +1,150 @@
+"""What a run starts from: sizes, tokenizer and weights."""
+
+import posixpath
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import tensorflow as tf
+
+from corpus.errors import UserError
+from models import SentenceEncoder
+from models.loading import ENCODER_FOLDER, is_model_dir
+from models.mpnet import MPNetConfig
+from models.tokenizer import Tokenizer
+from models.weights import load_huggingface_weights, resolve_folder
+from trainer.config import DualEncoderTask, EncoderModel
+from trainer.data.sources import Corpus
+
+
+@dataclass(frozen=True)
+class Base:
+    """The start of a run.
+
+    Attributes:
+        config: Sizes of the encoder.
+        tokenizer_folder: Folder of the tokenizer.
+        weights: Folder of the weights (Hugging Face or one of our model folders);
+            empty for random ones.
+    """
+
+    config: MPNetConfig
+    tokenizer_folder: str
+    weights: str = ""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer."""
+        return _tokenizer(self.tokenizer_folder)
+
+
+def find_base(model: EncoderModel, corpora: Sequence[Corpus]) -> Base:
+    """Returns what `model` says to start from.
+
+    Raises:
+        UserError: the weights or the tokenizer cannot be found, or `max_length`
+            is more than the encoder has positions for.
+    """
+    if model.init_from:
+        base = _existing(model)
+    else:
+        folder = model.tokenizer or _corpus_tokenizer(corpora[0])
+        tokenizer = _tokenizer(folder)
+        try:
+            config = MPNetConfig(
+                vocab_size=tokenizer.vocab_size,
+                hidden_size=model.hidden_size,
+                num_hidden_layers=model.num_hidden_layers,
+                num_attention_heads=model.num_attention_heads,
+                intermediate_size=model.intermediate_size,
+                hidden_dropout_prob=model.hidden_dropout_prob,
+                attention_probs_dropout_prob=model.attention_probs_dropout_prob,
+                max_position_embeddings=max(model.max_length + tokenizer.pad_id + 1, 514),
+                pad_token_id=tokenizer.pad_id,
+                bos_token_id=tokenizer.bos_id,
+                eos_token_id=tokenizer.eos_id,
+            )
+        except ValueError as error:
+            raise UserError(f"task.model: {error}") from error
+        base = Base(config, folder)
+    longest = max(corpus.manifest.max_length for corpus in corpora)
+    if model.max_length > base.config.max_length:
+        raise UserError(
+            f"task.model.max_length: the encoder has positions for {base.config.max_length} "
+            f"tokens, got {model.max_length}"
+        )
+    if longest > model.max_length:
+        raise UserError(
+            f"task.model.max_length: the corpus holds sentences of up to {longest} tokens, got "
+            f"{model.max_length}; raise it, or make the corpus with --max-length {model.max_length}"
+        )
+    return base
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(folder: str) -> Tokenizer:
+    return Tokenizer.from_folder(folder)
+
+
+def check_tokenizer(base: Base, corpora: Sequence[Corpus]) -> None:
+    """Raises UserError unless the corpora were made with the tokenizer of the run."""
+    for corpus in corpora:
+        if corpus.manifest.tokenizer != base.tokenizer.fingerprint:
+            raise UserError(
+                f"{corpus.source.folder}: was made with another tokenizer than that of "
+                f"{base.tokenizer_folder}; make the corpus with --tokenizer {base.tokenizer_folder}"
+            )
+
+
+def load_weights(encoder: SentenceEncoder, base: Base, model: EncoderModel) -> None:
+    """Gives a new encoder its first weights."""
+    if not base.weights:
+        embeddings = encoder.mpnet.word_embeddings
+        factor = model.embedding_stddev / base.config.initializer_range
+        embeddings.assign(embeddings.read_value() * factor)
+    elif is_model_dir(base.weights):
+        latest = tf.train.latest_checkpoint(base.weights)
+        if latest is None:
+            raise UserError(f"{base.weights}: holds no checkpoint (task.model.init_from)")
+        tf.train.Checkpoint(model=encoder).read(latest).expect_partial()
+    else:
+        load_huggingface_weights(encoder, base.weights)
+
+
+def loss_dims(params: DualEncoderTask, width: int) -> tuple[int, ...]:
+    """Returns the widths of the loss, the whole embedding last; empty for that alone.
+
+    Raises:
+        UserError: a width is not between 1 and that of the encoder.
+    """
+    dims = sorted(set(params.loss.matryoshka_dims))
+    if not dims:
+        return ()
+    if dims[0] < 1 or dims[-1] > width:
+        raise UserError(
+            f"task.loss.matryoshka_dims: must be between 1 and the encoder's width {width}, "
+            f"got {params.loss.matryoshka_dims}"
+        )
+    return (*(dim for dim in dims if dim < width), width)
+
+
+def _existing(model: EncoderModel) -> Base:
+    if is_model_dir(model.init_from):
+        folder, weights = posixpath.join(model.init_from, ENCODER_FOLDER), model.init_from
+    else:
+        folder = weights = str(resolve_folder(model.init_from))
+    config = MPNetConfig.from_folder(folder)
+    return Base(config, model.tokenizer or folder, weights)
+
+
+def _corpus_tokenizer(corpus: Corpus) -> str:
+    """Returns the tokenizer folder a corpus was made with."""
+    beside = posixpath.join(corpus.source.folder, "tokenizer")
+    recorded = str(corpus.manifest.options.get("tokenizer", ""))
+    for folder in (beside, recorded):
+        if folder and tf.io.gfile.exists(posixpath.join(folder, "tokenizer.json")):
+            return folder
+    raise UserError(
+        "task.model.tokenizer: must name the tokenizer folder that the corpus was made with "
+        f"({recorded or 'unknown'} is not to be found from here)"
+    )

@@ -1,0 +1,58 @@
+"""Which devices a run uses."""
+
+import os
+
+from corpus.errors import UserError
+
+STRATEGIES = ("one_device", "mirrored", "multi_worker_mirrored", "tpu")
+
+
+def make_strategy(name: str, *, tpu: str | None = None, num_gpus: int = 0, devices: int = 0):
+    """Returns a `tf.distribute` strategy.
+
+    Args:
+        name: One of `STRATEGIES`; `tpu` given means `tpu` whatever the name.
+        tpu: `local` on a TPU VM, a TPU's name, or `grpc://address:8470`.
+        num_gpus: GPUs of this host for `one_device` and `mirrored`.
+        devices: Logical CPU devices for `mirrored` without GPUs (0 = 1); what a
+            run on several replicas looks like, on any machine.
+
+    Raises:
+        UserError: no such strategy, or its devices cannot be had.
+    """
+    import tensorflow as tf
+    from official.common import distribute_utils
+
+    if tpu:
+        name = "tpu"
+    if name not in STRATEGIES:
+        raise UserError(
+            f"runtime.distribution_strategy: must be one of {', '.join(STRATEGIES)}, got {name!r}"
+        )
+    if name == "multi_worker_mirrored" and "TF_CONFIG" not in os.environ:
+        raise UserError(
+            "multi_worker_mirrored: the environment variable TF_CONFIG must name the cluster "
+            "and this worker (https://www.tensorflow.org/guide/distributed_training#TF_CONFIG)"
+        )
+    if num_gpus > len(tf.config.list_physical_devices("GPU")):
+        raise UserError(
+            f"runtime.num_gpus: this machine has {len(tf.config.list_physical_devices('GPU'))} "
+            f"GPUs that TensorFlow can use, got {num_gpus}"
+        )
+    if name == "mirrored" and not num_gpus:
+        if devices > 1:
+            tf.config.set_logical_device_configuration(
+                tf.config.list_physical_devices("CPU")[0],
+                [tf.config.LogicalDeviceConfiguration()] * devices,
+            )
+        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(max(devices, 1))])
+    try:
+        return distribute_utils.get_distribution_strategy(name, num_gpus=num_gpus, tpu_address=tpu)
+    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        if name != "tpu":
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"--tpu={tpu}: no TPU could be reached ({reason}); on a TPU VM use --tpu=local with "
+            "the tpu extra installed, elsewhere give the TPU's name or grpc:// address"
+        ) from error
