@@ -1,0 +1,154 @@
+"""Cuts a dump into chunks of whole lines, the unit of columnar work."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from pipelines import storage
+from pipelines.decompress import DamagedArchiveError, read_blocks
+
+# A line may be this long, newline included: the longest comment known is far below 1 MiB.
+CHUNK_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Whole lines of one file.
+
+    Attributes:
+        data: The lines, each but perhaps the file's last with its newline.
+        first_line: Number of the first one, from 1.
+        lines: How many there are.
+        oversize: The chunk is one line longer than the limit, and `data` only its beginning.
+    """
+
+    data: bytes
+    first_line: int
+    lines: int
+    oversize: bool = False
+
+
+@dataclass
+class FileSummary:
+    """What was seen of a file once `read_chunks` has been exhausted.
+
+    Attributes:
+        stored_bytes: Bytes read from storage.
+        sha256: Of those bytes, hex, where asked for.
+        lines: Lines in the file.
+        damage: Message if the archive was damaged and `keep_damaged` allowed it.
+    """
+
+    stored_bytes: int = 0
+    sha256: str | None = None
+    lines: int = 0
+    damage: str | None = None
+
+
+def read_chunks(
+    path: str,
+    summary: FileSummary,
+    *,
+    part: int = 0,
+    parts: int = 1,
+    checksum: bool = True,
+    keep_damaged: bool = False,
+    chunk_bytes: int = CHUNK_BYTES,
+    progress: Callable[[int], None] = lambda stored: None,
+) -> Iterator[Chunk]:
+    """Yields the chunks of a file whose index modulo `parts` is `part`.
+
+    Where a chunk ends depends only on the decompressed bytes, so several workers
+    can share one archive: each decompresses all of it (fast) and parses its part.
+
+    Args:
+        path: Local path or any that Beam can open.
+        summary: Filled in on the way.
+        part: Which part of the chunks to yield.
+        parts: Number of parts.
+        checksum: Whether to compute the sha256 of the stored bytes.
+        keep_damaged: End quietly at damage, with `summary.damage` set, instead of raising.
+        chunk_bytes: Size of a chunk and longest line accepted.
+        progress: Called with the number of stored bytes read so far.
+
+    Raises:
+        UserError: the file cannot be read or, as `DamagedArchiveError`, is damaged.
+    """
+    first_line = 1
+    blocks = _blocks(path, summary, checksum, keep_damaged, progress)
+    for index, (data, lines, oversize) in enumerate(_cut(blocks, chunk_bytes)):
+        if index % parts == part:
+            yield Chunk(data, first_line, lines, oversize)
+        first_line += lines
+        summary.lines += lines
+
+
+class _HashingFile:
+    """Hashes what is read through it."""
+
+    def __init__(self, file, digest) -> None:
+        self._file, self._digest = file, digest
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._digest.update(data)
+        return data
+
+
+def _blocks(
+    path: str,
+    summary: FileSummary,
+    checksum: bool,
+    keep_damaged: bool,
+    progress: Callable[[int], None],
+) -> Iterator[bytes]:
+    digest = hashlib.sha256()
+    with storage.open_read(path) as file:
+        source = _HashingFile(file, digest) if checksum else file
+        try:
+            for block, stored in read_blocks(path, source):  # type: ignore[arg-type]
+                summary.stored_bytes = stored
+                progress(stored)
+                yield block
+        except DamagedArchiveError as error:
+            if not keep_damaged:
+                raise
+            summary.damage = str(error)
+        while rest := source.read(1 << 20):  # behind damage, or a tail without content
+            summary.stored_bytes += len(rest)
+    if checksum:
+        summary.sha256 = digest.hexdigest()
+
+
+def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[bytes, int, bool]]:
+    """Yields (data, lines, oversize): `chunk_bytes` at a time, cut at the last newline in them."""
+    buffer = bytearray()
+    skipping = b""  # beginning of a line that is too long, while its end is awaited
+    for block in blocks:
+        view = memoryview(block)
+        while view:
+            if skipping:
+                end = block.find(b"\n", len(block) - len(view))
+                if end < 0:
+                    break
+                yield skipping, 1, True
+                skipping, view = b"", memoryview(block)[end + 1 :]
+                continue
+            room = chunk_bytes - len(buffer)
+            buffer += view[:room]
+            view = view[room:]
+            if len(buffer) < chunk_bytes:
+                continue
+            end = buffer.rfind(b"\n") + 1
+            if end:
+                data = bytes(memoryview(buffer)[:end])
+                del buffer[:end]
+                yield data, data.count(b"\n"), False
+            else:
+                skipping = bytes(buffer[:200])
+                buffer.clear()
+    if skipping:
+        yield skipping, 1, True
+    elif buffer:
+        data = bytes(buffer)
+        yield data, data.count(b"\n") + (not data.endswith(b"\n")), False

@@ -1,0 +1,70 @@
+"""Hashes that stay the same on every machine and release, by columns.
+
+Buckets, shard order and sampling depend on them, so they are spelled out here
+instead of borrowed from a library that may change its own.
+"""
+
+import hashlib
+from functools import lru_cache
+
+import numpy as np
+import polars as pl
+
+# Test share and resolution of the split, as in PolyAI's conversational-datasets.
+_SPLIT_BUCKETS = 4096
+_TRAIN_SHARE = 0.9
+
+_MULTIPLIER = 0x9E3779B97F4A7C15
+
+
+def hash_strings(strings: pl.Series, seed: int = 0) -> np.ndarray:
+    """Returns uint64 [n]: a polynomial over the UTF-8 bytes, mixed by splitmix64's finalizer.
+
+    Args:
+        strings: String [n] without nulls.
+        seed: Different seeds give independent hashes.
+    """
+    array = strings.to_arrow(compat_level=pl.CompatLevel.oldest())
+    if len(array) == 0:
+        return np.zeros(0, np.uint64)
+    _, offset_buffer, data_buffer = array.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int64)[array.offset : array.offset + len(array) + 1]
+    lengths = np.diff(offsets)
+    data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
+    position = np.arange(len(data)) - np.repeat(offsets[:-1] - offsets[0], lengths)
+    # Unsigned arithmetic wraps modulo 2^64, also in the running sum.
+    terms = (data.astype(np.uint64) + np.uint64(1)) * _powers(int(lengths.max(initial=0)))[position]
+    sums = np.zeros(len(data) + 1, np.uint64)
+    np.cumsum(terms, out=sums[1:])
+    ends = offsets - offsets[0]
+    value = sums[ends[1:]] - sums[ends[:-1]]
+    value += np.uint64(_mix_int(seed + 1))
+    return _mix(value)
+
+
+def _powers(count: int) -> np.ndarray:
+    powers = np.full(max(count, 1), np.uint64(_MULTIPLIER | 1))
+    return np.multiply.accumulate(powers)
+
+
+def _mix(value: np.ndarray) -> np.ndarray:
+    """splitmix64's finalizer (Steele, Lea, Flood 2014), uint64 [n] -> uint64 [n]."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+def _mix_int(value: int) -> int:
+    return (value * _MULTIPLIER) % (1 << 64)
+
+
+@lru_cache(maxsize=1 << 16)
+def is_train(thread_id: str) -> bool:
+    """Returns whether a thread belongs to the train split, as PolyAI's extractor decides it."""
+    return split_value(thread_id) < _TRAIN_SHARE
+
+
+def split_value(thread_id: str) -> float:
+    """Returns the thread's place in (0, 1]: (1 + md5 % 4096) / 4096."""
+    digest = hashlib.md5(thread_id.encode("utf-8"), usedforsecurity=False).digest()
+    return (1 + int.from_bytes(digest, "big") % _SPLIT_BUCKETS) / _SPLIT_BUCKETS

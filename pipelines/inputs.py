@@ -1,0 +1,83 @@
+"""Which files a run reads, and how the work on them is divided."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from corpus.errors import UserError
+from pipelines import storage
+
+# Decompressed bytes per stored byte, roughly, by file ending: only to choose the
+# number of buckets and to estimate times.
+_EXPANSION = {".zst": 10, ".xz": 11, ".bz2": 8, ".gz": 6}
+# A bucket of this many decompressed bytes holds some 200,000 comments of which it
+# keeps half: 0.5 GiB of memory while it is processed.
+_BUCKET_BYTES = 256 << 20
+_MIN_BUCKETS, _MAX_BUCKETS = 4, 16_384
+# An archive is decompressed once by each worker that shares it; below this size
+# per part that costs more than it gains.
+_MIN_PART_BYTES = 4 << 20
+
+_SUBMISSIONS = re.compile(r"(^|/)RS_[^/]*$")
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A worker's share of one file: every `parts`-th chunk, from the `part`-th."""
+
+    path: str
+    size: int
+    part: int
+    parts: int
+
+
+def expand(patterns: Sequence[str]) -> list[storage.FileEntry]:
+    """Returns the files that paths, folders, globs and comma-separated lists name, sorted.
+
+    Raises:
+        UserError: something matches nothing, or names submissions instead of comments.
+    """
+    found: dict[str, storage.FileEntry] = {}
+    for pattern in (p for group in patterns for p in group.split(",") if p):
+        entries = storage.glob(pattern)
+        if not entries and not _GLOB.search(pattern):
+            entries = storage.glob(pattern.rstrip("/") + "/RC_*")
+        if not entries:
+            raise UserError(f"{pattern}: no such file, and no file matches it")
+        found.update((entry.path, entry) for entry in entries)
+    submissions = [path for path in found if _SUBMISSIONS.search(path)]
+    if submissions:
+        raise UserError(
+            f"{submissions[0]}: RS_ files hold submissions, not comments; "
+            "give the RC_ files of the same months"
+        )
+    return sorted(found.values())
+
+
+def text_bytes(files: Sequence[storage.FileEntry]) -> int:
+    """Returns an estimate of the files' decompressed size in bytes."""
+    return sum(
+        file.size * next((x for end, x in _EXPANSION.items() if file.path.endswith(end)), 1)
+        for file in files
+    )
+
+
+def choose_buckets(files: Sequence[storage.FileEntry]) -> int:
+    """Returns the number of buckets, and of shards per split: a matter of the input alone."""
+    wanted = -(-text_bytes(files) // _BUCKET_BYTES)
+    return min(max(wanted, _MIN_BUCKETS), _MAX_BUCKETS)
+
+
+def divide(files: Sequence[storage.FileEntry], workers: int) -> list[Part]:
+    """Returns the parts of all files; large files get several if there are workers to share them.
+
+    The division changes who does the work, never the result.
+    """
+    total = sum(file.size for file in files)
+    share = max(total // max(workers, 1), _MIN_PART_BYTES)
+    parts: list[Part] = []
+    for file in files:
+        count = 1 if workers <= 1 else min(max(-(-file.size // share), 1), workers)
+        parts.extend(Part(file.path, file.size, part, count) for part in range(count))
+    return parts

@@ -1,0 +1,120 @@
+"""Which Beam runner does the work, and with which options.
+
+The default is Beam's in-memory `FnApiRunner`, asked for by name: `DirectRunner`
+in Beam 2.77 first tries to download the Prism binary.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from corpus.errors import UserError
+
+LOCAL = "FnApiRunner"
+_LOCAL_ALIASES = {"", "local", "fnapirunner", "directrunner", "bundlebaseddirectrunner"}
+
+# One worker process is meant to use one core: that makes `--workers` the measure,
+# and polars, Arrow and TensorFlow would otherwise each start a thread per core.
+_ONE_THREAD = {
+    "POLARS_MAX_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "ARROW_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+
+
+@dataclass(frozen=True)
+class RunnerChoice:
+    """A resolved `--runner`.
+
+    Attributes:
+        name: What Beam calls the runner.
+        workers: Local worker processes; 1 runs in this process.
+        beam_arguments: Further command-line arguments for Beam.
+    """
+
+    name: str
+    workers: int
+    beam_arguments: tuple[str, ...]
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is the in-memory runner."""
+        return self.name == LOCAL
+
+    def pipeline_options(self) -> PipelineOptions:
+        """Returns Beam's options."""
+        arguments = list(self.beam_arguments)
+        if self.is_local:
+            if self.workers > 1:
+                arguments += [
+                    "--direct_running_mode=multi_processing",
+                    f"--direct_num_workers={self.workers}",
+                ]
+        else:
+            arguments.append(f"--runner={self.name}")
+        return PipelineOptions(arguments)
+
+    def create_runner(self):
+        """Returns the runner object, or its name for Beam to look up."""
+        if not self.is_local:
+            return self.name
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+        return FnApiRunner()
+
+
+def choose(name: str, workers: int, beam_arguments: Sequence[str]) -> RunnerChoice:
+    """Checks a runner's name and Beam's arguments.
+
+    Raises:
+        UserError: an argument that neither this program nor Beam knows.
+    """
+    unknown = _unknown_arguments(beam_arguments)
+    if unknown:
+        raise UserError(
+            f"{unknown[0]}: neither an option of this command (see --help) nor one of Beam's"
+        )
+    if workers < 1:
+        raise UserError(f"--workers: must be at least 1, got {workers}")
+    local = name.lower() in _LOCAL_ALIASES
+    return RunnerChoice(LOCAL if local else name, workers, tuple(beam_arguments))
+
+
+def _unknown_arguments(arguments: Sequence[str]) -> list[str]:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    classes: list[Any] = [PipelineOptions]
+    for options in classes:  # grows while it is walked
+        classes.extend(sorted(options.__subclasses__(), key=lambda cls: cls.__name__))
+    for options in classes:
+        if "_add_argparse_args" in options.__dict__:
+            # Two of Beam's classes may define the same flag; one is enough here.
+            with contextlib.suppress(argparse.ArgumentError):
+                options._add_argparse_args(parser)
+    return [
+        argument
+        for argument in parser.parse_known_args(list(arguments))[1]
+        if argument.startswith("-")
+    ]
+
+
+def limit_threads() -> None:
+    """Makes this process and its children use one thread each for their columns and tokens.
+
+    To be called before polars, pyarrow or TensorFlow are imported.
+    """
+    for name, value in _ONE_THREAD.items():
+        os.environ[name] = value
+    if "pyarrow" in sys.modules:
+        import pyarrow as pa
+
+        pa.set_cpu_count(1)

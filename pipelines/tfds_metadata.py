@@ -1,0 +1,65 @@
+"""`dataset_info.json` and `features.json`: what `tfds.builder_from_directory` reads.
+
+The text features are listed only if every split carries them, because TFDS
+reads all splits with one specification.
+"""
+
+import json
+from typing import Any
+
+from corpus.features import ID_FEATURES
+from corpus.manifest import Manifest
+
+_CLASSES = "tensorflow_datasets.core.features."
+_VERSION = "1.0.0"
+
+
+def documents(manifest: Manifest, text_features: list[str]) -> dict[str, str]:
+    """Returns the two files' texts by name."""
+    everywhere = set(manifest.has_text) >= set(manifest.splits)
+    return {
+        "dataset_info.json": _dump(_dataset_info(manifest)),
+        "features.json": _dump(_features(text_features if everywhere else [])),
+    }
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"
+
+
+def _dataset_info(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "name": "".join(c if c.isalnum() else "_" for c in manifest.name.lower()),
+        "version": _VERSION,
+        "fileFormat": "tfrecord",
+        "description": "Tokenized (context, response) pairs from Reddit comments.",
+        "splits": [
+            {
+                "name": split,
+                "filepathTemplate": "{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+                "numBytes": str(sum(shard.bytes for shard in shards)),
+                "shardLengths": [str(shard.examples) for shard in shards],
+            }
+            for split, shards in manifest.splits.items()
+        ],
+    }
+
+
+def _features(text_features: list[str]) -> dict[str, Any]:
+    ids = {
+        "pythonClassName": _CLASSES + "sequence_feature.Sequence",
+        "sequence": {
+            "feature": {
+                "pythonClassName": _CLASSES + "tensor_feature.Tensor",
+                "tensor": {"shape": {}, "dtype": "int64", "encoding": "none"},
+            },
+            "length": "-1",
+        },
+    }
+    text = {"pythonClassName": _CLASSES + "text_feature.Text", "text": {}}
+    return {
+        "pythonClassName": _CLASSES + "features_dict.FeaturesDict",
+        "featuresDict": {
+            "features": dict.fromkeys(ID_FEATURES, ids) | dict.fromkeys(text_features, text)
+        },
+    }

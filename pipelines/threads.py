@@ -1,0 +1,115 @@
+"""Rebuilds the threads of a bucket and finds its (context, response) pairs."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from pipelines.filters import PASSED
+
+# Where a comment that passed the filters ends if it is no pair's response.
+TOP_LEVEL = "no_pair/top_level"
+NO_PARENT = "no_pair/parent_not_in_input"
+PARENT_FILTERED = "no_pair/parent_filtered"
+CYCLE = "no_pair/cycle"
+DUPLICATE_ID = "duplicate_id"
+PAIR = "pair"
+
+
+@dataclass(frozen=True)
+class Threads:
+    """A bucket's comments and what was found among them.
+
+    Attributes:
+        rows: One row per comment id, with the columns of `partition.COLUMNS`.
+        parent: int64 [n], row of the parent, -1 without.
+        response: int64 [p], rows that are the response of a pair; the context is the parent.
+        counters: Every input row in exactly one counter.
+    """
+
+    rows: pl.DataFrame
+    parent: np.ndarray
+    response: np.ndarray
+    counters: Counter[str]
+
+
+def join_threads(rows: pl.DataFrame, filter_names: list[str]) -> Threads:
+    """Joins every comment with its parent inside its thread.
+
+    A pair needs a response and a direct parent that pass the filters, on a path
+    that begins at a comment without parent: what hangs on a cycle of replies
+    never does, as in PolyAI's extractor.
+
+    Args:
+        rows: All comments of some threads, in any order.
+        filter_names: Names behind `reason`, whose values are 1-based.
+    """
+    total = rows.height
+    rows = _one_row_per_id(rows)
+    parent = _parent_rows(rows)
+    passed = (rows.get_column("reason") == PASSED).to_numpy()
+    has_parent_id = rows.get_column("parent").is_not_null().to_numpy()
+    rooted = _rooted(parent)
+    found = parent >= 0
+    parent_passed = np.zeros(rows.height, bool)
+    parent_passed[found] = passed[parent[found]]
+    pair = passed & parent_passed & rooted
+
+    counters: Counter[str] = Counter()
+    counters[DUPLICATE_ID] = total - rows.height
+    reasons = np.bincount(rows.get_column("reason").to_numpy(), minlength=len(filter_names) + 1)
+    for name, count in zip(filter_names, reasons[1:].tolist(), strict=True):
+        counters[f"filtered/{name}"] = count
+    counters[TOP_LEVEL] = int(np.sum(passed & ~has_parent_id))
+    counters[NO_PARENT] = int(np.sum(passed & has_parent_id & ~found))
+    counters[CYCLE] = int(np.sum(passed & found & ~rooted))
+    counters[PARENT_FILTERED] = int(np.sum(passed & found & rooted & ~parent_passed))
+    counters[PAIR] = int(np.sum(pair))
+    return Threads(rows, parent, np.flatnonzero(pair), counters)
+
+
+def _one_row_per_id(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keeps one of the rows that share thread and id, whatever order they came in."""
+    key = ["thread", "id"]
+    if rows.select(pl.struct(key).n_unique()).item() == rows.height:
+        return rows
+    # One that passed first; among those, any fixed order of the contents will do.
+    order = ["reason", "body", "author", "subreddit", "parent", "month"]
+    return rows.sort([*key, *order], nulls_last=True).unique(key, keep="first", maintain_order=True)
+
+
+def _parent_rows(rows: pl.DataFrame) -> np.ndarray:
+    """Returns int64 [n], the row of each comment's parent in its thread, -1 without."""
+    numbered = rows.select("thread", "id", "parent").with_row_index("row")
+    joined = numbered.filter(pl.col("parent").is_not_null()).join(
+        numbered.select("thread", pl.col("id").alias("parent"), pl.col("row").alias("parent_row")),
+        on=["thread", "parent"],
+        how="inner",
+    )
+    parent = np.full(rows.height, -1, np.int64)
+    parent[joined.get_column("row").to_numpy()] = joined.get_column("parent_row").to_numpy()
+    return parent
+
+
+def _rooted(parent: np.ndarray) -> np.ndarray:
+    """Returns bool [n]: whether following parents ends, by doubling the step each round."""
+    ancestor = parent
+    for _ in range(max(len(parent), 1).bit_length() + 1):
+        inside = ancestor >= 0
+        if not inside.any():
+            break
+        further = np.full(len(parent), -1, np.int64)
+        further[inside] = ancestor[ancestor[inside]]
+        ancestor = further
+    return ancestor < 0
+
+
+def ancestors(threads: Threads, count: int) -> np.ndarray:
+    """Returns int64 [p, count]: rows above each pair's context, nearest first, -1 past the root."""
+    current = threads.parent[threads.response]
+    columns = []
+    for _ in range(count):
+        current = np.where(current >= 0, threads.parent[np.maximum(current, 0)], -1)
+        columns.append(current)
+    return np.stack(columns, 1) if columns else np.zeros((len(current), 0), np.int64)
