@@ -1,0 +1,240 @@
+"""The OpenAPI description of the HTTP interface, served at `/openapi.json`."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from serving.limits import Limits
+
+_NUMBERS = {"type": "array", "items": {"type": "number"}}
+_IDS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
+
+
+def describe(limits: Limits, *, guarded: bool) -> dict[str, Any]:
+    """Returns the OpenAPI 3.1 document.
+
+    Args:
+        limits: Bounds that appear in the schemas.
+        guarded: Whether requests need a bearer key.
+    """
+    description: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Repartee",
+            "version": _version(),
+            "description": "Sentence embeddings. TensorFlow Serving's REST contract and "
+            "OpenAI's embeddings API over one model.",
+        },
+        "paths": {
+            "/v1/models/{name}:predict": {"post": _predict(limits)},
+            "/v1/models/{name}": {"get": _read("Versions of a model and their states", name=True)},
+            "/v1/models/{name}/metadata": {"get": _read("Signatures of a model", name=True)},
+            "/v1/models": {"get": _read("Names of the served models")},
+            "/v1/embeddings": {"post": _embeddings(limits)},
+            "/tokenize": {"post": _tokenize(limits)},
+            "/health": {"get": _read("The process answers", open_to_all=True)},
+            "/ready": {"get": _read("Send requests here; 503 while draining", open_to_all=True)},
+            "/metrics": {"get": _read("Prometheus metrics", media_type="text/plain")},
+        },
+        "components": {
+            "schemas": {
+                "Error": _object({"error": {"type": "string"}}, required=["error"]),
+                "OpenAiError": _object(
+                    {
+                        "error": _object(
+                            {
+                                "message": {"type": "string"},
+                                "type": {"type": "string"},
+                                "param": {"type": ["string", "null"]},
+                                "code": {"type": ["string", "null"]},
+                            },
+                            required=["message", "type"],
+                        )
+                    },
+                    required=["error"],
+                ),
+            }
+        },
+    }
+    if guarded:
+        description["components"]["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"}
+        }
+        description["security"] = [{"bearer": []}]
+    return description
+
+
+def _predict(limits: Limits) -> dict[str, Any]:
+    text = {"type": "string", "maxLength": limits.max_characters}
+    pair = _object({"context": text, "response": text}, required=["context", "response"])
+    pair["additionalProperties"] = False
+    named = _object({"text": text}, required=["text"])
+    named["additionalProperties"] = False
+    ids = _object({"token_ids": _IDS}, required=["token_ids"])
+    ids["additionalProperties"] = False
+    items = {"minItems": 1, "maxItems": limits.max_items}
+    signature = {
+        "type": "string",
+        "enum": [
+            "serving_default",
+            "encode_context",
+            "encode_response",
+            "score",
+            "tokenize",
+            "encode_tokens",
+        ],
+    }
+    by_row = _object(
+        {
+            "signature_name": signature,
+            "instances": {
+                "type": "array",
+                **items,
+                "items": {"anyOf": [text, named, pair, ids, _IDS]},
+            },
+        },
+        required=["instances"],
+    )
+    by_column = _object({"signature_name": signature, "inputs": {}}, required=["inputs"])
+    operation = _operation(
+        "Run a signature (TensorFlow Serving's predict)",
+        {"anyOf": [by_row, by_column]},
+        {
+            "anyOf": [
+                _object({"predictions": {"type": "array"}}, required=["predictions"]),
+                _object({"outputs": {}}, required=["outputs"]),
+            ]
+        },
+        "Error",
+    )
+    operation["parameters"] = [_name_parameter()]
+    operation["responses"]["404"] = _error("No such model or version", "Error")
+    return operation
+
+
+def _embeddings(limits: Limits) -> dict[str, Any]:
+    text = {"type": "string", "maxLength": limits.max_characters}
+    rows = {"minItems": 1, "maxItems": limits.max_items}
+    request = _object(
+        {
+            "model": {"type": "string"},
+            "input": {
+                "anyOf": [
+                    text,
+                    {"type": "array", "items": text, **rows},
+                    _IDS,
+                    {"type": "array", "items": _IDS, **rows},
+                ]
+            },
+            "encoding_format": {"enum": ["float", "base64"]},
+            "dimensions": {"type": "integer", "minimum": 1},
+            "user": {"type": "string"},
+        },
+        required=["input"],
+    )
+    embedding = _object(
+        {
+            "object": {"const": "embedding"},
+            "index": {"type": "integer"},
+            "embedding": {"anyOf": [_NUMBERS, {"type": "string"}]},
+        },
+        required=["object", "index", "embedding"],
+    )
+    answer = _object(
+        {
+            "object": {"const": "list"},
+            "model": {"type": "string"},
+            "data": {"type": "array", "items": embedding},
+            "usage": _object(
+                {"prompt_tokens": {"type": "integer"}, "total_tokens": {"type": "integer"}},
+                required=["prompt_tokens", "total_tokens"],
+            ),
+        },
+        required=["object", "model", "data", "usage"],
+    )
+    operation = _operation("Embed texts (OpenAI's embeddings)", request, answer, "OpenAiError")
+    operation["responses"]["404"] = _error("No such model", "OpenAiError")
+    return operation
+
+
+def _tokenize(limits: Limits) -> dict[str, Any]:
+    text = {"type": "string", "maxLength": limits.max_characters}
+    many = {"type": "array", "items": text, "minItems": 1, "maxItems": limits.max_items}
+    request = _object(
+        {"model": {"type": "string"}, "input": {"anyOf": [text, many]}}, required=["input"]
+    )
+    answer = _object(
+        {
+            "model": {"type": "string"},
+            "token_ids": {"type": "array", "items": _IDS},
+            "num_tokens": {"type": "array", "items": {"type": "integer"}},
+            "truncated": {"type": "array", "items": {"type": "boolean"}},
+        },
+        required=["model", "token_ids", "num_tokens", "truncated"],
+    )
+    operation = _operation("Token ids of texts", request, answer, "Error")
+    operation["responses"]["404"] = _error("No such model", "Error")
+    return operation
+
+
+def _operation(
+    summary: str, request: dict[str, Any], answer: dict[str, Any], error: str
+) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
+        "responses": {
+            "200": {
+                "description": "The answer",
+                "content": {"application/json": {"schema": answer}},
+            },
+            "400": _error("The request cannot succeed as it is", error),
+            "401": _error("A bearer key is needed", error),
+            "408": _error("The body came too slowly", error),
+            "413": _error("The body is too large", error),
+            "429": _error("Overloaded; Retry-After says when to come back", error),
+            "504": _error("The answer took too long", error),
+        },
+    }
+
+
+def _read(
+    summary: str,
+    *,
+    name: bool = False,
+    open_to_all: bool = False,
+    media_type: str = "application/json",
+) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "summary": summary,
+        "responses": {"200": {"description": "The answer", "content": {media_type: {}}}},
+    }
+    if name:
+        operation["parameters"] = [_name_parameter()]
+        operation["responses"]["400"] = _error("Malformed path", "Error")
+        operation["responses"]["404"] = _error("No such model", "Error")
+    if open_to_all:
+        operation["security"] = []
+    else:
+        operation["responses"]["401"] = _error("A bearer key is needed", "Error")
+    return operation
+
+
+def _name_parameter() -> dict[str, Any]:
+    schema = {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$"}
+    return {"name": "name", "in": "path", "required": True, "schema": schema}
+
+
+def _error(description: str, schema: str) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+    return {"description": description, "content": content}
+
+
+def _object(properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _version() -> str:
+    try:
+        return version("repartee")
+    except PackageNotFoundError:  # a source checkout that was not installed
+        return "0"

@@ -1,0 +1,142 @@
+"""Running a signature: the one path that REST, gRPC and OpenAI requests share."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from serving.batcher import Batcher
+from serving.limits import Limits
+from serving.loaded import LoadedVersion
+from serving.metrics import Metrics
+from serving.status import invalid, too_many_items
+from serving.tokenizing import TokenizingStage, Tokens
+
+_TEXT_SIGNATURES = ("serving_default", "encode_context", "encode_response")
+
+
+class Predictor:
+    """Tokenizes, batches and encodes; answers equal those of the SavedModel's signatures."""
+
+    def __init__(self, limits: Limits, metrics: Metrics, *, workers: int):
+        """Makes a predictor with `workers` encoding threads."""
+        self._limits = limits
+        self._batcher = Batcher(limits, metrics, workers=workers)
+        self._tokenizing = TokenizingStage()
+
+    async def predict(
+        self, version: LoadedVersion, signature: str, inputs: dict[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Runs a signature on named inputs.
+
+        Args:
+            version: The model version.
+            signature: One of the version's signatures.
+            inputs: Every input of the signature; strings as object arrays of bytes.
+
+        Returns:
+            Every output of the signature, by name.
+
+        Raises:
+            ServingError: an input has the wrong shape or exceeds a limit, or the
+                server is overloaded.
+        """
+        if signature in _TEXT_SIGNATURES:
+            texts = _text_rows("text", inputs["text"])
+            embeddings, tokens = await self.embed(version, texts)
+            return {"embedding": embeddings, **_token_outputs(tokens)}
+        if signature == "tokenize":
+            tokens = await self.tokenize(version, _text_rows("text", inputs["text"]))
+            return {"token_ids": _pad(tokens.rows, version.manifest.pad_id)} | _token_outputs(
+                tokens
+            )
+        if signature == "score":
+            return {"score": await self._score(version, inputs)}
+        if signature == "encode_tokens":
+            rows = _id_rows(inputs["token_ids"], version)
+            return {"embedding": await self.embed_ids(version, rows)}
+        raise invalid(f'Serving signature name: "{signature}" not found in signature def')
+
+    async def embed(
+        self, version: LoadedVersion, texts: Sequence[bytes]
+    ) -> tuple[np.ndarray, Tokens]:
+        """Embeds texts: float32 [n, d] and their tokens."""
+        self._check_items(len(texts))
+        self._batcher.admit()
+        tokens = await self.tokenize(version, texts)
+        return await self._batcher.encode(version, tokens.rows), tokens
+
+    async def embed_ids(self, version: LoadedVersion, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Embeds rows of token ids (each checked by the caller's format or `check_ids`)."""
+        self._check_items(len(rows))
+        for row in rows:
+            check_ids(row, version)
+        return await self._batcher.encode(version, rows)
+
+    async def tokenize(self, version: LoadedVersion, texts: Sequence[bytes]) -> Tokens:
+        """Tokenizes texts."""
+        self._check_items(len(texts))
+        for index, text in enumerate(texts):
+            # Bytes bound code points from above; count only where that does not settle it.
+            limit = self._limits.max_characters
+            if len(text) > limit and len(text.decode("utf-8", "replace")) > limit:
+                raise invalid(f"text {index} is longer than {limit} characters")
+        return await self._tokenizing.tokenize(version, texts)
+
+    def close(self) -> None:
+        """Waits for running work and ends the threads."""
+        self._tokenizing.close()
+        self._batcher.close()
+
+    async def _score(self, version: LoadedVersion, inputs: dict[str, np.ndarray]) -> np.ndarray:
+        contexts = _text_rows("context", inputs["context"])
+        responses = _text_rows("response", inputs["response"])
+        if len(contexts) != len(responses):
+            raise invalid(
+                "context and response must have as many rows; "
+                f"got {len(contexts)} and {len(responses)}"
+            )
+        embeddings, _ = await self.embed(version, contexts + responses)
+        return np.sum(embeddings[: len(contexts)] * embeddings[len(contexts) :], axis=-1)
+
+    def _check_items(self, count: int) -> None:
+        if count > self._limits.max_items:
+            raise too_many_items(count, self._limits.max_items)
+
+
+def check_ids(row: np.ndarray, version: LoadedVersion) -> None:
+    """Raises ServingError if a row of ids is too long or holds an id outside the vocabulary."""
+    manifest = version.manifest
+    if len(row) > manifest.max_length:
+        raise invalid(f"token_ids must have at most {manifest.max_length} columns")
+    if len(row) and not (row.min() >= 0 and row.max() < manifest.vocab_size):
+        raise invalid(f"token ids must be at least 0 and below {manifest.vocab_size}")
+
+
+def _text_rows(name: str, texts: np.ndarray) -> list[bytes]:
+    if texts.ndim != 1:
+        raise invalid(f'input "{name}" must be a list of strings; got a rank of {texts.ndim}')
+    return texts.tolist()
+
+
+def _id_rows(ids: np.ndarray, version: LoadedVersion) -> list[np.ndarray]:
+    """Rows without the padding at their end, which each batch adds again as it needs."""
+    if ids.ndim != 2:
+        raise invalid(f'input "token_ids" must be rows of integers; got a rank of {ids.ndim}')
+    if ids.shape[1] > version.manifest.max_length:
+        raise invalid(f"token_ids must have at most {version.manifest.max_length} columns")
+    real = ids != version.manifest.pad_id
+    lengths = np.where(real.any(axis=1), ids.shape[1] - real[:, ::-1].argmax(axis=1), 0)
+    return [row[:length] for row, length in zip(ids, lengths, strict=True)]
+
+
+def _token_outputs(tokens: Tokens) -> dict[str, np.ndarray]:
+    lengths = np.array([len(row) for row in tokens.rows], np.int32)
+    return {"num_tokens": lengths, "truncated": np.asarray(tokens.truncated, bool)}
+
+
+def _pad(rows: list[np.ndarray], pad_id: int) -> np.ndarray:
+    width = max(map(len, rows), default=0)
+    padded = np.full([len(rows), width], pad_id, np.int32)
+    for index, row in enumerate(rows):
+        padded[index, : len(row)] = row
+    return padded

@@ -1,0 +1,164 @@
+"""TensorFlow Serving's REST API: predict, model status, model metadata.
+
+Paths and precedence follow `http_rest_api_util.cc`; the names in a path only ever
+look up a dictionary.
+"""
+
+import re
+from urllib.parse import unquote
+
+import orjson
+from google.protobuf import json_format
+from starlette.requests import Request
+from starlette.responses import Response
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
+
+from serving.json_tensors import (
+    format_error,
+    format_predictions,
+    parse_object,
+    parse_predict,
+    signature_name,
+)
+from serving.limits import Limits
+from serving.loaded import LoadedVersion
+from serving.predict import Predictor
+from serving.registry import Registry
+from serving.status import Code, ServingError, invalid
+
+_CHOICE = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_PREDICT = re.compile(
+    rf"/v1/models/(?P<name>[^/:]+){_CHOICE}:(?P<method>classify|regress|predict)", re.I | re.A
+)
+_STATUS = re.compile(
+    rf"/v1/models(?:/(?P<name>[^/:]+))?{_CHOICE}(?P<metadata>/metadata)?", re.I | re.A
+)
+_METHOD_NAMES = {
+    "classify": "Expected classification signature method_name to be tensorflow/serving/classify",
+    "regress": "Expected a regression signature method_name to be tensorflow/serving/regress",
+}
+_MAX_VERSION = 2**63 - 1
+
+
+def rest_error(error: ServingError) -> bytes:
+    """Returns an error body in TensorFlow Serving's form."""
+    return format_error(error.message)
+
+
+class RestApi:
+    """Handlers for everything under `/v1/models/`."""
+
+    def __init__(self, registry: Registry, predictor: Predictor, limits: Limits):
+        self._limits = limits
+        self._registry = registry
+        self._predictor = predictor
+
+    async def handle(self, request: Request, body: bytes) -> Response:
+        """Answers any method on any path under `/v1/models/`."""
+        # The raw path: an encoded slash belongs to a name.
+        path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
+        if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
+            return await self._predict(match, body)
+        if request.method == "GET" and (match := _STATUS.fullmatch(path)):
+            return self._status(match)
+        raise invalid(f"Malformed request: {request.method} {path}")
+
+    async def _predict(self, match: re.Match[str], body: bytes) -> Response:
+        method = match["method"].lower()
+        if method != "predict":
+            version = self._version(match)
+            used = version.signature_defs["serving_default"].method_name
+            raise invalid(f"{_METHOD_NAMES[method]}. Was: {used}")
+        document = parse_object(body)
+        signature = signature_name(document)
+        version = self._version(match)
+        definition = signature_definition(version, signature)
+        dtypes = {name: info.dtype for name, info in definition.inputs.items()}
+        inputs, by_row = parse_predict(document, dtypes, max_items=self._limits.max_items)
+        outputs = await self._predictor.predict(version, signature, inputs)
+        return _json(format_predictions(outputs, by_row=by_row))
+
+    def _status(self, match: re.Match[str]) -> Response:
+        if match["name"] is None:
+            raise invalid("Missing model name in request.")
+        if match["metadata"]:
+            return _json(metadata_json(unquote(match["name"]), self._version(match)))
+        number, label = _number(match), match["label"]
+        if label is not None:
+            number = self._version(match).number
+        status = model_status(self._registry, unquote(match["name"]), number)
+        text = json_format.MessageToJson(
+            status, always_print_fields_with_no_presence=True, indent=1
+        )
+        return _json(text.encode())
+
+    def _version(self, match: re.Match[str]) -> LoadedVersion:
+        label = match["label"]
+        return self._registry.version(
+            unquote(match["name"]), _number(match), None if label is None else unquote(label)
+        )
+
+
+def signature_definition(version: LoadedVersion, signature: str):
+    """Returns a SignatureDef; raises ServingError (400) if the model has none of that name."""
+    definition = version.signature_defs.get(signature)
+    if definition is None or not definition.inputs:
+        raise invalid(f'Serving signature name: "{signature}" not found in signature def')
+    return definition
+
+
+def model_status(
+    registry: Registry, name: str, number: int | None
+) -> get_model_status_pb2.GetModelStatusResponse:
+    """Returns the states of all versions of a model, or of one.
+
+    Raises:
+        ServingError: 404 if there is no such model or version.
+    """
+    states = registry.model(name).states
+    if number is not None and number not in states:
+        raise ServingError(Code.NOT_FOUND, f"Could not find version {number} of model {name}")
+    response = get_model_status_pb2.GetModelStatusResponse()
+    wanted = sorted(states, reverse=True) if number is None else [number]
+    for version in wanted:
+        entry = response.model_version_status.add(version=version)
+        entry.state = entry.State.Value(states[version].state)
+        if states[version].error:
+            entry.status.error_code = 2  # UNKNOWN; the reason is in the server's log
+            entry.status.error_message = "the version could not be loaded"
+        else:
+            entry.status.error_code = 0
+    return response
+
+
+def metadata_json(name: str, version: LoadedVersion) -> bytes:
+    """Returns the metadata of a version: its model spec and signatures."""
+    spec = model_pb2.ModelSpec(name=name)
+    spec.version.value = version.number
+    signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=version.signature_defs)
+    return orjson.dumps(
+        {
+            "model_spec": _message(spec),
+            "metadata": {"signature_def": _message(signatures)},
+        },
+        option=orjson.OPT_INDENT_2,
+    )
+
+
+def _message(message) -> dict:
+    return json_format.MessageToDict(
+        message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
+    )
+
+
+def _number(match: re.Match[str]) -> int | None:
+    text = match["version"]
+    if text is None:
+        return None
+    if len(text) > 19 or int(text) > _MAX_VERSION:
+        raise invalid(f"Failed to convert version: {text} to numeric.")
+    return int(text)
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")

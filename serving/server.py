@@ -1,0 +1,128 @@
+"""Serves exported models over HTTP and gRPC.
+
+    python -m serving.server --model reddit=exports/reddit
+    curl -d '{"instances": ["How are you?"]}' localhost:8501/v1/models/reddit:predict
+
+HTTP speaks TensorFlow Serving's REST contract and OpenAI's embeddings API, gRPC
+TensorFlow Serving's PredictionService. A page to try it is at http://localhost:8501/.
+New versions in the model's folder are picked up while serving.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+
+from corpus.cli import run
+from corpus.errors import UserError
+from serving import options
+from serving.limits import Limits
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command line."""
+    args = options.make_parser(__doc__ or "").parse_args(argv)
+    limits = options.read_limits(args)
+    if args.workers < 1 or args.threads < 0:
+        raise UserError("--workers must be at least 1 and --threads at least 0")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("repartee.access").setLevel(
+        logging.INFO if args.access_log else logging.WARNING
+    )
+    keys = options.read_keys(args.api_key_file)
+    if not keys and not options.is_loopback(args.host):
+        print(
+            f"warning: {args.host} is reachable from other machines and no key is set; "
+            f"use --api-key-file or {options.KEYS_VARIABLE}",
+            file=sys.stderr,
+        )
+    _serve(args, limits, keys)
+    return 0
+
+
+def _serve(args: argparse.Namespace, limits: Limits, keys: list[str]) -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the first import
+    import tensorflow as tf
+    import uvicorn
+
+    from serving.app import Readiness, Service, build_app
+    from serving.draining import DrainingServer
+    from serving.metrics import Metrics
+    from serving.predict import Predictor
+    from serving.protocol import bounded_protocol
+    from serving.registry import Registry
+
+    metrics = Metrics()
+    registry = Registry(options.read_models(args), metrics)
+    listener = _bind(args.host, args.port)
+    tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+    service = Service(
+        registry=registry,
+        predictor=Predictor(limits, metrics, workers=args.workers),
+        metrics=metrics,
+        limits=limits,
+        keys=keys,
+        readiness=Readiness(),
+    )
+    config = uvicorn.Config(
+        build_app(service),
+        http=bounded_protocol(limits),
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_keep_alive=limits.keep_alive_seconds,
+        timeout_graceful_shutdown=limits.drain_seconds,
+    )
+
+    async def serve() -> None:
+        await registry.load_all()
+        async with contextlib.AsyncExitStack() as stack:
+            poll = asyncio.create_task(registry.poll(args.poll_seconds))
+            stack.callback(poll.cancel)
+            if args.grpc_port is not None:
+                from serving.grpc_service import grpc_server
+
+                server = grpc_server(service, args.host, args.grpc_port)
+                print(f"gRPC on {args.host}:{await stack.enter_async_context(server)}", flush=True)
+            host = f"[{args.host}]" if ":" in args.host else args.host
+            print(f"HTTP on http://{host}:{listener.getsockname()[1]}/", flush=True)
+            drain = DrainingServer(config, service.readiness, delay=args.drain_delay)
+            await drain.serve(sockets=[listener])
+
+    try:
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(serve())
+    finally:
+        service.predictor.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Returns a socket bound to the address, not yet listening.
+
+    Bound before the models load, so that a taken port is told at once.
+
+    Raises:
+        UserError: the address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"cannot listen on {host} port {port}: {error}; choose another --host or --port"
+        ) from None
+    return listener
+
+
+if __name__ == "__main__":
+    run(main)
