@@ -1,0 +1,235 @@
+"""Texts to embeddings, as the users of a trained model do it.
+
+from models import Encoder
+
+encoder = Encoder.load("sentence-transformers/all-mpnet-base-v2")
+embeddings = encoder.encode(["This is an example sentence", "Each sentence is converted"])
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sized
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from corpus.errors import UserError
+from models.loading import LoadedModel, is_model_dir, load_model
+
+# Texts read ahead and sorted by length, so that a step's texts are about
+# equally long and next to nothing is padding.
+WINDOW = 4096
+# Tokens in a step when the caller does not limit texts: enough to keep matrix
+# products efficient, small enough to keep a step's activations in the caches.
+STEP_TOKENS = 2048
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+
+
+class Encoder:
+    """Embeds texts with a trained model.
+
+    Attributes:
+      dimension: numbers in an embedding.
+    """
+
+    def __init__(self, embed: Callable[[list[str], int | None], np.ndarray], dimension: int):
+        """Wraps a function from up to `WINDOW` texts to their embeddings."""
+        self._embed = embed
+        self.dimension = dimension
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        checkpoint: str | None = None,
+        max_length: int | None = None,
+        precision: str = "float32",
+    ) -> "Encoder":
+        """Loads a model.
+
+        Args:
+          path: sentence-transformers or Hugging Face folder, hub name, folder of
+            a training run, or SavedModel (a version, or the folder of versions,
+            of which the newest is taken).
+          checkpoint: which checkpoint of a training run; the latest when None.
+          max_length: tokens after which a text is cut; the model's own when None.
+          precision: `float32`, or `bfloat16` for about twice the speed where the
+            processor has bfloat16 instructions, with cosine above 0.999 to float32.
+
+        Raises:
+          UserError: there is no such model, or the options do not go with it.
+        """
+        if precision not in POLICIES:
+            raise UserError(f"precision must be float32 or bfloat16, got {precision}")
+        saved_model = None if is_model_dir(path) else find_saved_model(path)
+        if saved_model:
+            if checkpoint or max_length or precision != "float32":
+                raise UserError(
+                    f"{path} is a SavedModel: checkpoint, max_length and precision were fixed"
+                    " when it was exported"
+                )
+            return _from_saved_model(saved_model)
+        loaded = load_model(path, checkpoint=checkpoint, dtype=POLICIES[precision])
+        return cls.from_loaded(loaded, max_length=max_length)
+
+    @classmethod
+    def from_loaded(cls, loaded: LoadedModel, *, max_length: int | None = None) -> "Encoder":
+        """Wraps a model that is in memory already."""
+        longest = loaded.encoder.config.max_length
+        if max_length is not None and not 3 <= max_length <= longest:
+            raise UserError(f"max_length must be between 3 and {longest}, got {max_length}")
+        embed = _KerasEmbedder(loaded, max_length or loaded.max_length)
+        return cls(embed, loaded.encoder.config.hidden_size)
+
+    def encode(
+        self,
+        texts: str | Iterable[str],
+        *,
+        batch_size: int | None = None,
+        show_progress_bar: bool = False,
+    ) -> np.ndarray:
+        """Embeds texts.
+
+        Args:
+          texts: one text, or any iterable of texts.
+          batch_size: most texts in a step; chosen from their lengths when None.
+          show_progress_bar: whether to show progress on standard error.
+
+        Returns:
+          float32 [n, dimension] of unit length, in the order of `texts`;
+          [dimension] for a single string.
+
+        Raises:
+          TypeError: a text is not a string.
+        """
+        if isinstance(texts, str):
+            return self.encode([texts], batch_size=batch_size)[0]
+        parts = list(self.stream(texts, batch_size=batch_size, show_progress_bar=show_progress_bar))
+        if not parts:
+            return np.zeros([0, self.dimension], np.float32)
+        return np.concatenate(parts)
+
+    def stream(
+        self,
+        texts: Iterable[str],
+        *,
+        batch_size: int | None = None,
+        show_progress_bar: bool = False,
+    ) -> Iterator[np.ndarray]:
+        """Embeds an endless iterable: yields float32 [up to 4096, dimension] in order.
+
+        The arguments are those of `encode`; the memory does not grow with the
+        number of texts.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        total = len(texts) if isinstance(texts, Sized) else None
+        iterator = iter(texts)
+        with _progress(total, show_progress_bar) as advance:
+            while window := list(itertools.islice(iterator, WINDOW)):
+                for text in window:
+                    if not isinstance(text, str):
+                        raise TypeError(f"texts must be strings, got {type(text).__name__}")
+                yield self._embed(window, batch_size)
+                advance.update(len(window))
+
+
+class _KerasEmbedder:
+    """Tokenizes a window, sorts it by length and encodes it in steps."""
+
+    def __init__(self, loaded: LoadedModel, max_length: int):
+        self._loaded = loaded
+        self._max_length = max_length
+        self._tokenize = tf.function(
+            lambda texts: loaded.tokenizer(texts, max_length),
+            input_signature=[tf.TensorSpec([None], tf.string)],
+        )
+        self._step = tf.function(
+            lambda token_ids: loaded.encoder({"token_ids": token_ids}, training=False),
+            input_signature=[tf.TensorSpec([None, None], tf.int32)],
+        )
+
+    def __call__(self, texts: list[str], batch_size: int | None) -> np.ndarray:
+        """Returns float32 [n, dimension]."""
+        tokens = self._tokenize(encode_utf8(texts))
+        lengths = tokens.num_tokens.numpy()
+        flat, starts = tokens.ids.flat_values.numpy(), tokens.ids.row_starts().numpy()
+        order = np.argsort(-lengths, kind="stable")
+        pad_id = self._loaded.tokenizer.pad_id
+        result = np.empty([len(texts), self._loaded.encoder.config.hidden_size], np.float32)
+        for rows in cut_steps(lengths, order, batch_size):
+            token_ids = np.full([len(rows), lengths[rows].max()], pad_id, np.int32)
+            for line, row in zip(token_ids, rows, strict=True):
+                line[: lengths[row]] = flat[starts[row] : starts[row] + lengths[row]]
+            result[rows] = self._step(tf.constant(token_ids)).numpy()
+        return result
+
+
+def cut_steps(
+    lengths: np.ndarray, order: np.ndarray, batch_size: int | None
+) -> Iterator[np.ndarray]:
+    """Cuts texts, longest first, into steps of at most `STEP_TOKENS` padded tokens.
+
+    Args:
+      lengths: int [n] tokens of each text.
+      order: int [n] texts by falling length.
+      batch_size: most texts in a step, or None for no limit.
+
+    Yields:
+      The texts of each step, int [1…]; one text is always allowed.
+    """
+    begin = 0
+    while begin < len(order):
+        rows = max(1, STEP_TOKENS // int(lengths[order[begin]]))
+        rows = min(rows, batch_size or rows)
+        yield order[begin : begin + rows]
+        begin += rows
+
+
+def encode_utf8(texts: list[str]) -> tf.Tensor:
+    """Returns string [n]; a lone surrogate, which UTF-8 does not have, becomes `?`."""
+    return tf.constant([text.encode("utf-8", "replace") for text in texts], tf.string)
+
+
+def find_saved_model(path: str | Path) -> str | None:
+    """Returns the SavedModel at `path`, or the newest version below it, if any."""
+    if tf.saved_model.contains_saved_model(str(path)):
+        return str(path)
+    if not tf.io.gfile.isdir(str(path)):
+        return None
+    names = [name.rstrip("/") for name in tf.io.gfile.listdir(str(path))]
+    for version in sorted((int(name) for name in names if name.isdigit()), reverse=True):
+        folder = f"{path}/{version}"
+        if tf.saved_model.contains_saved_model(folder):
+            return folder
+    return None
+
+
+def _from_saved_model(folder: str) -> Encoder:
+    """Makes an encoder of an exported SavedModel."""
+    import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
+
+    loaded = tf.saved_model.load(folder)
+    signature = loaded.signatures["serving_default"]
+
+    def embed(texts: list[str], batch_size: int | None) -> np.ndarray:
+        # The model groups by length itself; sorting gives it alike lengths.
+        order = np.argsort([-len(text) for text in texts], kind="stable")
+        result = np.empty([len(texts), dimension], np.float32)
+        for rows in np.split(order, range(batch_size or 256, len(order), batch_size or 256)):
+            step = encode_utf8([texts[row] for row in rows])
+            result[rows] = signature(text=step)["embedding"].numpy()
+        return result
+
+    # The signature does not live longer than the object that it came from.
+    embed.loaded = loaded  # type: ignore[attr-defined]
+    dimension = int(signature.structured_outputs["embedding"].shape[-1])
+    return Encoder(embed, dimension)
+
+
+def _progress(total: int | None, show: bool):
+    """Returns a progress bar in texts."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, disable=not show, unit=" texts", unit_scale=True)

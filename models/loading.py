@@ -1,0 +1,138 @@
+"""Finds out what a path holds and makes a model of it.
+
+A model may be a sentence-transformers or Hugging Face folder, a name on the
+Hugging Face hub, or the folder of a training run. A run's folder has `encoder/`
+(configuration and tokenizer) and TensorFlow checkpoints `ckpt-*` that hold the
+encoder under `model`.
+"""
+
+import dataclasses
+import posixpath
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from corpus.errors import UserError
+from models.mpnet import MPNetConfig
+from models.sentence_encoder import SentenceEncoder
+from models.sentence_transformers import check_modules, copy_tokenizer, read_max_length
+from models.tokenizer import Tokenizer
+from models.weights import load_huggingface_weights, resolve_folder
+
+ENCODER_FOLDER = "encoder"
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """A model ready for use.
+
+    Attributes:
+      encoder: the model.
+      tokenizer: the tokenizer it was trained with.
+      tokenizer_folder: local folder with the tokenizer's files.
+      max_length: tokens after which a text is cut.
+    """
+
+    encoder: SentenceEncoder
+    tokenizer: Tokenizer
+    tokenizer_folder: str
+    max_length: int
+
+
+def load_model(
+    path: str | Path, *, checkpoint: str | None = None, dtype: str | None = None
+) -> LoadedModel:
+    """Loads a model from wherever it is.
+
+    Args:
+      path: model folder, hub name, or the folder of a training run, which may
+        also be on `gs://`.
+      checkpoint: which checkpoint of a run, `ckpt-1000` or a path; the latest
+        when None.
+      dtype: a tf_keras dtype policy such as `mixed_bfloat16`; the global policy
+        when None.
+
+    Raises:
+      UserError: there is no model, or its parts do not belong together.
+    """
+    is_run = is_model_dir(path)
+    if checkpoint and not is_run:
+        raise UserError(f"{path} is not the folder of a training run; it has no checkpoints")
+    folder = _local_encoder_folder(str(path)) if is_run else resolve_folder(path)
+    check_modules(folder)
+    config = MPNetConfig.from_folder(folder)
+    tokenizer = Tokenizer.from_folder(folder)
+    if tokenizer.vocab_size > config.vocab_size or tokenizer.pad_id != config.pad_token_id:
+        raise UserError(
+            f"{folder}: the tokenizer ({tokenizer.vocab_size} tokens, padding"
+            f" {tokenizer.pad_id}) is not the model's ({config.vocab_size}, {config.pad_token_id})"
+        )
+    encoder = SentenceEncoder(config, dtype=dtype)
+    if is_run:
+        _restore(encoder, str(path), checkpoint)
+    else:
+        load_huggingface_weights(encoder, folder)
+    return LoadedModel(
+        encoder=encoder,
+        tokenizer=tokenizer,
+        tokenizer_folder=str(folder),
+        max_length=read_max_length(folder, config.max_length),
+    )
+
+
+def is_model_dir(path: str | Path) -> bool:
+    """Says whether a path is the folder of a training run."""
+    return tf.io.gfile.exists(posixpath.join(str(path), ENCODER_FOLDER, "config.json"))
+
+
+def write_encoder_folder(
+    folder: str | Path, config: MPNetConfig, tokenizer_folder: str | Path, max_length: int
+) -> None:
+    """Writes what a run's checkpoints need to become a model again.
+
+    Args:
+      folder: `MODEL_DIR/encoder`, also on `gs://`; made if missing.
+      config: the model's hyperparameters.
+      tokenizer_folder: folder of the tokenizer that made the run's data.
+      max_length: tokens after which a text is cut.
+    """
+    tf.io.gfile.makedirs(str(folder))
+    with tempfile.TemporaryDirectory() as local:
+        config.write(local)
+        copy_tokenizer(tokenizer_folder, local, max_length)
+        for file in sorted(Path(local).iterdir()):
+            tf.io.gfile.copy(str(file), posixpath.join(str(folder), file.name), overwrite=True)
+
+
+def _local_encoder_folder(model_dir: str) -> Path:
+    """Returns a run's `encoder/` as a local folder that lives as long as the process."""
+    remote = posixpath.join(model_dir, ENCODER_FOLDER)
+    if "://" not in model_dir:
+        return Path(remote)
+    local = Path(tempfile.mkdtemp(prefix="repartee-encoder-"))
+    for name in tf.io.gfile.listdir(remote):
+        tf.io.gfile.copy(posixpath.join(remote, name), str(local / name), overwrite=True)
+    return local
+
+
+def _restore(encoder: SentenceEncoder, model_dir: str, checkpoint: str | None) -> None:
+    """Reads the encoder of a run's checkpoint."""
+    if checkpoint is None:
+        found = tf.train.latest_checkpoint(model_dir)
+        if found is None:
+            raise UserError(f"{model_dir} has no checkpoint yet; train first")
+    else:
+        found = checkpoint
+        if not tf.io.gfile.glob(f"{found}.index"):
+            found = posixpath.join(model_dir, checkpoint)
+        if not tf.io.gfile.glob(f"{found}.index"):
+            raise UserError(f"{checkpoint} is no checkpoint, here or in {model_dir}")
+    try:
+        status = tf.train.Checkpoint(model=encoder).read(found)
+        status.assert_existing_objects_matched().expect_partial()
+    except (tf.errors.OpError, ValueError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{found} does not hold the model that its run describes: {reason}"
+        ) from None

@@ -1,0 +1,163 @@
+"""Writes a model as a sentence-transformers folder.
+
+`SentenceTransformer(folder)`, Text Embeddings Inference and our own
+`load_model` read it. The module types in `modules.json` are the classic ones,
+which every version since 2.0 understands.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from corpus.errors import UserError
+from models.sentence_encoder import SentenceEncoder
+from models.tokenizer.spec import FOLDER_FILES
+from models.weights import save_huggingface_weights
+
+MAX_LENGTH_FILE = "sentence_bert_config.json"
+_MODULES = (
+    ("", "sentence_transformers.models.Transformer"),
+    ("1_Pooling", "sentence_transformers.models.Pooling"),
+    ("2_Normalize", "sentence_transformers.models.Normalize"),
+)
+
+
+def save_sentence_transformers(
+    folder: str | Path,
+    encoder: SentenceEncoder,
+    tokenizer_folder: str | Path,
+    model_card: str | None,
+    *,
+    max_length: int | None = None,
+) -> None:
+    """Writes weights, tokenizer, pooling, normalization and model card.
+
+    Args:
+      folder: where to write; made if missing.
+      encoder: the model.
+      tokenizer_folder: folder of the tokenizer it was trained with.
+      model_card: text of README.md; a short one is written when None.
+      max_length: tokens after which a text is cut; what `tokenizer_folder` says
+        when None.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if max_length is None:
+        max_length = read_max_length(tokenizer_folder, encoder.config.max_length)
+    save_huggingface_weights(encoder, folder)
+    copy_tokenizer(tokenizer_folder, folder, max_length)
+    write_json(
+        folder / "modules.json",
+        [
+            {"idx": index, "name": str(index), "path": path, "type": kind}
+            for index, (path, kind) in enumerate(_MODULES)
+        ],
+    )
+    write_json(folder / "config_sentence_transformers.json", {"similarity_fn_name": "cosine"})
+    for path, _ in _MODULES[1:]:
+        (folder / path).mkdir(exist_ok=True)
+    pooling = {
+        "word_embedding_dimension": encoder.config.hidden_size,
+        "pooling_mode_cls_token": False,
+        "pooling_mode_mean_tokens": True,
+        "pooling_mode_max_tokens": False,
+        "pooling_mode_mean_sqrt_len_tokens": False,
+    }
+    write_json(folder / "1_Pooling" / "config.json", pooling)
+    write_json(folder / "2_Normalize" / "config.json", {})
+    card = model_card or default_model_card(folder.name, encoder.config.hidden_size, max_length)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def copy_tokenizer(source: str | Path, folder: str | Path, max_length: int) -> None:
+    """Copies the tokenizer's files and says where texts are cut."""
+    for name in FOLDER_FILES:
+        if (Path(source) / name).exists():
+            shutil.copyfile(Path(source) / name, Path(folder) / name)
+    # Lower-casing is the tokenizer's business; here it would be done twice.
+    write_json(
+        Path(folder) / MAX_LENGTH_FILE, {"max_seq_length": max_length, "do_lower_case": False}
+    )
+
+
+def read_max_length(folder: str | Path, default: int) -> int:
+    """Returns the `max_seq_length` of a folder, or `default` where it has none."""
+    path = Path(folder) / MAX_LENGTH_FILE
+    if not path.exists():
+        return default
+    value = read_json(path).get("max_seq_length")
+    return min(int(value), default) if value else default
+
+
+def check_modules(folder: str | Path) -> None:
+    """Raises UserError if a sentence-transformers folder does more than we do.
+
+    Mean pooling and normalization after the transformer are ours. Another
+    pooling or a dense layer would be left out in silence otherwise.
+    """
+    path = Path(folder) / "modules.json"
+    if not path.exists():
+        return
+    for module in read_json(path):
+        kind = module["type"].rsplit(".", 1)[-1]
+        if kind not in ("Transformer", "Pooling", "Normalize"):
+            raise UserError(f"{path}: module {kind} is not supported, only mean pooling is")
+        if kind == "Pooling":
+            config = Path(folder) / module["path"] / "config.json"
+            modes = _pooling_modes(read_json(config))
+            if modes != ["mean"]:
+                raise UserError(f"{config}: pools by {' and '.join(modes)}, must be mean")
+
+
+def _pooling_modes(config: dict[str, Any]) -> list[str]:
+    """Returns the pooling modes, from the classic switches or the newer single key."""
+    if "pooling_mode" in config:
+        mode = config["pooling_mode"]
+        return [mode] if isinstance(mode, str) else list(mode)
+    prefix, suffix = "pooling_mode_", "_tokens"
+    switches = (name for name, on in config.items() if name.startswith(prefix) and on)
+    return [name.removeprefix(prefix).removesuffix(suffix) for name in switches]
+
+
+def default_model_card(name: str, dimension: int, max_length: int) -> str:
+    """Returns a README with what the Hugging Face hub needs to know."""
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags:
+- sentence-transformers
+- feature-extraction
+- sentence-similarity
+- mpnet
+---
+
+# {name}
+
+Maps sentences to vectors of {dimension} numbers and unit length, so that their
+dot product is the cosine similarity. Texts are cut after {max_length} tokens.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{name}")
+embeddings = model.encode(["How was the film?", "I liked it a lot."])
+print(model.similarity(embeddings, embeddings))
+```
+
+MPNet with mean pooling, trained as a dual encoder on (comment, reply) pairs with
+the other replies of a batch as negatives.
+"""
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file; UserError if it is broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON: {error}") from None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file, indented."""
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
