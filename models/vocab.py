@@ -13,6 +13,7 @@ import io
 import json
 import lzma
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +27,9 @@ MASK_TOKEN = "<mask>"  # noqa: S105 - a token of text
 # Longest input that `AutoTokenizer` accepts without a warning: MPNet's 514
 # positions less the two that the padding offset takes.
 MODEL_MAX_LENGTH = 512
+# Most different characters that get a piece; rarer ones make a word unknown.
+MAX_ALPHABET = 1000
+SMALLEST = 16
 
 
 def train_wordpiece(texts: Iterable[str], vocab_size: int, folder: str | Path) -> Path:
@@ -43,27 +47,55 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int, folder: str | Path) -
     Raises:
       UserError: `vocab_size` does not leave room for any piece, or there is no text.
     """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    least = len(LEADING_TOKENS) + 2
-    if vocab_size < least:
-        raise UserError(f"the vocabulary size must be at least {least}, got {vocab_size}")
+    if vocab_size < SMALLEST:
+        raise UserError(f"the vocabulary size must be at least {SMALLEST}, got {vocab_size}")
+    words = count_words(texts)
+    if not words:
+        raise UserError("no text to train a vocabulary on: the input has no words")
+    characters = Counter[str]()
+    for word, count in words.items():
+        characters.update(dict.fromkeys(word, count))
+    by_count = sorted(characters, key=lambda char: (-characters[char], char))
+    alphabet = sorted(by_count[: min(MAX_ALPHABET, vocab_size // 4)])
+    known = set(alphabet)
+    spellable = {word: count for word, count in sorted(words.items()) if known.issuperset(word)}
+    inside = sorted({char for word in spellable for char in word[1:]})
     learner = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
-    learner.normalizer = normalizers.BertNormalizer(lowercase=True)
-    learner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.WordPieceTrainer(
         # The mask token is added behind the learned pieces, as MPNet has it.
         vocab_size=vocab_size - 1,
-        special_tokens=list(LEADING_TOKENS),
-        limit_alphabet=max(1, min(1000, vocab_size // 4)),
+        # The trainer numbers characters in the order of a randomly seeded hash
+        # map, and breaks ties between merges by those numbers. Given as special
+        # tokens they have fixed numbers, and the same text the same vocabulary.
+        special_tokens=[*LEADING_TOKENS, *alphabet, *(f"##{char}" for char in inside)],
         show_progress=False,
     )
-    learner.train_from_iterator(texts, trainer)
+    learner.train_from_iterator(_repeat(spellable), trainer)
     learned = learner.get_vocab()
     tokens = sorted(learned, key=lambda token: learned[token])
-    if len(tokens) == len(LEADING_TOKENS):
-        raise UserError("no text to train a vocabulary on: the input has no words")
     return write_tokenizer_folder([*tokens, MASK_TOKEN], folder)
+
+
+def count_words(texts: Iterable[str]) -> Counter[str]:
+    """Counts the words that WordPiece would see, as Hugging Face splits them."""
+    from tokenizers import normalizers, pre_tokenizers
+
+    normalize = normalizers.BertNormalizer(lowercase=True).normalize_str
+    split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
+    words = Counter[str]()
+    for text in texts:
+        words.update(word for word, _ in split(normalize(text)))
+    return words
+
+
+def _repeat(words: dict[str, int], chunk: int = 1000) -> Iterator[str]:
+    """Yields each word as often as it was counted, a chunk of repetitions at a time."""
+    for word, count in words.items():
+        for begin in range(0, count, chunk):
+            yield f"{word} " * min(chunk, count - begin)
 
 
 def write_tokenizer_folder(tokens: list[str], folder: str | Path) -> Path:
