@@ -6,5 +6,6 @@ the other. A corpus is one folder:
     <split>.tfrecord-SSSSS-of-NNNNN   tokenized pairs (`corpus.features`)
     features.json, dataset_info.json  so that TFDS opens the folder
     manifest.json                     inputs, options, counters, checksums (`corpus.manifest`)
+    tokenizer/                        files of the tokenizer that made the ids
     COMPLETED                         written last; a folder without it is not a corpus
 """

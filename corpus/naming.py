@@ -9,6 +9,7 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 MANIFEST = "manifest.json"
 COMPLETED = "COMPLETED"
 REJECTS_FOLDER = "rejects"
+TOKENIZER_FOLDER = "tokenizer"  # the tokenizer that made the token ids, for the trainer
 
 _SHARD = re.compile(r"(?P<split>[a-z]+)\.tfrecord-(?P<index>\d{5})-of-(?P<count>\d{5})")
 

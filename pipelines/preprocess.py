@@ -143,6 +143,7 @@ def _preprocess(arguments: argparse.Namespace, options: ExtractOptions, choice) 
         has_text=["train", "test"] if options.keep_text else ["test"],
         text_features=[*TEXT_FEATURES, *map(extra_context, range(options.extra_contexts))],
         options=options.to_dict() | {"num_shards": num_buckets},
+        tokenizer_files=tokenizer_content,
         versions={name: importlib.metadata.version(name) for name in _VERSIONED},
     )
 

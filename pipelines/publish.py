@@ -19,7 +19,7 @@ from typing import Any
 
 from corpus.errors import UserError
 from corpus.manifest import Manifest, Shard
-from corpus.naming import COMPLETED, MANIFEST, SPLITS, shard_name
+from corpus.naming import COMPLETED, MANIFEST, SPLITS, TOKENIZER_FOLDER, shard_name
 from pipelines import storage, tfds_metadata
 from pipelines.statistics import PairStatistics
 
@@ -39,6 +39,7 @@ class Publication:
         has_text: Splits that carry the text features.
         text_features: Names of the text features.
         options: Resolved options.
+        tokenizer_files: Name and content of the tokenizer folder's files.
         versions: Software versions.
     """
 
@@ -52,6 +53,7 @@ class Publication:
     has_text: list[str]
     text_features: list[str]
     options: dict[str, Any] = field(default_factory=dict)
+    tokenizer_files: tuple[tuple[str, bytes], ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
 
@@ -146,6 +148,10 @@ def publish(
         MANIFEST: manifest.to_json(),
         **tfds_metadata.documents(manifest, publication.text_features),
         "report.json": _report_json(manifest, statistics),
+        **{
+            f"{TOKENIZER_FOLDER}/{name}": content.decode()
+            for name, content in publication.tokenizer_files
+        },
     }
     if storage.is_local(publication.output):
         _publish_folder(publication, staging, moves, documents)
