@@ -1,0 +1,100 @@
+"""A file's chunks hold all its lines once, wherever the reads fall."""
+
+import hashlib
+
+import pytest
+import zstandard
+
+from corpus.errors import UserError
+from pipelines.chunks import FileSummary, read_chunks
+
+LINES = [b"x" * (n % 50) for n in range(1000)]
+DATA = b"\n".join(LINES) + b"\n"
+
+
+def chunks(path, **options):
+    summary = FileSummary()
+    return list(read_chunks(str(path), summary, **options)), summary
+
+
+@pytest.fixture
+def dump(tmp_path):
+    path = tmp_path / "RC"
+    path.write_bytes(DATA)
+    return path
+
+
+@pytest.mark.parametrize("chunk_bytes", [50, 51, 64, 1000, 1 << 20])
+def test_chunks_are_whole_lines_in_order(dump, chunk_bytes):
+    found, summary = chunks(dump, chunk_bytes=chunk_bytes)
+    assert b"".join(c.data for c in found) == DATA
+    assert all(c.data.endswith(b"\n") for c in found)
+    assert [c.lines for c in found] == [c.data.count(b"\n") for c in found]
+    first = 1
+    for chunk in found:
+        assert chunk.first_line == first
+        first += chunk.lines
+    assert summary.lines == len(LINES)
+
+
+def test_the_parts_share_the_chunks_of_one_file(dump):
+    whole, _ = chunks(dump, chunk_bytes=100)
+    shared = [chunks(dump, chunk_bytes=100, part=part, parts=3) for part in range(3)]
+    assert sorted((c for part, _ in shared for c in part), key=lambda c: c.first_line) == whole
+    assert all(summary.lines == len(LINES) for _, summary in shared)
+
+
+def test_the_summary_knows_the_stored_bytes(dump):
+    stored = zstandard.ZstdCompressor().compress(DATA)
+    path = dump.with_name("RC.zst")
+    path.write_bytes(stored)
+    _, summary = chunks(path)
+    assert summary.stored_bytes == len(stored)
+    assert summary.sha256 == hashlib.sha256(stored).hexdigest()
+
+
+def test_a_last_line_without_newline_counts(tmp_path):
+    path = tmp_path / "RC"
+    path.write_bytes(b"a\nb")
+    (chunk,), summary = chunks(path)
+    assert (chunk.data, chunk.lines, summary.lines) == (b"a\nb", 2, 2)
+
+
+def test_an_empty_file_has_no_chunks(tmp_path):
+    (tmp_path / "RC").touch()
+    assert chunks(tmp_path / "RC")[0] == []
+
+
+@pytest.mark.parametrize("ending", [b"\n", b""])
+@pytest.mark.parametrize("length", [100, 101, 5000])
+def test_a_line_beyond_the_limit_is_passed_on_as_oversize(tmp_path, length, ending):
+    path = tmp_path / "RC"
+    path.write_bytes(b"before\n" + b"y" * length + b"\nafter" + ending)
+    found, summary = chunks(path, chunk_bytes=100)
+    assert [(c.first_line, c.lines) for c in found if c.oversize] == [(2, 1)]
+    assert b"".join(c.data for c in found if not c.oversize) == b"before\nafter" + ending
+    assert summary.lines == 3
+
+
+def test_a_line_at_the_limit_passes(tmp_path):
+    path = tmp_path / "RC"
+    path.write_bytes(b"before\n" + b"y" * 99 + b"\nafter\n")
+    found, _ = chunks(path, chunk_bytes=100)
+    assert not any(c.oversize for c in found)
+
+
+def test_damage_is_an_error_or_noted(tmp_path):
+    path = tmp_path / "RC.zst"
+    frame = zstandard.ZstdCompressor().compress(DATA)
+    path.write_bytes(frame + frame[: len(frame) // 2])
+    with pytest.raises(UserError, match="truncated zstd archive at byte offset"):
+        chunks(path)
+    found, summary = chunks(path, keep_damaged=True)
+    assert b"".join(c.data for c in found).startswith(DATA)
+    assert "truncated" in summary.damage
+    assert summary.stored_bytes == path.stat().st_size
+
+
+def test_a_missing_file_is_a_clear_error(tmp_path):
+    with pytest.raises(UserError, match="cannot be opened"):
+        chunks(tmp_path / "nothing")

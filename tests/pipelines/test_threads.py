@@ -1,0 +1,148 @@
+"""Pairs are found as the reference finds them, whatever shape a thread has."""
+
+import time
+from collections import Counter
+
+import numpy as np
+import polars as pl
+import pytest
+
+from pipelines import partition, threads
+
+FILTERS = ["deleted"]
+
+
+def rows(*comments: tuple) -> pl.DataFrame:
+    """Rows of (id, parent) or (id, parent, reason) or (id, parent, reason, thread)."""
+    full = [(*c, *(0, "t")[len(c) - 2 :]) for c in comments]
+    return pl.DataFrame(
+        {
+            "id": pl.Series([c[0] for c in full], dtype=pl.String),
+            "thread": pl.Series([c[3] for c in full], dtype=pl.String),
+            "parent": [c[1] for c in full],
+            "body": [None if c[2] else f"text of {c[0]}" for c in full],
+            "author": ["a"] * len(full),
+            "subreddit": ["s"] * len(full),
+            "month": pl.Series([24180] * len(full), dtype=pl.Int16),
+            "reason": pl.Series([c[2] for c in full], dtype=pl.UInt8),
+        },
+        schema_overrides={"parent": pl.String, "body": pl.String},
+    )
+
+
+def join(*comments: tuple):
+    found = threads.join_threads(rows(*comments), FILTERS)
+    ids = found.rows.get_column("id").to_list()
+    pairs = {(ids[found.parent[r]], ids[r]) for r in found.response}
+    assert sum(found.counters.values()) == len(comments)
+    return pairs, +found.counters
+
+
+def test_a_chain():
+    pairs, counters = join(("a", None), ("b", "a"), ("c", "b"))
+    assert pairs == {("a", "b"), ("b", "c")}
+    assert counters == Counter({"pair": 2, "no_pair/top_level": 1})
+
+
+def test_a_missing_parent_makes_a_root():
+    pairs, counters = join(("b", "gone"), ("c", "b"))
+    assert pairs == {("b", "c")}
+    assert counters["no_pair/parent_not_in_input"] == 1
+
+
+def test_the_parent_must_be_in_the_same_thread():
+    pairs, _ = join(("a", None, 0, "one"), ("b", "a", 0, "two"))
+    assert pairs == set()
+
+
+def test_a_top_level_comment_is_never_joined_with_a_comment_named_like_its_submission():
+    # Thread `t`, and a comment whose id is `t` too.
+    pairs, _ = join(("t", None), ("b", None))
+    assert pairs == set()
+
+
+def test_a_filtered_comment_is_neither_context_nor_response():
+    pairs, counters = join(("a", None), ("b", "a", 1), ("c", "b"), ("d", "c"))
+    assert pairs == {("c", "d")}
+    assert counters["filtered/deleted"] == 1
+    assert counters["no_pair/parent_filtered"] == 1
+
+
+@pytest.mark.parametrize("reason", [0, 1])
+def test_what_hangs_on_a_cycle_makes_no_pair_even_if_the_cycle_runs_through_filtered_ones(reason):
+    pairs, counters = join(("a", "b", reason), ("b", "a"), ("c", "b"), ("d", "c"), ("r", None))
+    assert pairs == set()
+    assert counters["no_pair/cycle"] == 3 + (reason == 0)
+
+
+def test_a_self_loop():
+    pairs, counters = join(("a", "a"), ("b", "a"))
+    assert pairs == set()
+    assert counters["no_pair/cycle"] == 2
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_repeated_ids_have_one_winner_whatever_the_order(order):
+    comments = [("a", None), ("b", "a", 1), ("b", "a"), ("b", "a")]
+    pairs, counters = join(*(comments[i] for i in order))
+    assert pairs == {("a", "b")}
+    assert counters["duplicate_id"] == 2
+
+
+def test_the_winner_of_different_texts_is_fixed():
+    one, two = rows(("a", None), ("b", "a")), rows(("b", "a"))
+    two = two.with_columns(body=pl.lit("another text"))
+    winners = {
+        tuple(sorted(threads.join_threads(pl.concat(frames), FILTERS).rows["body"]))
+        for frames in ([one, two], [two, one])
+    }
+    assert len(winners) == 1
+
+
+def test_a_thread_of_100_000_replies_in_one_chain_and_in_one_fan():
+    n = 100_000
+    chain = [("c0", None)] + [(f"c{i}", f"c{i - 1}") for i in range(1, n)]
+    fan = [("f0", None)] + [(f"f{i}", "f0") for i in range(1, n)]
+    frame = rows(*chain, *fan)
+    started = time.monotonic()
+    found = threads.join_threads(frame, FILTERS)
+    assert found.counters["pair"] == 2 * (n - 1)
+    assert time.monotonic() - started < 5
+
+
+def test_ancestors_are_nearest_first():
+    found = threads.join_threads(rows(*[("a", None), ("b", "a"), ("c", "b"), ("d", "c")]), FILTERS)
+    ids = [*found.rows["id"], None]
+    above = threads.ancestors(found, 3)
+    by_response = {
+        ids[r]: [ids[i] for i in line] for r, line in zip(found.response, above, strict=True)
+    }
+    assert by_response == {
+        "b": [None, None, None],
+        "c": ["a", None, None],
+        "d": ["b", "a", None],
+    }
+
+
+def test_an_empty_bucket():
+    found = threads.join_threads(rows(), FILTERS)
+    assert len(found.response) == 0
+    assert +found.counters == Counter()
+
+
+def test_partition_and_merge_keep_every_row_and_each_thread_together():
+    frame = rows(*[(f"c{i}", None, i % 2, f"t{i % 50}") for i in range(1000)])
+    blobs = list(partition.partition(frame, 8))
+    assert len({bucket for bucket, _ in blobs}) == len(blobs)
+    merged = {bucket: partition.merge([blob]) for bucket, blob in blobs}
+    assert pl.concat(merged.values()).sort("id").equals(frame.sort("id"))
+    owners = Counter(t for part in merged.values() for t in set(part["thread"]))
+    assert set(owners.values()) == {1}
+
+
+def test_the_bucket_of_a_thread_never_changes():
+    assert partition.bucket_of(pl.Series(["5h6yvl", "41ar0l", "c"]), 1000).tolist() == BUCKETS
+    assert np.all(partition.bucket_of(pl.Series(["", "é"]), 7) < 7)
+
+
+BUCKETS = [54, 682, 396]

@@ -1,0 +1,121 @@
+"""Hand-made bytes are those that protobuf and TensorFlow make and read."""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+
+from pipelines import examples, filters, hashing, tfrecord
+
+
+def expected(features: dict) -> bytes:
+    example = tf.train.Example()
+    for name, value in features.items():
+        if isinstance(value, bytes):
+            example.features.feature[name].bytes_list.value.append(value)
+        else:
+            example.features.feature[name].int64_list.value.extend(value)
+    return example.SerializeToString(deterministic=True)
+
+
+def test_examples_equal_protobufs_deterministic_bytes():
+    rng = np.random.default_rng(0)
+    lengths = [0, 1, 2, 40, 126, 128, 600]
+    ids = [rng.integers(0, 1 << 22, n) for n in lengths]
+    ids[1][0] = 0
+    splits = np.concatenate([[0], np.cumsum(lengths)])
+    packed = examples.encode_varints(np.concatenate(ids), splits)
+    ids_feature = examples.ids_feature("context_ids", packed)
+    for record, values in zip(examples.encode_examples([ids_feature]), ids, strict=True):
+        if len(values):  # protobuf leaves an empty packed list out
+            assert record == expected({"context_ids": values})
+    texts = ["", "a", "é" * 63, "x" * 127, "y" * 128, "z" * 20_000, "😀"]
+    text_feature = examples.bytes_feature("context", pa.array(texts))
+    for record, text in zip(examples.encode_examples([text_feature]), texts, strict=True):
+        assert record == expected({"context": text.encode()})
+    both = examples.encode_examples([text_feature, ids_feature])
+    for record, text, values in zip(both, texts, ids, strict=True):
+        decoded = tf.train.Example.FromString(record).features.feature
+        assert decoded["context_ids"].int64_list.value == values.tolist()
+        assert decoded["context"].bytes_list.value == [text.encode()]
+
+
+def test_a_null_is_an_absent_feature():
+    made = examples.encode_examples(
+        [
+            examples.bytes_feature("a", pa.array(["x", None])),
+            examples.bytes_feature("b", pa.array(["y", "z"])),
+        ]
+    )
+    assert made == [expected({"a": b"x", "b": b"y"}), expected({"b": b"z"})]
+
+
+def test_no_examples():
+    assert examples.encode_examples([examples.bytes_feature("a", pa.array([], pa.string()))]) == []
+
+
+@pytest.mark.parametrize("records", [[], [b""], [b"one", b"", b"x" * 100_000]])
+def test_tensorflow_reads_the_frames_and_we_read_its(tmp_path, records):
+    path = str(tmp_path / "file")
+    with open(path, "wb") as file:
+        file.write(tfrecord.frame(records))
+    assert list(tf.data.TFRecordDataset(path).as_numpy_iterator()) == records
+    with tf.io.TFRecordWriter(path) as writer:
+        for record in records:
+            writer.write(record)
+    with open(path, "rb") as file:
+        assert list(tfrecord.read_frames(file.read())) == records
+
+
+def test_every_changed_or_missing_byte_is_noticed():
+    data = tfrecord.frame([b"first record", b"second"])
+    for position in range(len(data)):
+        bad = bytearray(data)
+        bad[position] ^= 1
+        with pytest.raises(tfrecord.BadRecordError, match="at byte offset"):
+            list(tfrecord.read_frames(bytes(bad)))
+    first = len(tfrecord.frame([b"first record"]))
+    for size in set(range(1, len(data))) - {first}:
+        with pytest.raises(tfrecord.BadRecordError, match="truncated at byte offset"):
+            list(tfrecord.read_frames(data[:size]))
+
+
+@pytest.mark.parametrize(
+    ("thread", "value", "train"),
+    [("5h6yvl", 0.722412, True), ("41ar0l", 0.900146, False), ("c", 0.950195, False)],
+)
+def test_the_split_of_known_threads(thread, value, train):
+    assert hashing.split_value(thread) == pytest.approx(value, abs=1e-6)
+    assert hashing.is_train(thread) is train
+
+
+def test_string_hashes_are_fixed_spread_and_independent_of_neighbours():
+    texts = ["", "a", "b", "ab", "ba", "é", "5h6yvl", "x" * 1000, *(f"c{n}" for n in range(10_000))]
+    hashes = hashing.hash_strings(pl.Series(texts))
+    assert len(set(hashes.tolist())) == len(texts)
+    for index in (0, 3, 5, 7, 100):
+        assert hashing.hash_strings(pl.Series(texts[index : index + 1]))[0] == hashes[index]
+    assert np.array_equal(hashing.hash_strings(pl.Series(texts).slice(50, 100)), hashes[50:150])
+    counts = np.bincount((hashes % np.uint64(16)).astype(int))
+    assert counts.min() > 0.8 * len(texts) / 16
+    assert np.mean(hashes == hashing.hash_strings(pl.Series(texts), 5)) == 0
+    assert hashing.hash_strings(pl.Series(["5h6yvl"]), 1)[0] == HASH_OF_5H6YVL
+
+
+HASH_OF_5H6YVL = 12068571682532060054
+
+
+@pytest.mark.parametrize(
+    ("text", "trimmed"),
+    [
+        ("short", "short"),
+        ("twelve chars", "twelve chars"),
+        ("twelve charsX more", "twelve "),
+        ("twelve chars, more", "twelve chars"),
+        ("unbreakableword", ""),
+        ("", ""),
+    ],
+)
+def test_trim(text, trimmed):
+    assert filters.trim(text, 12) == trimmed
