@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from corpus.errors import UserError
+from models.saved_model.publish import versions as published_versions
 from serving.limits import Limits
 from serving.model import Model
 
@@ -127,7 +128,25 @@ def read_models(args: argparse.Namespace) -> list[Model]:
         if match is None or match[1] not in models:
             raise UserError(f"--label {text}: write NAME:LABEL=VERSION with NAME from --model")
         models[match[1]].labels[match[2]] = int(match[3])
+    for model in models.values():
+        _check_versions(model)
     return list(models.values())
+
+
+def _check_versions(model: Model) -> None:
+    """Tells at once what would only be found after loading everything else."""
+    present = published_versions(model.base)
+    if not present:
+        raise UserError(
+            f"{model.base}: holds no version of model {model.name}; "
+            "a version is a folder named by a number, written by `make export`"
+        )
+    for label, number in model.labels.items():
+        if number not in present:
+            raise UserError(
+                f"label {label} of model {model.name}: there is no version {number}; "
+                f"there are: {present}"
+            )
 
 
 def is_loopback(host: str) -> bool:

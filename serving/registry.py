@@ -67,17 +67,11 @@ class Registry:
             await self._refresh(model)
             if not model.loaded:
                 errors = [state.error for state in model.states.values() if state.error]
-                raise UserError(
-                    errors[-1]
-                    if errors
-                    else f"{model.base}: holds no version of model {model.name}; "
-                    "a version is a folder named by a number, written by `make export`"
-                )
+                raise UserError("; ".join(errors) or f"{model.base}: holds no version")
             for label, number in model.labels.items():
                 if number not in model.loaded:
                     raise UserError(
-                        f"label {label} of model {model.name}: version {number} is not loaded; "
-                        f"loaded: {sorted(model.loaded)} (see --versions)"
+                        f"label {label} of model {model.name}: version {number} did not load"
                     )
 
     async def poll(self, seconds: float) -> None:

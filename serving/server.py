@@ -20,12 +20,14 @@ from corpus.cli import run
 from corpus.errors import UserError
 from serving import options
 from serving.limits import Limits
+from serving.model import Model
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line."""
     args = options.make_parser(__doc__ or "").parse_args(argv)
     limits = options.read_limits(args)
+    models = options.read_models(args)
     if args.workers < 1 or args.threads < 0:
         raise UserError("--workers must be at least 1 and --threads at least 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -40,11 +42,18 @@ def main(argv: list[str] | None = None) -> int:
             f"use --api-key-file or {options.KEYS_VARIABLE}",
             file=sys.stderr,
         )
-    _serve(args, limits, keys)
+    listener = _bind(args.host, args.port)
+    _serve(args, models, limits, keys, listener)
     return 0
 
 
-def _serve(args: argparse.Namespace, limits: Limits, keys: list[str]) -> None:
+def _serve(
+    args: argparse.Namespace,
+    models: list[Model],
+    limits: Limits,
+    keys: list[str],
+    listener: socket.socket,
+) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the first import
     import tensorflow as tf
     import uvicorn
@@ -57,8 +66,7 @@ def _serve(args: argparse.Namespace, limits: Limits, keys: list[str]) -> None:
     from serving.registry import Registry
 
     metrics = Metrics()
-    registry = Registry(options.read_models(args), metrics)
-    listener = _bind(args.host, args.port)
+    registry = Registry(models, metrics)
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     service = Service(
         registry=registry,

@@ -26,6 +26,16 @@ class RunningServer:
     def log(self) -> str:
         return "".join(self.lines)
 
+    def stop(self) -> int:
+        """Asks the server to drain and returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory):
@@ -36,10 +46,12 @@ def tiny_base(tmp_path_factory):
     return base
 
 
-def start(base: Path, *options: str, env: dict[str, str] | None = None) -> RunningServer:
+def start_server(base: Path, *options: str, env: dict[str, str] | None = None) -> RunningServer:
     process = subprocess.Popen(
-        [sys.executable, "-m", "serving.server", "--model", f"tiny={base}"]
-        + ["--port", "0", "--grpc-port", "0", *options],
+        [
+            *(sys.executable, "-m", "serving.server", "--model", f"tiny={base}"),
+            *("--port", "0", "--grpc-port", "0", *options),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -59,22 +71,18 @@ def start(base: Path, *options: str, env: dict[str, str] | None = None) -> Runni
     return server
 
 
-def stop(server: RunningServer) -> int:
-    if server.process.poll() is None:
-        server.process.send_signal(signal.SIGTERM)
-    try:
-        return server.process.wait(40)
-    except subprocess.TimeoutExpired:
-        server.process.kill()
-        raise
+@pytest.fixture(scope="session")
+def start():
+    """Returns a function that starts a server of its own, for the test to stop."""
+    return start_server
 
 
 @pytest.fixture(scope="session")
 def server(tiny_base):
     """The shared server, default limits but a short limit on texts."""
-    running = start(tiny_base, "--label", "tiny:stable=1", "--max-items", "64")
+    running = start_server(tiny_base, "--label", "tiny:stable=1", "--max-items", "64")
     yield running
-    assert stop(running) == 0
+    assert running.stop() == 0
 
 
 @pytest.fixture(scope="session")

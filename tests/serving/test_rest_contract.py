@@ -5,6 +5,7 @@ Statuses and messages are those of `http_rest_api_handler.cc`, `json_tensor.cc` 
 """
 
 import base64
+import json
 
 import httpx
 import numpy as np
@@ -186,13 +187,13 @@ ERRORS = [
         "is not of expected type: int32",
     ),
     (
-        '{"signature_name": "encode_tokens", "inputs": [[%s]]}' % ",".join(["5"] * 33),
+        json.dumps({"signature_name": "encode_tokens", "inputs": [[5] * 33]}),
         400,
         "token_ids must have at most 32 columns",
     ),
-    ('{"instances": [%s]}' % ",".join(['"a"'] * 65), 400, "request has 65 items, the limit is 64"),
-    ('{"instances": ["%s"]}' % ("a" * 32769), 400, "text 0 is longer than 32768 characters"),
-    ('{"inputs": %s}' % ("[" * 900 + "]" * 900), 400, "lists are nested more than 8 deep"),
+    (json.dumps({"instances": ["a"] * 65}), 400, "request has 65 items, the limit is 64"),
+    (json.dumps({"instances": ["a" * 32769]}), 400, "text 0 is longer than 32768 characters"),
+    (f'{{"inputs": {"[" * 900 + "]" * 900}}}', 400, "lists are nested more than 8 deep"),
 ]
 
 

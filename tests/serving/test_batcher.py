@@ -1,0 +1,141 @@
+"""Batching, without TensorFlow: what shares a batch, what fails, what is refused."""
+
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from serving.batcher import Batcher
+from serving.limits import Limits
+from serving.metrics import Metrics
+from serving.status import ServingError
+
+POISON = 666
+
+
+class FakeVersion:
+    """Embeds a row as [first id, length]; fails on any batch with a poisonous row."""
+
+    manifest = SimpleNamespace(dimension=2)
+
+    def __init__(self):
+        self.batches = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def width(self, tokens):
+        return 8 if tokens <= 8 else 32
+
+    def encode(self, rows, width):
+        self.gate.wait(10)
+        self.batches.append((len(rows), width))
+        if any(row[0] == POISON for row in rows):
+            raise RuntimeError("poison")
+        return np.array([[row[0], len(row)] for row in rows], np.float32)
+
+
+def row(first, length=3):
+    return np.array([first] + [1] * (length - 1), np.int32)
+
+
+def make(workers=1, **limits):
+    return Batcher(Limits(**limits), Metrics(), workers=workers)
+
+
+async def blocked(batcher, version, *requests):
+    """Starts requests while the only worker is held, so that they must queue."""
+    version.gate.clear()
+    first = asyncio.ensure_future(batcher.encode(version, [row(0)]))
+    await asyncio.sleep(0.02)
+    tasks = [asyncio.ensure_future(batcher.encode(version, rows)) for rows in requests]
+    await asyncio.sleep(0.02)
+    return first, tasks
+
+
+def test_concurrent_requests_share_batches_of_one_width():
+    async def scenario():
+        batcher, version = make(), FakeVersion()
+        first, tasks = await blocked(batcher, version, [row(1)], [row(2, 20), row(3)], [row(4, 20)])
+        version.gate.set()
+        results = await asyncio.gather(first, *tasks)
+        return results, version.batches
+
+    results, batches = asyncio.run(scenario())
+    assert [r.tolist() for r in results] == [[[0, 3]], [[1, 3]], [[2, 20], [3, 3]], [[4, 20]]]
+    assert batches == [(1, 8), (2, 8), (2, 32)]
+
+
+def test_a_batch_stays_within_its_padded_tokens():
+    async def scenario():
+        batcher, version = make(max_batch_tokens=64), FakeVersion()
+        out = await batcher.encode(version, [row(i, 20) for i in range(5)])
+        return out, version.batches
+
+    out, batches = asyncio.run(scenario())
+    assert out[:, 0].tolist() == [0, 1, 2, 3, 4]
+    assert batches == [(2, 32), (2, 32), (1, 32)]
+
+
+def test_a_poisonous_request_fails_alone():
+    async def scenario():
+        batcher, version = make(), FakeVersion()
+        first, tasks = await blocked(batcher, version, [row(1)], [row(POISON), row(2)], [row(3)])
+        version.gate.set()
+        await first
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    good, bad, also_good = asyncio.run(scenario())
+    assert isinstance(bad, ServingError)
+    assert bad.message == "the model failed on this input"
+    assert [good.tolist(), also_good.tolist()] == [[[1, 3]], [[3, 3]]]
+
+
+def test_a_client_that_left_is_not_computed():
+    async def scenario():
+        batcher, version = make(), FakeVersion()
+        first, (gone, stays) = await blocked(batcher, version, [row(1, 20)], [row(2)])
+        gone.cancel()
+        await asyncio.sleep(0)
+        version.gate.set()
+        await asyncio.gather(first, stays)
+        assert batcher.expected_wait() == 0
+        return version.batches
+
+    assert asyncio.run(scenario()) == [(1, 8), (1, 8)]
+
+
+def test_a_full_queue_refuses_with_the_time_to_come_back():
+    async def scenario():
+        batcher, version = make(max_queue_tokens=16), FakeVersion()
+        first, tasks = await blocked(batcher, version, [row(1), row(2)])
+        with pytest.raises(ServingError, match="overloaded") as error:
+            await batcher.encode(version, [row(3)])
+        version.gate.set()
+        await asyncio.gather(first, *tasks)
+        await batcher.encode(version, [row(3)])
+        return error.value
+
+    error = asyncio.run(scenario())
+    assert (error.code.http, error.headers) == (429, {"Retry-After": "1"})
+
+
+def test_the_expected_wait_refuses_before_the_queue_is_full():
+    async def scenario():
+        batcher, version = make(max_queue_seconds=0.5), FakeVersion()
+        await batcher.encode(version, [row(0)])
+        batcher._seconds_per_token = 0.25  # as measured on a very slow machine
+        first, _ = await blocked(batcher, version, [row(1)])
+        assert batcher.expected_wait() == pytest.approx(2.0)
+        with pytest.raises(ServingError) as error:
+            await batcher.encode(version, [row(2)])
+        version.gate.set()
+        await first
+        return error.value
+
+    assert asyncio.run(scenario()).headers == {"Retry-After": "2"}
+
+
+def test_no_rows_give_an_empty_answer():
+    assert asyncio.run(make().encode(FakeVersion(), [])).shape == (0, 2)

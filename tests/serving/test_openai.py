@@ -1,0 +1,89 @@
+"""The official openai client against the server."""
+
+import base64
+
+import httpx
+import numpy as np
+import openai
+import pytest
+
+TEXTS = ["hello there", "a b c"]
+
+
+@pytest.fixture(scope="module")
+def client(server):
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def values(response):
+    return np.array([entry.embedding for entry in response.data])
+
+
+@pytest.mark.parametrize("encoding", ["float", "base64", None])
+def test_embeddings(client, vectors, encoding):
+    options = {"encoding_format": encoding} if encoding else {}  # the client's default is base64
+    response = client.embeddings.create(model="tiny", input=TEXTS, **options)
+    assert [entry.index for entry in response.data] == [0, 1]
+    assert (response.usage.prompt_tokens, response.usage.total_tokens) == (9, 9)
+    if encoding == "base64":
+        got = [np.frombuffer(base64.b64decode(e.embedding), "<f4") for e in response.data]
+    else:
+        got = values(response)
+    np.testing.assert_allclose(got, vectors(TEXTS), atol=1e-6)
+
+
+def test_a_single_text(client, vectors):
+    response = client.embeddings.create(model="tiny", input="hello there")
+    np.testing.assert_allclose(values(response), vectors(TEXTS[:1]), atol=1e-6)
+
+
+def test_fewer_dimensions_are_a_unit_vector_again(client, vectors):
+    response = client.embeddings.create(model="tiny", input=TEXTS, dimensions=4)
+    cut = vectors(TEXTS)[:, :4]
+    np.testing.assert_allclose(
+        values(response), cut / np.linalg.norm(cut, axis=1, keepdims=True), atol=1e-6
+    )
+
+
+def test_token_ids(client, server, vectors):
+    tokens = httpx.post(f"{server.url}/tokenize", json={"input": TEXTS}).json()
+    assert tokens["num_tokens"] == [4, 5]
+    response = client.embeddings.create(model="tiny", input=tokens["token_ids"])
+    np.testing.assert_allclose(values(response), vectors(TEXTS), atol=1e-6)
+    response = client.embeddings.create(model="tiny", input=tokens["token_ids"][0])
+    np.testing.assert_allclose(values(response), vectors(TEXTS[:1]), atol=1e-6)
+
+
+def test_models(client):
+    assert [model.id for model in client.models.list()] == ["tiny"]
+
+
+def test_an_unknown_model_is_not_found(client):
+    with pytest.raises(openai.NotFoundError) as error:
+        client.embeddings.create(model="gpt", input="a")
+    assert error.value.code == "model_not_found"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"input": []},
+        {"input": ["a", 1]},
+        {"input": [[]]},
+        {"input": [1000]},
+        {"input": [-1]},
+        {"input": [5] * 33},
+        {"input": ["a"] * 65},
+        {"input": "a", "dimensions": 0},
+        {"input": "a", "dimensions": 17},
+        {"input": "a", "encoding_format": "hex"},
+        {"input": None},
+    ],
+)
+def test_bad_requests(server, options):
+    answer = httpx.post(f"{server.url}/v1/embeddings", json={"model": "tiny", **options})
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert error["message"]

@@ -1,0 +1,177 @@
+"""What a hostile, slow or greedy client can do: nothing but get an error."""
+
+import concurrent.futures
+import json
+import socket
+import time
+from urllib.parse import urlsplit
+
+import grpc
+import httpx
+import pytest
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+KEY = {"Authorization": "Bearer secret-key"}
+PREDICT = "/v1/models/tiny:predict"
+SECRET_TEXT = "my-private-words"
+BODY = json.dumps({"instances": [SECRET_TEXT]})
+
+
+@pytest.fixture(scope="module")
+def guarded(start, tiny_base):
+    running = start(
+        tiny_base,
+        *("--max-body-bytes", "20000", "--max-inflight-bytes", "45000"),
+        *("--header-seconds", "0.5", "--body-seconds", "0.5", "--access-log"),
+        env={"REPARTEE_API_KEYS": "other-key,secret-key"},
+    )
+    yield running
+    assert running.stop() == 0
+    assert SECRET_TEXT not in running.log
+    assert "secret-key" not in running.log
+    assert "rest 200" in running.log
+
+
+def connect(server):
+    host, port = urlsplit(server.url).netloc.split(":")
+    return socket.create_connection((host, int(port)), timeout=5)
+
+
+def test_a_key_opens_the_door(guarded):
+    assert httpx.post(guarded.url + PREDICT, content=BODY, headers=KEY).is_success
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic secret-key", "secret-key", "é"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", PREDICT),
+        ("GET", "/v1/models/tiny"),
+        ("POST", "/v1/embeddings"),
+        ("POST", "/tokenize"),
+        ("GET", "/metrics"),
+    ],
+)
+def test_without_a_key_the_door_is_closed(guarded, method, path, header):
+    headers = {} if header is None else {"Authorization": header.encode()}
+    answer = httpx.request(method, guarded.url + path, content=BODY, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/ready", "/openapi.json"])
+def test_the_page_and_probes_need_no_key(guarded, path):
+    assert httpx.get(guarded.url + path).status_code == 200
+
+
+def test_grpc_needs_the_key_too(guarded):
+    request = predict_pb2.PredictRequest(model_spec={"name": "tiny"})
+    with grpc.insecure_channel(guarded.grpc) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        with pytest.raises(grpc.RpcError) as error:
+            stub.Predict(request, timeout=10)
+        assert error.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        with pytest.raises(grpc.RpcError) as error:
+            stub.Predict(request, timeout=10, metadata=[("authorization", "Bearer secret-key")])
+        assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_body_too_large_is_refused_before_it_is_read(guarded):
+    with connect(guarded) as client:
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-key\r\n"
+        client.sendall(f"{head}Content-Length: 99999999999\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_chunked_body_too_large_is_refused_too(guarded):
+    answer = httpx.post(
+        guarded.url + PREDICT, content=(b"x" * 1000 for _ in range(100)), headers=KEY
+    )
+    assert answer.status_code == 413
+
+
+def test_a_dribbled_header_is_cut_off(guarded):
+    with connect(guarded) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+        start_time = time.monotonic()
+        assert client.recv(100) == b""
+        assert time.monotonic() - start_time < 3
+
+
+def test_a_silent_connection_is_cut_off(guarded):
+    with connect(guarded) as client:
+        assert client.recv(100) == b""
+
+
+def test_a_dribbled_body_is_cut_off(guarded):
+    with connect(guarded) as client:
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-key\r\n"
+        client.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 408 ")
+
+
+def test_bodies_of_all_clients_together_are_bounded(guarded):
+    head = (
+        f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-key\r\n"
+        "Content-Length: 20000\r\n\r\n"
+    ).encode()
+    clients = [connect(guarded) for _ in range(4)]
+    for client in clients:
+        client.sendall(head + b"x" * 19000)
+    answers = sorted(client.recv(12).decode() for client in clients)
+    assert answers == ["HTTP/1.1 408"] * 2 + ["HTTP/1.1 429"] * 2
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x00\x01\x02\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"PRI * HTTP/2.0",
+    ],
+)
+def test_garbage_is_answered_or_cut_off(guarded, garbage):
+    with connect(guarded) as client:
+        client.sendall(garbage)
+        assert client.recv(100)[:12] in (b"HTTP/1.1 400", b"")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../../etc/passwd", "/page.js/../../server.py", "/%2e%2e/%2e%2e/etc/passwd", "/page/page.js"],
+)
+def test_no_path_reaches_the_file_system(guarded, path):
+    with connect(guarded) as client:
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert client.recv(100).startswith(b"HTTP/1.1 404 ")
+
+
+def test_the_page_allows_nothing_foreign(guarded):
+    policy = httpx.get(guarded.url + "/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+
+
+def test_metrics_count_without_quoting(guarded):
+    httpx.get(guarded.url + f"/v1/models/{SECRET_TEXT}", headers=KEY)
+    text = httpx.get(guarded.url + "/metrics", headers=KEY).text
+    assert 'repartee_requests_total{code="404",endpoint="rest"}' in text
+    assert "repartee_texts_total" in text
+    assert SECRET_TEXT not in text
+
+
+def test_overload_is_refused_with_the_time_to_come_back(start, tiny_base):
+    running = start(tiny_base, "--max-queue-tokens", "8", "--workers", "1")
+
+    def post(_):
+        answer = httpx.post(running.url + PREDICT, json={"instances": ["a"] * 500}, timeout=30)
+        return answer.status_code, answer.headers.get("retry-after")
+
+    with concurrent.futures.ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(post, range(200)))
+    assert set(answers) == {(200, None), (429, "1")}
+    assert httpx.post(running.url + PREDICT, content=BODY).is_success
+    assert running.stop() == 0
