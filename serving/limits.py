@@ -31,7 +31,7 @@ class Limits:
     max_characters: int = 32_768
     max_batch_tokens: int = 2048
     max_queue_tokens: int = 262_144
-    max_queue_seconds: float = 2.0
+    max_queue_seconds: float = 5.0
     max_connections: int = 1000
     header_seconds: float = 10.0
     body_seconds: float = 30.0

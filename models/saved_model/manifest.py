@@ -27,6 +27,7 @@ class ExportManifest:
         vocab_size: Ids are below this.
         pad_id: Id that fills rows.
         tokenizer: Fingerprint of the tokenizer.
+        precision: What the encoder computes in, `float32` or `bfloat16`.
         parameters: Number of weights.
         source: Last component of the path the model came from.
         versions: Software that wrote the export.
@@ -40,6 +41,7 @@ class ExportManifest:
     vocab_size: int
     pad_id: int
     tokenizer: str
+    precision: str
     parameters: int
     source: str
     versions: dict[str, str]
