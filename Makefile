@@ -9,8 +9,8 @@ PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 UV_VERSION := 0.13.9
 
-# TensorFlow's C++ start-up notes would drown what the commands say themselves.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+# TensorFlow's C++ notes on missing GPUs would drown what the commands say; errors still raise.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONUNBUFFERED := 1
 
 # Variables of the targets below, all overridable: make preprocess INPUT='dumps/RC_*.zst'
