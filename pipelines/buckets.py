@@ -1,5 +1,6 @@
 """One bucket from comments to finished shards: join, tokenize once, encode, order."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,15 @@ import pyarrow as pa
 
 from corpus import features as names
 from corpus.naming import SPLITS
-from pipelines import examples, filters, hashing, partition, tfrecord, threads
+from pipelines import duplicates, examples, filters, hashing, partition, tfrecord, threads
 from pipelines.options import ExtractOptions
 from pipelines.statistics import PairStatistics
 
 # Ragged token ids of distinct texts: (int32 values [m], int64 row_splits [n + 1]).
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
+
+# A pair that stays out because an equal one is in the corpus.
+DUPLICATE_PAIR = "duplicate_pair"
 
 _ORDER_SEED = 2
 
@@ -43,10 +47,21 @@ class Bucket:
     statistics: PairStatistics
 
 
-def process_bucket(blobs: Sequence[bytes], options: ExtractOptions, tokenize: Tokenize) -> Bucket:
-    """Makes a bucket's shards; the result does not depend on the order of `blobs`."""
-    filter_names = [f.name for f in filters.build_filters(options)]
-    found = threads.join_threads(partition.merge(blobs), filter_names)
+def process_bucket(
+    blobs: Sequence[bytes],
+    options: ExtractOptions,
+    tokenize: Tokenize,
+    repeated: Sequence[bytes] = (),
+) -> Bucket:
+    """Makes a bucket's shards; the result does not depend on the order of `blobs`.
+
+    Args:
+        blobs: The bucket's comments, from `partition.partition`.
+        options: What shapes the pairs.
+        tokenize: Token ids of texts.
+        repeated: Pairs that stay out because an equal one is elsewhere, from `duplicates`.
+    """
+    found = _drop_repeated(_join(blobs, options), repeated)
     pairs = _Pairs(found, options, tokenize)
     counters = found.counters
     shards: dict[str, ShardData] = {}
@@ -56,6 +71,31 @@ def process_bucket(blobs: Sequence[bytes], options: ExtractOptions, tokenize: To
         counters[f"pair/{split}"] = len(rows)
     del counters[threads.PAIR]
     return Bucket(shards, counters, pairs.statistics())
+
+
+def _join(blobs: Sequence[bytes], options: ExtractOptions) -> threads.Threads:
+    filter_names = [f.name for f in filters.build_filters(options)]
+    return threads.join_threads(partition.merge(blobs), filter_names)
+
+
+def reddit_pair_keys(blobs: Sequence[bytes], options: ExtractOptions) -> pl.DataFrame:
+    """Returns what `duplicates.keys` does for a bucket's pairs."""
+    found = _join(blobs, options)
+    body = found.rows.get_column("body")
+    return duplicates.keys(
+        body[found.parent[found.response]], body[found.response], found.rows[found.response]
+    )
+
+
+def _drop_repeated(found: threads.Threads, repeated: Sequence[bytes]) -> threads.Threads:
+    if not repeated:
+        return found
+    responses = found.rows[found.response].select("thread", "id").with_row_index("at")
+    kept = responses.join(duplicates.read_losers(repeated), on=["thread", "id"], how="anti")
+    response = found.response[np.sort(kept.get_column("at").to_numpy())]
+    counters = found.counters
+    counters[DUPLICATE_PAIR] = len(found.response) - len(response)
+    return dataclasses.replace(found, response=response)
 
 
 class _Pairs:

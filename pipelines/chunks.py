@@ -1,7 +1,7 @@
 """Cuts a dump into chunks of whole lines, the unit of columnar work."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from pipelines import storage
@@ -54,6 +54,7 @@ def read_chunks(
     checksum: bool = True,
     keep_damaged: bool = False,
     chunk_bytes: int = CHUNK_BYTES,
+    limit: int = 0,
     progress: Callable[[int], None] = lambda stored: None,
 ) -> Iterator[Chunk]:
     """Yields the chunks of a file whose index modulo `parts` is `part`.
@@ -69,6 +70,7 @@ def read_chunks(
         checksum: Whether to compute the sha256 of the stored bytes.
         keep_damaged: End quietly at damage, with `summary.damage` set, instead of raising.
         chunk_bytes: Size of a chunk and longest line accepted.
+        limit: Stop after this many lines; 0 reads all.
         progress: Called with the number of stored bytes read so far.
 
     Raises:
@@ -77,10 +79,16 @@ def read_chunks(
     first_line = 1
     blocks = _blocks(path, summary, checksum, keep_damaged, progress)
     for index, (data, lines, oversize) in enumerate(_cut(blocks, chunk_bytes)):
+        left = limit - summary.lines
+        if limit and lines > left:
+            data, lines = b"\n".join(data.split(b"\n", left)[:left]), left
         if index % parts == part:
             yield Chunk(data, first_line, lines, oversize)
         first_line += lines
         summary.lines += lines
+        if limit and summary.lines >= limit:
+            blocks.close()  # and the summary has no checksum: the file was not read to its end
+            break
 
 
 class _HashingFile:
@@ -101,7 +109,7 @@ def _blocks(
     checksum: bool,
     keep_damaged: bool,
     progress: Callable[[int], None],
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     digest = hashlib.sha256()
     with storage.open_read(path) as file:
         source = _HashingFile(file, digest) if checksum else file

@@ -1,7 +1,9 @@
 """From a parsed chunk to the rows that cross the shuffle."""
 
+import numpy as np
 import polars as pl
 
+from pipelines import hashing, text
 from pipelines.filters import PASSED, Filter, reason, trim
 from pipelines.options import ExtractOptions
 from pipelines.partition import COLUMNS
@@ -10,6 +12,14 @@ from pipelines.partition import COLUMNS
 # in the future is a broken one.
 _FIRST_MONTH, _LAST_MONTH = 2005 * 12, 2100 * 12
 
+_SAMPLE_SEED = 3
+
+
+def sample(parsed: pl.DataFrame, share: float) -> pl.DataFrame:
+    """Keeps a share of the threads, each whole; a larger share keeps the same and more."""
+    hashes = hashing.hash_strings(parsed.get_column("thread"), _SAMPLE_SEED)
+    return parsed.filter(pl.Series(hashes < np.uint64(min(int(share * 2.0**64), 2**64 - 1))))
+
 
 def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions) -> pl.DataFrame:
     """Returns the columns of `partition.SCHEMA`.
@@ -17,6 +27,8 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
     A filtered comment keeps its place in the thread but loses its text, unless
     it may serve as an extra context: then it is trimmed.
     """
+    if options.clean_text:
+        parsed = parsed.with_columns(text.clean(pl.col("body")).alias("body"))
     rows = parsed.with_columns(reason=reason(filters), month=_month())
     passed = pl.col("reason") == PASSED
     body: pl.Expr = pl.when(passed).then(pl.col("body"))

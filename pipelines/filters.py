@@ -14,6 +14,13 @@ from pipelines.options import ExtractOptions
 # Reason 0 is no reason: the comment passed every filter.
 PASSED = 0
 
+# Accounts that say themselves that they are programs, by name or by text.
+_BOT_AUTHOR = (
+    r"^(?:AutoModerator|autotldr|TotesMessenger|imguralbumbot|WikiTextBot|RemindMeBot)$"
+    r"|[-_][Bb]ot$|Bot$|BOT$"
+)
+_BOT_TEXT = r"(?i)\bI(?:'| a|\x{2019})m a bot\b|\bthis action was performed automatically\b"
+
 
 @dataclass(frozen=True)
 class Filter:
@@ -21,20 +28,49 @@ class Filter:
 
     Attributes:
         name: What its counter is called.
-        refuses: Boolean expression over the columns of a parsed chunk.
+        refuses: Boolean expression over the columns of a parsed chunk; null refuses nothing.
     """
 
     name: str
     refuses: pl.Expr
 
 
+def optional_columns(options: ExtractOptions) -> list[str]:
+    """Returns which of `parse.OPTIONAL_COLUMNS` the filters read."""
+    columns = {"score": options.min_score is not None, "over_18": options.drop_over_18}
+    return [name for name, needed in columns.items() if needed]
+
+
 def build_filters(options: ExtractOptions) -> list[Filter]:
     """Returns the filters of the options, in the order in which they are tried."""
-    body = pl.col("body")
+    body, author = pl.col("body"), pl.col("author")
     length = body.str.len_chars()
-    return [
+    filters = [
         Filter("deleted", body == "[deleted]"),
         Filter("removed", body == "[removed]"),
+    ]
+    if options.drop_removed_by_reddit:
+        filters.append(
+            Filter("removed_by_reddit", body.str.contains(r"^\[ ?[Rr]emoved by [Rr]eddit ?\]"))
+        )
+    subreddit = pl.col("subreddit").str.to_lowercase()
+    if options.subreddits:
+        allowed = [name.lower() for name in options.subreddits]
+        filters.append(Filter("subreddit_not_listed", ~subreddit.is_in(allowed)))
+    if options.block_subreddits:
+        blocked = [name.lower() for name in options.block_subreddits]
+        filters.append(Filter("subreddit_blocked", subreddit.is_in(blocked)))
+    if options.drop_over_18:
+        filters.append(Filter("over_18", pl.col("over_18") == "true"))
+    if options.min_score is not None:
+        score = pl.col("score").cast(pl.Float64, strict=False)
+        filters.append(Filter("low_score", (score < options.min_score) | score.is_null()))
+    if options.drop_bots:
+        filters.append(
+            Filter("bot", author.str.contains(_BOT_AUTHOR) | body.str.contains(_BOT_TEXT))
+        )
+    return [
+        *filters,
         Filter("too_short", length < options.min_chars),
         Filter("too_long", length > options.max_chars),
     ]

@@ -33,17 +33,16 @@ def hash_strings(strings: pl.Series, seed: int = 0) -> np.ndarray:
     data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
     position = np.arange(len(data)) - np.repeat(offsets[:-1] - offsets[0], lengths)
     # Unsigned arithmetic wraps modulo 2^64, also in the running sum.
-    terms = (data.astype(np.uint64) + np.uint64(1)) * _powers(int(lengths.max(initial=0)))[position]
+    powers = _powers(int(lengths.max(initial=0)), _mix_int(seed + 1) | 1)
+    terms = (data.astype(np.uint64) + np.uint64(1)) * powers[position]
     sums = np.zeros(len(data) + 1, np.uint64)
     np.cumsum(terms, out=sums[1:])
     ends = offsets - offsets[0]
-    value = sums[ends[1:]] - sums[ends[:-1]]
-    value += np.uint64(_mix_int(seed + 1))
-    return _mix(value)
+    return _mix(sums[ends[1:]] - sums[ends[:-1]])
 
 
-def _powers(count: int) -> np.ndarray:
-    powers = np.full(max(count, 1), np.uint64(_MULTIPLIER | 1))
+def _powers(count: int, base: int) -> np.ndarray:
+    powers = np.full(max(count, 1), np.uint64(base))
     return np.multiply.accumulate(powers)
 
 
@@ -55,7 +54,7 @@ def _mix(value: np.ndarray) -> np.ndarray:
 
 
 def _mix_int(value: int) -> int:
-    return (value * _MULTIPLIER) % (1 << 64)
+    return int(_mix(np.array([(value * _MULTIPLIER) % (1 << 64)], np.uint64))[0])
 
 
 @lru_cache(maxsize=1 << 16)

@@ -1,11 +1,12 @@
-"""The Beam job: read, one shuffle by thread bucket, write, publish.
+"""The Beam job: read, one shuffle by bucket, write, publish.
 
     parts of files ─ ReadDump ─▶ (bucket, Arrow blob) ─ GroupByKey ─▶ WriteBucket
                         └──────▶ (REPORT, JSON) ──────────┘              │ (0, JSON)
                                                        GroupByKey ─ Publish ◀┘
 
 Reports travel under a key of their own instead of a tagged output, because not
-every runner keeps tagged outputs apart.
+every runner keeps tagged outputs apart. With `drop_duplicates`, two more stages
+before WriteBucket find equal pairs by their digests (`pipelines.duplicates`).
 """
 
 import json
@@ -21,16 +22,20 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from corpus.errors import UserError
 from corpus.naming import REJECTS_FOLDER
-from pipelines import publish, storage
+from pipelines import publish, spill, storage
 from pipelines.inputs import Part
-from pipelines.options import ExtractOptions
 from pipelines.progress import Progress
+from pipelines.sources import Source
 from pipelines.statistics import PairStatistics
 
 # The shuffle key of the readers' reports; buckets count from 0.
 REPORT = -1
 # Rows collected before they are partitioned: large enough that a blob is worth its overhead.
 _FLUSH_BYTES = 64 << 20
+# First byte of a value that reaches WriteBucket in a job that drops duplicates.
+_ROWS, _DUPLICATES = b"r", b"d"
+
+TokenizerFiles = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True)
@@ -38,27 +43,32 @@ class JobSpec:
     """Everything that the workers need to know.
 
     Attributes:
-        options: What shapes the pairs.
+        source: What is extracted, and how.
         num_buckets: Buckets of the shuffle, shards of each split.
+        max_length: Most token ids per side.
+        limit: Lines read of each file; 0 reads all.
+        drop_duplicates: Whether equal pairs are kept once in the whole corpus.
         staging: Folder that is written to before publication.
+        spill_folder: Local folder for the shuffle's data, None leaves them to the runner.
         keep_damaged: Take what a damaged archive still gives.
         max_bad_ratio: Largest share of lines that may be rejected.
         publication: What `publish` needs.
     """
 
-    options: ExtractOptions
+    source: Source
     num_buckets: int
+    max_length: int
+    limit: int
+    drop_duplicates: bool
     staging: str
+    spill_folder: str | None
     keep_damaged: bool
     max_bad_ratio: float
     publication: publish.Publication
 
 
 def build(
-    pipeline: beam.Pipeline,
-    spec: JobSpec,
-    parts: list[Part],
-    tokenizer_files: tuple[tuple[str, bytes], ...],
+    pipeline: beam.Pipeline, spec: JobSpec, parts: list[Part], tokenizer_files: TokenizerFiles
 ) -> None:
     """Adds the job to a pipeline.
 
@@ -68,14 +78,25 @@ def build(
         parts: What to read.
         tokenizer_files: Name and content of the tokenizer folder's files.
     """
-    _ = (
+    keyed = tuple[int, bytes]
+    grouped = (
         pipeline
         | "Parts" >> beam.Create(parts, reshuffle=False)
         | "Distribute" >> beam.Reshuffle()
-        | "ReadDump" >> beam.ParDo(ReadDump(spec)).with_output_types(tuple[int, bytes])
+        | "ReadDump" >> beam.ParDo(ReadDump(spec)).with_output_types(keyed)
         | "GroupByBucket" >> beam.GroupByKey()
-        | "WriteBucket"
-        >> beam.ParDo(WriteBucket(spec, tokenizer_files)).with_output_types(tuple[int, bytes])
+    )
+    if spec.drop_duplicates:
+        grouped = (
+            grouped
+            | "DigestPairs" >> beam.ParDo(DigestPairs(spec)).with_output_types(keyed)
+            | "GroupByDigest" >> beam.GroupByKey()
+            | "FindDuplicates" >> beam.ParDo(FindDuplicates(spec)).with_output_types(keyed)
+            | "GroupAgain" >> beam.GroupByKey()
+        )
+    _ = (
+        grouped
+        | "WriteBucket" >> beam.ParDo(WriteBucket(spec, tokenizer_files)).with_output_types(keyed)
         | "GroupResults" >> beam.GroupByKey()
         | "Publish" >> beam.ParDo(Publish(spec))
     )
@@ -89,9 +110,6 @@ class ReadDump(beam.DoFn):
 
     def setup(self) -> None:
         """Prepares what every bundle uses."""
-        from pipelines.filters import build_filters
-
-        self._filters = build_filters(self._spec.options)
         self._progress = Progress(self._spec.staging)
 
     def start_bundle(self) -> None:
@@ -102,12 +120,10 @@ class ReadDump(beam.DoFn):
     def process(self, part: Part) -> Iterator[tuple[int, bytes]]:
         """Reads one part."""
         from pipelines.chunks import FileSummary, read_chunks
-        from pipelines.comments import to_rows
-        from pipelines.parse import parse_chunk
 
         summary = FileSummary()
         rejects: list[list[Any]] = []
-        blanks = comments = 0
+        counts: Counter[str] = Counter()
         for chunk in read_chunks(
             part.path,
             summary,
@@ -115,25 +131,17 @@ class ReadDump(beam.DoFn):
             parts=part.parts,
             checksum=part.part == 0,
             keep_damaged=self._spec.keep_damaged,
+            limit=self._spec.limit,
             progress=self._progress.reader(part),
         ):
-            parsed, bad, blank = parse_chunk(chunk)
-            _refuse_submissions(part.path, chunk.lines, bad)
-            rejects.extend(
-                [part.path, reject.line, reject.reason, reject.excerpt] for reject in bad
-            )
-            blanks += blank
-            comments += parsed.height
-            rows = to_rows(parsed, self._filters, self._spec.options)
+            rows, bad, ended = self._spec.source.read(part.path, chunk)
+            rejects.extend([part.path, r.line, r.reason, r.excerpt] for r in bad)
+            counts.update(ended)
             self._frames.append(rows)
             self._bytes += int(rows.estimated_size())
             if self._bytes >= _FLUSH_BYTES:
                 yield from self._flush()
-        report: dict[str, Any] = {
-            "blank_lines": blanks,
-            "comments": comments,
-            "rejects": rejects,
-        }
+        report: dict[str, Any] = {"counts": counts, "rejects": rejects}
         if part.part == 0:
             report["input"] = {
                 "path": part.path,
@@ -151,26 +159,62 @@ class ReadDump(beam.DoFn):
     def _flush(self) -> Iterator[tuple[int, bytes]]:
         import polars as pl
 
-        from pipelines.partition import partition
-
         if self._frames:
             rows = pl.concat(self._frames)
             self._frames, self._bytes = [], 0
-            yield from partition(rows, self._spec.num_buckets)
+            blobs = self._spec.source.partition(rows, self._spec.num_buckets)
+            folder = self._spec.spill_folder
+            yield from blobs if folder is None else spill.write(folder, blobs)
 
 
-def _refuse_submissions(path: str, lines: int, rejects: list) -> None:
-    submissions = sum(reject.reason == "submission" for reject in rejects)
-    if submissions * 2 > lines:
-        raise UserError(
-            f"{path}: holds submissions (RS_ files), not comments; give the RC_ file of that month"
-        )
+class DigestPairs(beam.DoFn):
+    """(bucket, blobs) -> the same blobs and, under keys beyond the buckets, pair digests."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        self._spec = spec
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        """Digests one bucket's pairs."""
+        from pipelines import duplicates
+
+        key, values = group
+        blobs = list(values)
+        yield from ((key, _ROWS + blob) for blob in blobs)
+        if key != REPORT:
+            keys = self._spec.source.pair_keys(_resolve(self._spec, blobs))
+            count = self._spec.num_buckets
+            for index, blob in duplicates.partition(keys, key, count):
+                yield count + index, blob
+
+
+class FindDuplicates(beam.DoFn):
+    """(digest range, digests) -> (bucket, pairs to leave out); everything else passes."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        self._spec = spec
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        """Compares one range of digests."""
+        from pipelines import duplicates
+
+        key, values = group
+        if key < self._spec.num_buckets:
+            yield from ((key, value) for value in values)
+        else:
+            for bucket, blob in duplicates.losers(list(values)):
+                yield bucket, _DUPLICATES + blob
+
+
+def _resolve(spec: JobSpec, blobs: Iterable[bytes]) -> list[bytes]:
+    if spec.spill_folder is None:
+        return list(blobs)
+    return [spill.read(spec.spill_folder, blob) for blob in blobs]
 
 
 class WriteBucket(beam.DoFn):
     """(bucket, blobs) -> staged shard files and (0, JSON about them)."""
 
-    def __init__(self, spec: JobSpec, tokenizer_files: tuple[tuple[str, bytes], ...]) -> None:
+    def __init__(self, spec: JobSpec, tokenizer_files: TokenizerFiles) -> None:
         self._spec = spec
         self._tokenizer_files = tokenizer_files
 
@@ -180,16 +224,23 @@ class WriteBucket(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
         """Writes one bucket's shards, or merges the readers' reports."""
-        key, blobs = group
-        result = self._reports(blobs) if key == REPORT else self._bucket(key, list(blobs))
+        key, values = group
+        blobs, duplicates = list(values), []
+        if self._spec.drop_duplicates:
+            duplicates = [blob[1:] for blob in blobs if blob[:1] == _DUPLICATES]
+            blobs = [blob[1:] for blob in blobs if blob[:1] == _ROWS]
+        if key == REPORT:
+            result = merge_reports(self._spec, blobs)
+        else:
+            result = self._bucket(key, blobs, duplicates)
         yield 0, json.dumps(result).encode()
 
-    def _bucket(self, bucket: int, blobs: list[bytes]) -> dict[str, Any]:
-        from pipelines.buckets import process_bucket
+    def _bucket(self, bucket: int, blobs: list[bytes], duplicates: list[bytes]) -> dict[str, Any]:
         from pipelines.tokenizer_files import tokenize_function
 
-        tokenize = tokenize_function(self._tokenizer_files, self._spec.options.max_length)
-        made = process_bucket(blobs, self._spec.options, tokenize)
+        tokenize = tokenize_function(self._tokenizer_files, self._spec.max_length)
+        rows = _resolve(self._spec, blobs)
+        made = self._spec.source.process(rows, tokenize, duplicates)
         result = {
             "bucket": bucket,
             "shards": {
@@ -202,48 +253,48 @@ class WriteBucket(beam.DoFn):
         self._progress.bucket_done(bucket)
         return result
 
-    def _reports(self, blobs: Iterable[bytes]) -> dict[str, Any]:
-        inputs, rejects = [], []
-        counters: Counter[str] = Counter()
-        comments = 0
-        for blob in blobs:
-            report = json.loads(blob)
-            counters["blank_line"] += report["blank_lines"]
-            comments += report["comments"]
-            rejects.extend(report["rejects"])
-            if "input" in report:
-                inputs.append(report["input"])
-        rejects.sort()
-        counters.update(f"rejected/{reason}" for _, _, reason, _ in rejects)
-        lines = sum(entry["lines"] for entry in inputs)
-        _check_bad_ratio(lines, counters, len(rejects), self._spec.max_bad_ratio)
-        keys = ("file", "line", "reason", "begins")
-        text = "".join(
-            json.dumps(dict(zip(keys, reject, strict=True)), ensure_ascii=False) + "\n"
-            for reject in rejects
-        )
-        name = storage.join(self._spec.staging, f"rejects-{uuid.uuid4().hex}")
-        storage.write_bytes(name, text.encode())
-        return {
-            "inputs": sorted(inputs, key=lambda entry: entry["path"]),
-            "lines": lines,
-            "comments": comments,
-            "counters": counters,
-            "rejects": {"staged": name, "name": f"{REJECTS_FOLDER}/rejects.ndjson"},
-        }
 
+def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
+    """Adds up the readers' reports and stages the file of rejected lines.
 
-def _check_bad_ratio(lines: int, counters: Counter[str], bad: int, allowed: float) -> None:
-    if bad > allowed * lines:
+    Raises:
+        UserError: more lines were rejected than `max_bad_ratio` allows.
+    """
+    inputs, rejects = [], []
+    counters: Counter[str] = Counter()
+    for blob in blobs:
+        report = json.loads(blob)
+        counters.update(report["counts"])
+        rejects.extend(report["rejects"])
+        if "input" in report:
+            inputs.append(report["input"])
+    rejects.sort()
+    counters.update(f"rejected/{reason}" for _, _, reason, _ in rejects)
+    lines = sum(entry["lines"] for entry in inputs)
+    if len(rejects) > spec.max_bad_ratio * lines:
         table = ", ".join(
             f"{name.split('/')[1]} {count:,}"
             for name, count in counters.most_common()
             if name.startswith("rejected/")
         )
         raise UserError(
-            f"{bad:,} of {lines:,} lines are no comments ({table}), more than --max-bad-ratio "
-            f"{allowed:g}; look at the input, or allow it with a higher ratio"
+            f"{len(rejects):,} of {lines:,} lines cannot be used ({table}), more than "
+            f"--max-bad-ratio {spec.max_bad_ratio:g}, the first in {rejects[0][0]} line "
+            f"{rejects[0][1]}; look at the input, or allow it with a higher ratio"
         )
+    keys = ("file", "line", "reason", "begins")
+    text = "".join(
+        json.dumps(dict(zip(keys, reject, strict=True)), ensure_ascii=False) + "\n"
+        for reject in rejects
+    )
+    name = storage.join(spec.staging, f"rejects-{uuid.uuid4().hex}")
+    storage.write_bytes(name, text.encode())
+    return {
+        "inputs": sorted(inputs, key=lambda entry: entry["path"]),
+        "lines": lines,
+        "counters": counters,
+        "rejects": {"staged": name, "name": f"{REJECTS_FOLDER}/rejects.ndjson"},
+    }
 
 
 class Publish(beam.DoFn):

@@ -5,25 +5,54 @@ from typing import Any
 
 from corpus.errors import UserError
 
+# What each preset switches on, beyond the reference's own filters.
+PRESETS: dict[str, dict[str, bool]] = {
+    "polyai": {},
+    "clean": {
+        "clean_text": True,
+        "drop_removed_by_reddit": True,
+        "drop_bots": True,
+        "drop_duplicates": True,
+    },
+}
+
 
 @dataclass(frozen=True)
 class ExtractOptions:
     """The options of an extraction, recorded in the manifest.
 
     Attributes:
-        preset: Name of the filter preset.
         min_chars: Fewest code points of a context or response.
         max_chars: Most code points of a context or response.
         extra_contexts: How many further ancestors become `context/0`….
+        clean_text: Whether entities, quotes and markdown are removed first.
+        drop_removed_by_reddit: Whether `[ Removed by Reddit ]` is refused.
+        drop_bots: Whether comments by self-declared programs are refused.
+        drop_duplicates: Whether equal pairs are kept once in the whole corpus.
+        drop_over_18: Whether comments marked `over_18` are refused.
+        min_score: Lowest score, None without limit; an unknown score is below any limit.
+        subreddits: Names that alone are kept; empty keeps all.
+        block_subreddits: Names that are refused.
+        sample: Share of threads that is kept.
+        limit: Lines read of each file; 0 reads all.
         keep_text: Whether the train split carries the text features too.
         max_length: Most token ids per side, `<s>` and `</s>` included.
         num_shards: Shards per split, and buckets of the shuffle; 0 chooses by input size.
     """
 
-    preset: str = "polyai"
     min_chars: int = 9
     max_chars: int = 127
     extra_contexts: int = 0
+    clean_text: bool = False
+    drop_removed_by_reddit: bool = False
+    drop_bots: bool = False
+    drop_duplicates: bool = False
+    drop_over_18: bool = False
+    min_score: int | None = None
+    subreddits: tuple[str, ...] = ()
+    block_subreddits: tuple[str, ...] = ()
+    sample: float = 1.0
+    limit: int = 0
     keep_text: bool = False
     max_length: int = 128
     num_shards: int = 0
@@ -33,6 +62,7 @@ class ExtractOptions:
             ("min_chars", 0, 1 << 20),
             ("max_chars", 1, 1 << 20),
             ("extra_contexts", 0, 100),
+            ("limit", 0, 1 << 60),
             ("max_length", 3, 1 << 16),
             ("num_shards", 0, 99_999),
         ):
@@ -40,6 +70,8 @@ class ExtractOptions:
             if not low <= value <= high:
                 flag = name.replace("_", "-")
                 raise UserError(f"--{flag}: must be {low} to {high}, got {value}")
+        if not 0 < self.sample <= 1:
+            raise UserError(f"--sample: must be above 0 and at most 1, got {self.sample:g}")
         if self.min_chars > self.max_chars:
             raise UserError(
                 f"--min-chars {self.min_chars} exceeds --max-chars {self.max_chars}: "
@@ -48,4 +80,5 @@ class ExtractOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the options as JSON values."""
-        return asdict(self)
+        values = asdict(self)
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}

@@ -1,7 +1,9 @@
 """`python -m pipelines.preprocess`: Reddit comment dumps to tokenized shards."""
 
 import argparse
+import dataclasses
 import importlib.metadata
+import logging
 import os
 import re
 import time
@@ -10,7 +12,7 @@ from collections.abc import Sequence
 from corpus import cli
 from corpus.errors import UserError
 from corpus.features import TEXT_FEATURES, extra_context
-from pipelines.options import ExtractOptions
+from pipelines.options import PRESETS, ExtractOptions
 
 _DEFAULT_TOKENIZER = "sentence-transformers/all-mpnet-base-v2"
 # Software whose version may show in the bytes of a corpus.
@@ -47,7 +49,11 @@ def build_parser() -> argparse.ArgumentParser:
 
     pairs = parser.add_argument_group("pairs")
     pairs.add_argument(
-        "--preset", choices=["polyai"], default="polyai", help="set of filters (default polyai)"
+        "--preset",
+        choices=sorted(PRESETS),
+        default="polyai",
+        help="polyai (default): as PolyAI's extractor; clean: also --clean-text, "
+        "--drop-removed-by-reddit, --drop-bots and --drop-duplicates",
     )
     pairs.add_argument(
         "--min-chars", type=int, default=9, help="fewest characters per side (default 9)"
@@ -61,6 +67,34 @@ def build_parser() -> argparse.ArgumentParser:
         default=0,
         metavar="N",
         help="also store N further ancestors as context/0…",
+    )
+
+    filters = parser.add_argument_group("filters")
+    for flag, text in (
+        ("--clean-text", "decode HTML entities, remove markdown, links and quoted lines"),
+        ("--drop-removed-by-reddit", "refuse `[ Removed by Reddit ]`"),
+        ("--drop-bots", "refuse comments by programs that say so"),
+        ("--drop-duplicates", "keep equal pairs once in the whole corpus"),
+        ("--drop-over-18", "refuse comments marked over_18"),
+    ):
+        filters.add_argument(flag, action="store_true", help=text)
+    filters.add_argument("--min-score", type=int, metavar="N", help="lowest score of a comment")
+    for flag, text in (
+        ("--subreddits", "keep only these"),
+        ("--block-subreddits", "refuse these"),
+    ):
+        filters.add_argument(
+            flag,
+            nargs="+",
+            default=[],
+            metavar="NAME",
+            help=f"{text}; @FILE reads names, one a line",
+        )
+    filters.add_argument(
+        "--sample", type=float, default=1.0, metavar="R", help="share of threads to keep"
+    )
+    filters.add_argument(
+        "--limit", type=int, default=0, metavar="N", help="read the first N lines of each file"
     )
 
     shards = parser.add_argument_group("shards")
@@ -96,6 +130,11 @@ def build_parser() -> argparse.ArgumentParser:
     running.add_argument(
         "--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)"
     )
+    running.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print options, inputs, plan and estimated time, and stop",
+    )
     running.add_argument("--quiet", action="store_true", help="no progress line, no summary")
     return parser
 
@@ -103,14 +142,15 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
     arguments, beam_arguments = build_parser().parse_known_args(argv)
+    preset = PRESETS[arguments.preset]
     options = ExtractOptions(
-        preset=arguments.preset,
-        min_chars=arguments.min_chars,
-        max_chars=arguments.max_chars,
-        extra_contexts=arguments.extra_contexts,
-        keep_text=arguments.keep_text,
-        max_length=arguments.max_length,
-        num_shards=arguments.num_shards,
+        **{
+            field.name: preset.get(field.name) or getattr(arguments, field.name)
+            for field in dataclasses.fields(ExtractOptions)
+            if field.name not in ("subreddits", "block_subreddits")
+        },
+        subreddits=_names("--subreddits", arguments.subreddits),
+        block_subreddits=_names("--block-subreddits", arguments.block_subreddits),
     )
     from pipelines import runners
 
@@ -118,6 +158,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     choice = runners.choose(arguments.runner, arguments.workers, beam_arguments)
     _preprocess(arguments, options, choice)
     return 0
+
+
+def _names(flag: str, values: Sequence[str]) -> tuple[str, ...]:
+    """Returns subreddit names without `r/`, sorted; `@file` stands for the file's lines."""
+    names = []
+    for value in values:
+        if value.startswith("@"):
+            try:
+                with open(value[1:], encoding="utf-8") as file:
+                    names.extend(file.read().split())
+            except (OSError, UnicodeDecodeError) as error:
+                raise UserError(f"{flag} {value}: cannot be read ({error})") from error
+        else:
+            names.append(value)
+    return tuple(sorted({name.removeprefix("/").removeprefix("r/") for name in names}))
 
 
 def _preprocess(arguments: argparse.Namespace, options: ExtractOptions, choice) -> None:
@@ -147,12 +202,17 @@ def _preprocess(arguments: argparse.Namespace, options: ExtractOptions, choice) 
         versions={name: importlib.metadata.version(name) for name in _VERSIONED},
     )
 
-    from pipelines import job
+    from pipelines import job, spill
+    from pipelines.sources import RedditComments
 
     spec = job.JobSpec(
-        options=options,
+        source=RedditComments(options),
         num_buckets=num_buckets,
+        max_length=options.max_length,
+        limit=options.limit,
+        drop_duplicates=options.drop_duplicates,
         staging=staging,
+        spill_folder=storage.join(staging, spill.FOLDER) if choice.is_local else None,
         keep_damaged=arguments.on_truncated == "keep",
         max_bad_ratio=arguments.max_bad_ratio,
         publication=publication,
@@ -180,6 +240,8 @@ def _run(spec, parts, tokenizer_content, choice, total_bytes: int, *, quiet: boo
     from pipelines import job
     from pipelines.progress import ProgressLine
 
+    if choice.is_local:  # Beam logs each error's traceback before it raises it
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     pipeline = beam.Pipeline(runner=choice.create_runner(), options=choice.pipeline_options())
     job.build(pipeline, spec, parts, tokenizer_content)
     line = (

@@ -1,5 +1,6 @@
 """Files wherever they live: local paths and every scheme Beam knows (`gs://` among them)."""
 
+import os
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -83,7 +84,11 @@ def glob(pattern: str) -> list[FileEntry]:
         matches = FileSystems.match([pattern])[0].metadata_list
     except (BeamIOError, OSError) as error:
         raise UserError(f"{pattern}: cannot be listed ({_first_line(error)})") from error
-    return sorted(FileEntry(match.path, match.size_in_bytes) for match in matches)
+    return sorted(
+        FileEntry(match.path, match.size_in_bytes)
+        for match in matches
+        if not (is_local(match.path) and os.path.isdir(match.path))
+    )
 
 
 def list_tree(folder: str) -> Iterator[FileEntry]:

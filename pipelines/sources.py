@@ -1,0 +1,90 @@
+"""What a job extracts from its lines: everything that differs between kinds of input."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from corpus.errors import UserError
+from pipelines.options import ExtractOptions
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pipelines.buckets import Bucket, Tokenize
+    from pipelines.chunks import Chunk
+    from pipelines.lines import Reject
+
+
+class Source(Protocol):
+    """Lines to rows, rows to buckets, a bucket to shards.
+
+    Implementations are small and picklable: they travel to the workers.
+    """
+
+    def read(
+        self, path: str, chunk: "Chunk"
+    ) -> tuple["pl.DataFrame", list["Reject"], dict[str, int]]:
+        """Returns the rows of a chunk, the lines refused, and counts of lines that end here.
+
+        Rows + refused lines + counts = the chunk's lines.
+        """
+
+    def partition(self, rows: "pl.DataFrame", num_buckets: int) -> Iterator[tuple[int, bytes]]:
+        """Yields (bucket, blob) for every bucket that has rows."""
+
+    def pair_keys(self, blobs: Sequence[bytes]) -> Any:
+        """Returns the keys of a bucket's pairs, for `pipelines.duplicates`."""
+
+    def process(
+        self, blobs: Sequence[bytes], tokenize: "Tokenize", duplicates: Sequence[bytes]
+    ) -> "Bucket":
+        """Returns a bucket's shards, without the pairs that `duplicates` names."""
+
+
+@dataclass(frozen=True)
+class RedditComments:
+    """Comment dumps: pairs are a comment and its reply."""
+
+    options: ExtractOptions
+
+    def read(
+        self, path: str, chunk: "Chunk"
+    ) -> tuple["pl.DataFrame", list["Reject"], dict[str, int]]:
+        """See `Source.read`."""
+        from pipelines.comments import sample, to_rows
+        from pipelines.filters import build_filters, optional_columns
+        from pipelines.parse import parse_chunk
+
+        parsed, rejects, blanks = parse_chunk(chunk, optional_columns(self.options))
+        submissions = sum(reject.reason == "submission" for reject in rejects)
+        if submissions * 2 > chunk.lines:
+            raise UserError(
+                f"{path}: holds submissions (RS_ files), not comments; "
+                "give the RC_ file of that month"
+            )
+        counts = {"blank_line": blanks}
+        if self.options.sample < 1:
+            total = parsed.height
+            parsed = sample(parsed, self.options.sample)
+            counts["sampled_out"] = total - parsed.height
+        return to_rows(parsed, build_filters(self.options), self.options), rejects, counts
+
+    def partition(self, rows: "pl.DataFrame", num_buckets: int) -> Iterator[tuple[int, bytes]]:
+        """See `Source.partition`."""
+        from pipelines.partition import partition
+
+        return partition(rows, num_buckets)
+
+    def pair_keys(self, blobs: Sequence[bytes]) -> Any:
+        """See `Source.pair_keys`."""
+        from pipelines.buckets import reddit_pair_keys
+
+        return reddit_pair_keys(blobs, self.options)
+
+    def process(
+        self, blobs: Sequence[bytes], tokenize: "Tokenize", duplicates: Sequence[bytes]
+    ) -> "Bucket":
+        """See `Source.process`."""
+        from pipelines.buckets import process_bucket
+
+        return process_bucket(blobs, self.options, tokenize, duplicates)
