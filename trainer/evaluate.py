@@ -42,6 +42,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="sentence pairs with scores: STS-B, SICK, STS12 to STS16 (STS.input.*.txt)",
     )
+    what.add_argument(
+        "--paraphrase",
+        nargs="+",
+        default=[],
+        metavar="FILE",
+        help="sentence pairs that are paraphrases or not: PIT-2015, Twitter URL corpus, or "
+        "sentence1,sentence2,label",
+    )
     what.add_argument("--output", required=True, metavar="FOLDER", help="where the report goes")
     how = parser.add_argument_group("Response selection")
     how.add_argument("--split", choices=SPLITS, default="test", help="default: test")
@@ -56,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--no-baselines", action="store_true", help="leave out TF-IDF and BM25")
     encoding = parser.add_argument_group("Encoding")
     encoding.add_argument(
-        "--batch-size", type=_at_least(1), default=64, metavar="N", help="default 64"
+        "--batch-size", type=_at_least(1), metavar="N", help="default: by the texts' lengths"
     )
     return parser
 
@@ -94,10 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     parse = parser()
     args = parse.parse_args(argv)
-    if not (args.data or args.sts):
-        parse.error("nothing to evaluate on: give --data CORPUS, --sts FILES or both")
-    if args.sts and not args.model:
-        parse.error("--sts needs a --model")
+    if not (args.data or args.sts or args.paraphrase):
+        parse.error("nothing to evaluate on: give --data CORPUS, --sts FILES or --paraphrase FILES")
+    if (args.sts or args.paraphrase) and not args.model:
+        parse.error("--sts and --paraphrase need a --model")
     models = named_models(args.model)
     from trainer.evaluation.session import evaluate
 
@@ -105,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         models,
         data=args.data,
         sts=args.sts,
+        paraphrase=args.paraphrase,
         splits=SPLITS[args.split],
         candidates=args.candidates,
         batches=args.batches,

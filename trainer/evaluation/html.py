@@ -7,6 +7,7 @@ from trainer.evaluation import plots
 from trainer.evaluation.examples import Example
 from trainer.evaluation.markdown import (
     describe_data,
+    paraphrase_table,
     published_table,
     ranking_table,
     similarity_table,
@@ -69,6 +70,8 @@ def render_html(evaluation: Evaluation) -> str:
             ]
     if evaluation.similarity:
         parts += ["<h2>Semantic textual similarity</h2>", _table(similarity_table(evaluation))]
+    if evaluation.paraphrase:
+        parts += ["<h2>Paraphrase detection</h2>", _table(paraphrase_table(evaluation))]
     if evaluation.neighbours:
         parts += [
             f"<h2>Nearest responses of {escape(evaluation.examples_of)}</h2>",

@@ -103,6 +103,23 @@ def similarity_table(evaluation: Evaluation) -> str:
     return table(["set", "model", "pairs", "Pearson", "Spearman", "95 % interval"], rows)
 
 
+def paraphrase_table(evaluation: Evaluation) -> str:
+    """Returns the average precision for each file and model."""
+    rows = [
+        [
+            result.paraphrase.name,
+            result.model,
+            f"{result.paraphrase.pairs:,}",
+            f"{result.paraphrase.positives:,}",
+            percent(result.paraphrase.average_precision),
+            _interval(result.paraphrase.interval),
+        ]
+        for result in evaluation.paraphrase
+    ]
+    header = ["set", "model", "pairs", "paraphrases", "average precision %", "95 % interval"]
+    return table(header, rows)
+
+
 def render(evaluation: Evaluation) -> str:
     """Returns the whole report as Markdown."""
     parts = ["# Evaluation"]
@@ -111,6 +128,8 @@ def render(evaluation: Evaluation) -> str:
         parts += [ranking_table(evaluation.data, evaluation.ranking), published_table()]
     if evaluation.similarity:
         parts += ["## Semantic textual similarity (cosine)", similarity_table(evaluation)]
+    if evaluation.paraphrase:
+        parts += ["## Paraphrase detection (cosine)", paraphrase_table(evaluation)]
     if evaluation.models:
         parts.append("## Models")
         parts.append("\n".join(f"- {name}: `{path}`" for name, path in evaluation.models.items()))

@@ -82,3 +82,30 @@ def paired_cosine(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
     a, b = (np.asarray(side, np.float64) for side in (x, y))
     norm = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return np.einsum("nd,nd->n", a, b) / np.where(norm == 0, 1, norm)
+
+
+def average_precision(labels: ArrayLike, scores: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
+    """Returns the average precision of ranking by falling score, along `axis`.
+
+    Precision at each positive, averaged; positives of equal score share the precision at
+    the last of them (as scikit-learn's `average_precision_score`).
+
+    Args:
+        labels: 1 for positives, 0 for the rest.
+        scores: Larger is more likely positive.
+        axis: The axis of the pairs.
+    """
+    labels = np.moveaxis(np.asarray(labels, np.float64), axis, -1)
+    scores = np.moveaxis(np.asarray(scores, np.float64), axis, -1)
+    order = np.argsort(-scores, axis=-1, kind="stable")
+    ranked = np.take_along_axis(labels, order, -1)
+    falling = np.take_along_axis(scores, order, -1)
+    precision = ranked.cumsum(axis=-1) / np.arange(1, ranked.shape[-1] + 1)
+    # The last of equal scores is where the next one differs; its precision holds for all.
+    last = np.ones(falling.shape, bool)
+    last[..., :-1] = falling[..., 1:] != falling[..., :-1]
+    index = np.where(last, np.arange(falling.shape[-1]), falling.shape[-1])
+    index = np.minimum.accumulate(index[..., ::-1], axis=-1)[..., ::-1]
+    shared = np.take_along_axis(precision, index, -1)
+    with np.errstate(invalid="ignore"):
+        return (shared * ranked).sum(axis=-1) / ranked.sum(axis=-1)

@@ -7,6 +7,7 @@ from typing import Any
 from trainer.evaluation.curves import Curve
 from trainer.evaluation.examples import Example
 from trainer.evaluation.intervals import Interval
+from trainer.evaluation.paraphrase import Paraphrase
 from trainer.evaluation.slices import Histogram, Slice
 from trainer.evaluation.sts import Similarity
 
@@ -77,6 +78,14 @@ class SimilarityResult:
     similarity: Similarity
 
 
+@dataclass(frozen=True)
+class ParaphraseResult:
+    """Paraphrase detection by one model on one file."""
+
+    model: str
+    paraphrase: Paraphrase
+
+
 @dataclass
 class Evaluation:
     """All of it; empty parts were not asked for.
@@ -95,6 +104,7 @@ class Evaluation:
     data: RankingData | None = None
     ranking: list[RankingResult] = field(default_factory=list)
     similarity: list[SimilarityResult] = field(default_factory=list)
+    paraphrase: list[ParaphraseResult] = field(default_factory=list)
     histograms: list[Histogram] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
@@ -110,6 +120,9 @@ class Evaluation:
         values = asdict(self)
         values["similarity"] = [
             {"model": result.model, **asdict(result.similarity)} for result in self.similarity
+        ]
+        values["paraphrase"] = [
+            {"model": result.model, **asdict(result.paraphrase)} for result in self.paraphrase
         ]
         return {"format_version": FORMAT_VERSION, **_without_nan(values)}
 

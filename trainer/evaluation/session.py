@@ -13,8 +13,9 @@ from trainer.evaluation.compare import Method, compare, encode_pairs, fit_baseli
 from trainer.evaluation.curves import read_curves
 from trainer.evaluation.examples import hardest_mistakes, nearest_responses
 from trainer.evaluation.pairs import Pairs, load_pairs
+from trainer.evaluation.paraphrase import evaluate_paraphrase, read_labelled_pairs
 from trainer.evaluation.ranking import BATCHES, CANDIDATES
-from trainer.evaluation.results import Evaluation, RankingData, SimilarityResult
+from trainer.evaluation.results import Evaluation, ParaphraseResult, RankingData, SimilarityResult
 from trainer.evaluation.slices import histogram, slices
 from trainer.evaluation.sts import evaluate_similarity, read_scored_pairs
 
@@ -24,13 +25,14 @@ def evaluate(
     *,
     data: str | None = None,
     sts: Sequence[str] = (),
+    paraphrase: Sequence[str] = (),
     splits: Sequence[str] = ("test",),
     candidates: int = CANDIDATES,
     batches: int = BATCHES,
     deduplicate: bool = False,
     seed: int = 0,
     keyword_methods: bool = True,
-    batch_size: int = 64,
+    batch_size: int | None = None,
 ) -> Evaluation:
     """Returns the figures of all `models` and, with `data`, of the keyword methods.
 
@@ -38,20 +40,22 @@ def evaluate(
         models: {name in tables: anything that `models.Encoder.load` takes}; may be empty.
         data: Corpus folder for response selection; None leaves that part out.
         sts: Files of scored sentence pairs.
+        paraphrase: Files of sentence pairs that are paraphrases or not.
         splits: Splits of the corpus the pairs come from.
         candidates: n of 1-of-n.
         batches: Most batches of n pairs.
         deduplicate: Keep one pair of each context.
         seed: Of the pairs' order and of the bootstrap.
         keyword_methods: Compare with TF-IDF and BM25.
-        batch_size: Texts encoded at once.
+        batch_size: Most texts encoded at once; None chooses by their lengths.
 
     Raises:
         UserError: an input cannot be read; models are loaded after all inputs are.
     """
     start = time.perf_counter()
     evaluation = Evaluation(models=models, versions=_versions())
-    files = [read_scored_pairs(path) for path in sts]
+    scored = [read_scored_pairs(path) for path in sts]
+    labelled = [read_labelled_pairs(path) for path in paraphrase]
     pairs = None
     if data is not None:
         limit = batches * candidates
@@ -70,7 +74,10 @@ def evaluate(
         if pairs is not None:
             methods.append(encode_pairs(name, encode, pairs))
         evaluation.similarity += [
-            SimilarityResult(name, evaluate_similarity(file, encode)) for file in files
+            SimilarityResult(name, evaluate_similarity(file, encode)) for file in scored
+        ]
+        evaluation.paraphrase += [
+            ParaphraseResult(name, evaluate_paraphrase(file, encode)) for file in labelled
         ]
     if data is not None and pairs is not None:
         fitted_on = None

@@ -116,6 +116,15 @@ def test_similarity_alone(tmp_path):
     assert row["spearman"] == pytest.approx(0.8660, abs=1e-4)
 
 
+def test_paraphrases(tmp_path):
+    file = tmp_path / "tweets.csv"
+    file.write_text("text 1,text 1,1\ntext 1,text 2,0\ntext 3,text 3,1\n")
+    result, output = _run(tmp_path, "--model", "good", "--paraphrase", str(file))
+    (row,) = result["paraphrase"]
+    assert (row["pairs"], row["positives"], row["average_precision"]) == (3, 2, 1.0)
+    assert "Paraphrase detection" in (output / "evaluation.html").read_text()
+
+
 def test_the_same_command_gives_the_same_figures(tmp_path, corpus):
     first, _ = _run(tmp_path, "--data", corpus)
     second, _ = _run(tmp_path, "--data", corpus)
@@ -126,7 +135,7 @@ def test_the_same_command_gives_the_same_figures(tmp_path, corpus):
     ("arguments", "message"),
     [
         (["--model", "good"], "nothing to evaluate on"),
-        (["--sts", "file"], "--sts needs a --model"),
+        (["--sts", "file"], "--sts and --paraphrase need a --model"),
         (["--data", "x", "--candidates", "1"], "must be at least 2, got 1"),
     ],
 )

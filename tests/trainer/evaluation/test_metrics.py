@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn.metrics import average_precision_score
 
 from trainer.evaluation.metrics import (
+    average_precision,
     mean_reciprocal_rank,
     one_of_n_accuracy,
     one_of_n_hits,
@@ -75,3 +77,11 @@ def test_correlation_with_a_constant_is_not_a_number():
 def test_cosine_of_rows_and_of_a_zero_row():
     cosine = paired_cosine([[3.0, 0.0], [1.0, 1.0], [0.0, 0.0]], [[2.0, 0.0], [1.0, -1.0], [1, 1]])
     assert cosine.tolist() == pytest.approx([1.0, 0.0, 0.0])
+
+
+def test_average_precision_equals_scikit_learns_with_ties():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, size=(4, 200))
+    scores = rng.normal(size=(4, 200)).round(1)
+    expected = [average_precision_score(*row) for row in zip(labels, scores, strict=True)]
+    assert average_precision(labels, scores).tolist() == pytest.approx(expected)

@@ -1,0 +1,99 @@
+"""Paraphrase detection on tweets: does cosine put paraphrases before other pairs.
+
+Reads the layouts in which the usual sets are handed out:
+
+    PIT-2015 (SemEval-2015 task 1)  topic id, topic, s1, s2, label, tags    tab-separated
+    Twitter URL corpus              s1, s2, label, url                      tab-separated
+    anything else                   sentence1, sentence2, label (0 or 1)    as for `sts`
+
+A label "(3, 2)" counts the votes for and against, "(4, 6)" those for out of six; one digit
+0 to 5 is an expert's. Pairs that their makers call debatable are left out, as they advise.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from corpus.errors import UserError
+from trainer.evaluation.intervals import Interval, bootstrap
+from trainer.evaluation.metrics import average_precision, paired_cosine
+from trainer.evaluation.sts import ScoredPairs, read_lines, read_scored_pairs
+
+_VOTES = re.compile(r"\((\d), ?(\d)\)")
+
+
+@dataclass(frozen=True)
+class Paraphrase:
+    """Average precision of cosine at finding paraphrases, in [0, 1].
+
+    Attributes:
+        positives: Paraphrases among the `pairs`; their share is what chance would score.
+    """
+
+    name: str
+    pairs: int
+    positives: int
+    average_precision: float
+    interval: Interval
+
+
+def evaluate_paraphrase(
+    data: ScoredPairs, encode: Callable[[Sequence[str]], np.ndarray]
+) -> Paraphrase:
+    """Returns how well cosine finds the pairs of `data` whose score is 1 among those of 0."""
+    labels = np.array(data.scores)
+    cosine = paired_cosine(encode(data.first), encode(data.second))
+    return Paraphrase(
+        name=data.name,
+        pairs=len(labels),
+        positives=int(labels.sum()),
+        average_precision=float(average_precision(labels, cosine)),
+        interval=bootstrap(average_precision, (labels, cosine), resamples=200),
+    )
+
+
+def read_labelled_pairs(path: str) -> ScoredPairs:
+    """Reads one file in any of the layouts above; `scores` of the result are 0 or 1.
+
+    Raises:
+        UserError: the file cannot be read, or has labels of one kind only.
+    """
+    first_line = read_lines(path)[0].split("\t")
+    if len(first_line) >= 7:
+        columns = (2, 3, 4)
+    elif len(first_line) in (3, 4) and _VOTES.fullmatch(first_line[2]):
+        columns = (0, 1, 2)
+    else:
+        return _checked(path, read_scored_pairs(path))
+    rows = []
+    for number, line in enumerate(read_lines(path), start=1):
+        row = line.split("\t")
+        if len(row) <= columns[2]:
+            raise UserError(f"{path}:{number}: has {len(row)} columns, needs {columns[2] + 1}")
+        label = paraphrase_label(row[columns[2]])
+        if label is not None:
+            rows.append((row[columns[0]], row[columns[1]], label))
+    firsts, seconds, labels = zip(*rows, strict=True) if rows else ((), (), ())
+    name = path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    return _checked(path, ScoredPairs(name, list(firsts), list(seconds), list(labels)))
+
+
+def paraphrase_label(text: str) -> float | None:
+    """Returns 1.0 for a paraphrase, 0.0 for none, None for a debatable or unknown label."""
+    votes = _VOTES.fullmatch(text.strip())
+    if votes and votes[2] == "6":
+        share = int(votes[1])
+        return None if share == 3 else float(share > 3)
+    if votes:
+        return None if votes[1] == "2" else float(int(votes[1]) > 2)
+    if text.strip() in ("0", "1", "2", "4", "5"):
+        return float(int(text) > 3)
+    return None
+
+
+def _checked(path: str, data: ScoredPairs) -> ScoredPairs:
+    if sorted(set(data.scores)) != [0.0, 1.0]:
+        raise UserError(f"{path}: needs pairs that are paraphrases (1) and pairs that are not (0)")
+    return data
