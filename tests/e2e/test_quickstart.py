@@ -68,8 +68,13 @@ def test_a_folder_of_the_user_s_is_never_replaced(tmp_path):
 
 def test_a_missing_dump_is_named(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "quickstart", "--input", "RC_1999-*.zst"]
-        + ["--output", str(tmp_path / "out")],
+        [
+            sys.executable,
+            "-m",
+            "quickstart",
+            "--input=RC_1999-*.zst",
+            f"--output={tmp_path / 'out'}",
+        ],
         capture_output=True,
         text=True,
         check=False,
