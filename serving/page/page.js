@@ -87,7 +87,7 @@ function showPicture(embeddings) {
       picture.append(svg("rect", { x, y, width: size - 2, height: size - 2, fill: shade(value) }));
       picture.append(svg("text", {
         x: x + size / 2 - 1, y: y + size / 2 + 3, "text-anchor": "middle",
-        class: value > 0.55 ? "light" : "dark",
+        class: value > 0.68 ? "light" : "dark",
       }, value.toFixed(2)));
     });
   });

@@ -1,0 +1,91 @@
+"""`python -m models.export` on a small MPNet, as a user runs it."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from corpus.errors import UserError
+from models import Encoder
+from models.export import main
+from models.mpnet import MPNetConfig
+from models.saved_model.manifest import ExportManifest
+from models.sentence_encoder import SentenceEncoder
+from models.sentence_transformers import save_sentence_transformers
+from models.tokenizer import Tokenizer
+
+TEXTS = ["", "The quick brown fox", "over " * 60, "jumps, doesn't it?"]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tokenizer_folder, tmp_path_factory):
+    """A sentence-transformers folder of a random MPNet with two layers."""
+    config = MPNetConfig(
+        vocab_size=Tokenizer.from_folder(tokenizer_folder).vocab_size,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=66,
+    )
+    encoder = SentenceEncoder(config)
+    encoder({"token_ids": tf.constant([[0, 2]])})
+    folder = tmp_path_factory.mktemp("model")
+    save_sentence_transformers(folder, encoder, tokenizer_folder, None, max_length=32)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(model_folder, tmp_path_factory):
+    base = tmp_path_factory.mktemp("exports") / "small"
+    assert main(["--model", str(model_folder), "--output", str(base)]) == 0
+    return base
+
+
+def test_the_export_embeds_as_the_model_does(base, model_folder):
+    expected = Encoder.load(model_folder).encode(TEXTS)
+    model = tf.saved_model.load(str(base / "1"))
+    out = model.signatures["serving_default"](text=tf.constant(TEXTS))
+    np.testing.assert_allclose(out["embedding"], expected, atol=1e-5)
+    np.testing.assert_allclose(Encoder.load(base).encode(TEXTS), expected, atol=1e-5)
+    assert out["truncated"].numpy().tolist() == [False, False, True, False]
+
+
+def test_the_sentence_transformers_folder_lies_beside_it(base, model_folder):
+    twin = base.with_name("small-sentence-transformers") / "1"
+    assert (twin / "modules.json").exists()
+    np.testing.assert_allclose(
+        Encoder.load(twin).encode(TEXTS), Encoder.load(model_folder).encode(TEXTS), atol=1e-6
+    )
+
+
+def test_numeric_part_holds_no_string_operation(base):
+    module = tf.saved_model.load(str(base / "1"))
+    graph = module.encode_token_ids.get_concrete_function().graph
+    assert tf.string not in {t.dtype for op in graph.get_operations() for t in op.outputs}
+
+
+def test_the_next_export_is_the_next_version_and_bfloat16_is_close(base, model_folder, capsys):
+    arguments = ["--model", str(model_folder), "--output", str(base)]
+    assert main([*arguments, "--precision", "bfloat16", "--no-sentence-transformers"]) == 0
+    assert f"SavedModel             {base / '2'}" in capsys.readouterr().out
+    assert ExportManifest.read(base / "2").precision == "bfloat16"
+    embeddings = [Encoder.load(base / version).encode(TEXTS) for version in "12"]
+    assert np.min(np.sum(embeddings[0] * embeddings[1], -1)) > 0.99
+
+
+def test_a_published_version_is_refused(base, model_folder):
+    with pytest.raises(UserError, match="never overwritten"):
+        main(["--model", str(model_folder), "--output", str(base), "--version", "1"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--version", "0"], "versions start at 1"),
+        (["--name", "a/b"], "letters, digits"),
+        (["--checkpoint", "ckpt-1"], "no checkpoints"),
+    ],
+)
+def test_wrong_arguments_are_told(model_folder, tmp_path, arguments, message):
+    with pytest.raises(UserError, match=message):
+        main(["--model", str(model_folder), "--output", str(tmp_path / "x"), *arguments])
