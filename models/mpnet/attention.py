@@ -101,23 +101,23 @@ class SelfAttention(tf_keras.layers.Layer):
             self.output_dense = dense(hidden_size, hidden_size, "output", init_range, dtype)
         self.built = True
 
-    def call(self, inputs, bias, seed=None, site=0):
+    def call(self, inputs, bias, rows, seed=None, site=0):
         """Attends.
 
         Args:
-          inputs: [b, s, hidden].
+          inputs: [b * s, hidden], the tokens of all rows one after another.
           bias: float32, broadcastable to [b, heads, s, s]; added to the scores
             after their scaling by 1/sqrt(head size).
+          rows: number of rows, b.
           seed: int32 [2] for dropout, None without.
           site: see `dropout`.
 
         Returns:
-          [b, s, hidden].
+          [b * s, hidden].
         """
         heads = self.num_heads
         size = self.hidden_size // heads
-        batch, length = tf.unstack(tf.shape(inputs))[:2]
-        qkv = tf.reshape(self.qkv(inputs), [batch, length, 3, heads, size])
+        qkv = tf.reshape(self.qkv(inputs), [rows, -1, 3, heads, size])
         query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
         query *= tf.cast(1 / math.sqrt(size), query.dtype)
         scores = tf.matmul(query, key, transpose_b=True)
@@ -125,7 +125,7 @@ class SelfAttention(tf_keras.layers.Layer):
         weights = tf.cast(weights, value.dtype)
         weights = dropout(weights, self.dropout_rate, seed, site)
         context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])
-        return self.output_dense(tf.reshape(context, [batch, length, heads * size]))
+        return self.output_dense(tf.reshape(context, [-1, heads * size]))
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -98,21 +98,30 @@ class MPNetEncoder(tf_keras.layers.Layer):
         position_ids = tf.where(real, positions + config.position_offset, config.pad_token_id)
         hidden = tf.gather(self.word_embeddings, token_ids)
         hidden += tf.gather(self.position_embeddings, position_ids)
+        # One matrix of all tokens: dense layers on it are a plain product, which
+        # runtimes fuse with the bias and the activation.
+        hidden = tf.reshape(hidden, [-1, config.hidden_size])
         hidden = tf.cast(self.embeddings_norm(hidden), self.compute_dtype)
         hidden = dropout(hidden, config.hidden_dropout_prob, seed, 0)
-        length = token_ids.shape[1] or tf.shape(token_ids)[1]
-        bias = self.relative_bias(length) + mask
+        shape = [
+            static or dynamic
+            for static, dynamic in zip(
+                token_ids.shape, tf.unstack(tf.shape(token_ids)), strict=True
+            )
+        ]
+        bias = self.relative_bias(shape[1]) + mask
         for index, layer in enumerate(self.layers):
-            hidden = self._apply(layer, hidden, bias, seed, 1 + index * layer.NUM_SITES)
-        return hidden
+            site = 1 + index * layer.NUM_SITES
+            hidden = self._apply(layer, hidden, bias, shape[0], seed, site)
+        return tf.reshape(hidden, [*shape, config.hidden_size])
 
-    def _apply(self, layer: EncoderLayer, hidden, bias, seed, site: int):
+    def _apply(self, layer: EncoderLayer, hidden, bias, rows, seed, site: int):
         if not self.recompute:
-            return layer(hidden, bias=bias, seed=seed, site=site)
+            return layer(hidden, bias=bias, rows=rows, seed=seed, site=site)
 
         @tf.recompute_grad
         def again(hidden, bias):
-            return layer(hidden, bias=bias, seed=seed, site=site)
+            return layer(hidden, bias=bias, rows=rows, seed=seed, site=site)
 
         return again(hidden, bias)
 

@@ -54,10 +54,10 @@ class EncoderLayer(tf_keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, inputs, bias, seed=None, site=0):
-        """Transforms [b, s, hidden]; see `SelfAttention` for the arguments."""
+    def call(self, inputs, bias, rows, seed=None, site=0):
+        """Transforms [b * s, hidden]; see `SelfAttention` for the arguments."""
         rate = self.config.hidden_dropout_prob
-        attended = self.attention(inputs, bias=bias, seed=seed, site=site)
+        attended = self.attention(inputs, bias=bias, rows=rows, seed=seed, site=site)
         attended = dropout(attended, rate, seed, site + 1)
         hidden = tf.cast(self.attention_norm(attended + inputs), self.compute_dtype)
         output = dropout(self.output_dense(self.intermediate(hidden)), rate, seed, site + 2)
