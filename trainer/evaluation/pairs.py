@@ -15,8 +15,10 @@ from corpus.texts import read_text, require_text
 
 FEATURES = (CONTEXT, RESPONSE, SUBREDDIT, THREAD_ID)
 
-# A sample of n pairs is drawn from at least this many times n, where the split has them.
+# A sample of n pairs is drawn from at least this many times n, and from no fewer pairs than
+# fit in memory at ease, where the split has them.
 _OVERSAMPLING = 4
+_LEAST_READ = 200_000
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def load_pairs(
     order = np.random.default_rng(seed).permutation(len(shards))
     chosen, examples = [], 0
     for index in order:
-        if examples >= limit * _OVERSAMPLING:
+        if examples >= max(limit * _OVERSAMPLING, _LEAST_READ):
             break
         chosen.append(shards[index].name)
         examples += shards[index].examples
