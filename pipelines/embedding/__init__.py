@@ -1,0 +1,1 @@
+"""The job behind `pipelines.embed`: texts from files, RunInference, Parquet shards."""

@@ -1,0 +1,183 @@
+"""`pipelines.embed` from each kind of input, with an encoder that needs no weights."""
+
+import json
+import sys
+import types
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+import zstandard
+
+from corpus.errors import UserError
+from corpus.manifest import Manifest, Shard
+from pipelines.embed import main
+from pipelines.embedding import texts
+from pipelines.embedding.job import read_embeddings
+
+
+class FakeEncoder:
+    """Embeds a text as (code points, words, first code point)."""
+
+    @classmethod
+    def load(cls, path, precision):
+        if path == "missing":
+            raise UserError("missing: no such model")
+        return cls()
+
+    def encode(self, rows):
+        return np.array([[len(t), len(t.split()), ord((t or " ")[0])] for t in rows], np.float32)
+
+
+@pytest.fixture(autouse=True)
+def fake_encoder(monkeypatch):
+    monkeypatch.setitem(sys.modules, "models.encoder", types.SimpleNamespace(Encoder=FakeEncoder))
+
+
+LINES = [{"id": f"c{i}", "body": f"comment {i} " * (i % 3 + 1), "score": i} for i in range(20)]
+
+
+def _run(tmp_path, *arguments, name="out"):
+    output = tmp_path / name
+    assert main(["--output", str(output), "--model", "model", *arguments]) == 0
+    manifest = json.loads((output / "manifest.json").read_text())
+    shards = [pq.read_table(output / shard["name"]) for shard in manifest["shards"]]
+    assert sorted(path.name for path in output.glob("*.parquet")) == [
+        shard["name"] for shard in manifest["shards"]
+    ]
+    return pa.concat_tables(shards), manifest
+
+
+def _ndjson(path, lines=LINES):
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(path)
+
+
+def _check(table, expected):
+    assert table["text"].to_pylist() == expected
+    encoded = FakeEncoder().encode(expected)
+    ours = np.concatenate([read_embeddings(pa.table(b)) for b in _batches(table)])
+    assert np.array_equal(ours, encoded)
+
+
+def _batches(table):
+    return [pa.Table.from_batches([batch]) for batch in table.to_batches()]
+
+
+def test_ndjson_in_order_with_the_columns_asked_for(tmp_path):
+    path = _ndjson(tmp_path / "RC.ndjson")
+    table, manifest = _run(tmp_path, "--input", path, "--keep", "id", "score")
+    _check(table, [line["body"] for line in LINES])
+    assert table.column_names == ["text", "id", "score", "embedding"]
+    assert table["score"].to_pylist() == [str(line["score"]) for line in LINES]
+    assert (manifest["rows"], manifest["bad_rows"]) == (20, 0)
+
+
+def test_compressed_dumps(tmp_path):
+    plain = _ndjson(tmp_path / "RC.ndjson")
+    with open(plain, "rb") as file:
+        packed = zstandard.compress(file.read())
+    (tmp_path / "RC.zst").write_bytes(packed)
+    table, _ = _run(tmp_path, "--input", str(tmp_path / "RC.zst"))
+    _check(table, [line["body"] for line in LINES])
+
+
+def test_bad_lines_are_counted_and_cost_no_good_one(tmp_path, capsys):
+    path = tmp_path / "RC.ndjson"
+    path.write_text(
+        '{"body": "one"}\n{broken\n[1]\n{"body": 3}\n{"body": "\\ud800"}\n{}\n\n{"body": "two"}\n'
+    )
+    table, manifest = _run(tmp_path, "--input", str(path))
+    _check(table, ["one", "two"])
+    assert manifest["bad_rows"] == 5
+    assert "5 lines left out" in capsys.readouterr().err
+
+
+def test_parquet_and_its_own_output_as_input(tmp_path):
+    rows = pa.table({"message": ["a b", None, "c"], "who": ["x", "y", "z"]})
+    pq.write_table(rows, tmp_path / "in.parquet")
+    options = ["--field", "message", "--keep", "who"]
+    table, _ = _run(tmp_path, "--input", str(tmp_path / "in.parquet"), *options)
+    _check(table, ["a b", "", "c"])
+    again, _ = _run(tmp_path, "--input", str(tmp_path / "out"), "--field", "text", name="again")
+    assert again["embedding"].to_pylist() == table["embedding"].to_pylist()
+
+
+def test_a_corpus(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    shards = {}
+    for split in ("train", "test"):
+        with tf.io.TFRecordWriter(str(folder / split)) as writer:
+            feature = tf.train.Feature(bytes_list=tf.train.BytesList(value=[split.encode()]))
+            features = tf.train.Features(feature={"response": feature})
+            writer.write(tf.train.Example(features=features).SerializeToString())
+        shards[split] = [Shard(split, 1, 0, "")]
+    manifest = Manifest("demo", shards, 128, "", 1, 10, has_text=["train", "test"])
+    (folder / "manifest.json").write_text(manifest.to_json())
+    (folder / "COMPLETED").touch()
+    table, _ = _run(tmp_path, "--input", str(folder), "--field", "response")
+    _check(table, ["train", "test"])
+    with pytest.raises(UserError, match=r"no text feature 'body'; it has context, response"):
+        _run(tmp_path, "--input", str(folder), name="other")
+
+
+def test_shards_are_the_same_for_any_number_of_parts(tmp_path, monkeypatch):
+    monkeypatch.setattr(texts, "_CHUNK_BYTES", 100)
+    path = _ndjson(tmp_path / "RC.ndjson")
+    options = texts.ReadOptions("body")
+
+    def shards(parts):
+        return {
+            batch.shard: batch.table["text"].to_pylist()
+            for part in range(parts)
+            for batch in texts.read_batches(
+                texts.Source("ndjson", 0, path, 0, part, parts), options
+            )
+        }
+
+    assert len(shards(1)) > 5
+    assert shards(1) == shards(3)
+
+
+def test_long_chunks_become_several_shards(tmp_path, monkeypatch):
+    monkeypatch.setattr(texts, "BATCH_ROWS", 8)
+    table, manifest = _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"))
+    assert [shard["rows"] for shard in manifest["shards"]] == [8, 8, 4]
+    _check(table, [line["body"] for line in LINES])
+
+
+def test_half_precision_halves_the_numbers(tmp_path):
+    table, _ = _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"), "--dtype", "float16")
+    assert table.schema.field("embedding").type == pa.list_(pa.float16(), 3)
+
+
+def test_a_finished_folder_is_only_replaced_when_asked(tmp_path):
+    path = _ndjson(tmp_path / "RC.ndjson")
+    _run(tmp_path, "--input", path)
+    with pytest.raises(UserError, match="is finished; --overwrite replaces it"):
+        _run(tmp_path, "--input", path)
+    table, _ = _run(tmp_path, "--input", path, "--limit", "3", "--overwrite")
+    assert table.num_rows == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "missing"], "^missing: no such model$"),
+        (["--field", "text"], "no row has a text 'text'"),
+        (["--input", "nowhere.zst"], r"nowhere\.zst: no such file"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_message(tmp_path, arguments, message):
+    path = _ndjson(tmp_path / "RC.ndjson")
+    with pytest.raises(UserError, match=message):
+        _run(tmp_path, "--input", path, *arguments)
+
+
+def test_a_parquet_file_without_the_column_names_those_it_has(tmp_path):
+    pq.write_table(pa.table({"a": ["x"], "b": ["y"]}), tmp_path / "in.parquet")
+    with pytest.raises(UserError, match="no column 'body'; it has a, b"):
+        _run(tmp_path, "--input", str(tmp_path / "in.parquet"))
