@@ -1,8 +1,8 @@
-"""One bucket from comments to finished shards: join, tokenize once, encode, order."""
+"""One bucket of comments to finished shards: join, leave repeated pairs out, order, encode."""
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,10 @@ import pyarrow as pa
 
 from corpus import features as names
 from corpus.naming import SPLITS
-from pipelines import duplicates, examples, filters, hashing, partition, tfrecord, threads
+from pipelines import duplicates, filters, hashing, partition, threads
 from pipelines.options import ExtractOptions
+from pipelines.shards import PairEncoder, ShardData, Tokenize
 from pipelines.statistics import PairStatistics
-
-# Ragged token ids of distinct texts: (int32 values [m], int64 row_splits [n + 1]).
-Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
 
 # A pair that stays out because an equal one is in the corpus.
 DUPLICATE_PAIR = "duplicate_pair"
@@ -25,20 +23,12 @@ _ORDER_SEED = 2
 
 
 @dataclass(frozen=True)
-class ShardData:
-    """The bytes of one shard file and its number of examples."""
-
-    data: bytes
-    examples: int
-
-
-@dataclass(frozen=True)
 class Bucket:
     """What one bucket comes to.
 
     Attributes:
         shards: One per split of `corpus.naming.SPLITS`.
-        counters: Every comment in exactly one counter.
+        counters: Every line of the bucket in exactly one counter.
         statistics: For the report.
     """
 
@@ -62,20 +52,33 @@ def process_bucket(
         repeated: Pairs that stay out because an equal one is elsewhere, from `duplicates`.
     """
     found = _drop_repeated(_join(blobs, options), repeated)
-    pairs = _Pairs(found, options, tokenize)
+    order = shard_order(found.rows[found.response])
+    response = found.response[order]
+    context = found.parent[response]
+    ancestors = threads.ancestors(found, options.extra_contexts)[order]
+    encoder = PairEncoder(found.rows.get_column("body"), context, response, tokenize)
+    responses = found.rows[response]
+    is_train = np.fromiter(map(hashing.is_train, responses["thread"]), bool, len(response))
     counters = found.counters
+    del counters[threads.PAIR]
     shards: dict[str, ShardData] = {}
     for split in SPLITS:
-        rows = np.flatnonzero(pairs.is_train if split == "train" else ~pairs.is_train)
-        shards[split] = pairs.encode(rows, with_text=split != "train" or options.keep_text)
-        counters[f"pair/{split}"] = len(rows)
-    del counters[threads.PAIR]
-    return Bucket(shards, counters, pairs.statistics())
-
-
-def _join(blobs: Sequence[bytes], options: ExtractOptions) -> threads.Threads:
-    filter_names = [f.name for f in filters.build_filters(options)]
-    return threads.join_threads(partition.merge(blobs), filter_names)
+        pairs = np.flatnonzero(is_train if split == "train" else ~is_train)
+        with_text = split != "train" or options.keep_text
+        text = (
+            _text_columns(found.rows, context[pairs], response[pairs], ancestors[pairs])
+            if with_text
+            else {}
+        )
+        shards[split] = encoder.encode(pairs, text)
+        counters[f"pair/{split}"] = len(pairs)
+    statistics = PairStatistics.of(
+        encoder,
+        subreddits=responses.get_column("subreddit"),
+        months=responses.get_column("month"),
+        threads=found.rows.get_column("thread"),
+    )
+    return Bucket(shards, counters, statistics)
 
 
 def reddit_pair_keys(blobs: Sequence[bytes], options: ExtractOptions) -> pl.DataFrame:
@@ -85,6 +88,11 @@ def reddit_pair_keys(blobs: Sequence[bytes], options: ExtractOptions) -> pl.Data
     return duplicates.keys(
         body[found.parent[found.response]], body[found.response], found.rows[found.response]
     )
+
+
+def _join(blobs: Sequence[bytes], options: ExtractOptions) -> threads.Threads:
+    filter_names = [f.name for f in filters.build_filters(options)]
+    return threads.join_threads(partition.merge(blobs), filter_names)
 
 
 def _drop_repeated(found: threads.Threads, repeated: Sequence[bytes]) -> threads.Threads:
@@ -98,86 +106,37 @@ def _drop_repeated(found: threads.Threads, repeated: Sequence[bytes]) -> threads
     return dataclasses.replace(found, response=response)
 
 
-class _Pairs:
-    """The pairs of a bucket in shard order, with every distinct comment tokenized once."""
-
-    def __init__(self, found: threads.Threads, options: ExtractOptions, tokenize: Tokenize) -> None:
-        self._options = options
-        self._rows = found.rows
-        order = _shard_order(found.rows[found.response])
-        self._response = found.response[order]
-        self._context = found.parent[self._response]
-        self._ancestors = threads.ancestors(found, options.extra_contexts)[order]
-        used, inverse = np.unique(
-            np.concatenate([self._context, self._response]), return_inverse=True
-        )
-        self._context_used, self._response_used = np.split(inverse, 2)
-        self._text_used = found.rows.get_column("body")[used]
-        values, row_splits = tokenize(self._text_used.to_list())
-        self._tokens_used = np.diff(row_splits)
-        packed = examples.encode_varints(values, row_splits)
-        self._context_ids = examples.ids_feature(names.CONTEXT_IDS, packed)
-        self._response_ids = examples.ids_feature(names.RESPONSE_IDS, packed)
-        thread = found.rows.get_column("thread")[self._response]
-        self.is_train = np.fromiter(map(hashing.is_train, thread), bool, len(thread))
-        self._num_threads = found.rows.get_column("thread")
-
-    def encode(self, pairs: np.ndarray, *, with_text: bool) -> ShardData:
-        """Returns the shard that holds the given pairs, int64 [k], in this order."""
-        columns = {
-            names.CONTEXT_IDS: self._context_ids.take(pa.array(self._context_used[pairs])),
-            names.RESPONSE_IDS: self._response_ids.take(pa.array(self._response_used[pairs])),
-        }
-        if with_text:
-            columns.update(self._text_features(pairs))
-        records = examples.encode_examples([columns[name] for name in sorted(columns)])
-        return ShardData(tfrecord.frame(records), len(records))
-
-    def _text_features(self, pairs: np.ndarray) -> dict[str, pa.Array]:
-        context, response = self._context[pairs], self._response[pairs]
-        sources = {
-            names.CONTEXT: ("body", context),
-            names.CONTEXT_AUTHOR: ("author", context),
-            names.CONTEXT_ID: ("id", context),
-            names.RESPONSE: ("body", response),
-            names.RESPONSE_AUTHOR: ("author", response),
-            names.RESPONSE_ID: ("id", response),
-            names.SUBREDDIT: ("subreddit", response),
-            names.THREAD_ID: ("thread", response),
-        }
-        for index in range(self._ancestors.shape[1]):
-            sources[names.extra_context(index)] = ("body", self._ancestors[pairs, index])
-        return {
-            name: examples.bytes_feature(name, self._column(column, rows))
-            for name, (column, rows) in sources.items()
-        }
-
-    def _column(self, name: str, rows: np.ndarray) -> pa.Array:
-        """Returns large_string [k] of a column; row -1 is null."""
-        picked = self._rows.get_column(name).gather(pl.Series(np.maximum(rows, 0)))
-        array = picked.to_arrow(compat_level=pl.CompatLevel.oldest())
-        return pa.compute.if_else(pa.array(rows >= 0), array, None) if (rows < 0).any() else array
-
-    def statistics(self) -> PairStatistics:
-        """Returns the figures of the report."""
-        response_rows = self._rows[self._response]
-        chars = self._text_used.str.len_chars().to_numpy()
-        return PairStatistics.of(
-            context_chars=chars[self._context_used],
-            response_chars=chars[self._response_used],
-            context_tokens=self._tokens_used[self._context_used],
-            response_tokens=self._tokens_used[self._response_used],
-            subreddits=response_rows.get_column("subreddit"),
-            months=response_rows.get_column("month"),
-            threads=self._num_threads,
-        )
-
-
-def _shard_order(responses: pl.DataFrame) -> np.ndarray:
-    """Returns int64 [p]: the order in a shard, a shuffle fixed by the responses' ids."""
+def shard_order(responses: pl.DataFrame) -> np.ndarray:
+    """Returns int64 [p]: the order in a shard, a shuffle fixed by thread and response id."""
     key = hashing.hash_strings(responses.get_column("id"), _ORDER_SEED)
     order = np.argsort(key, kind="stable")
     if np.any(key[order[1:]] == key[order[:-1]]):  # then the thread decides
         keyed = responses.select("thread", "id").with_columns(key=pl.Series(key))
         order = keyed.select(pl.arg_sort_by(["key", "thread", "id"])).to_series().to_numpy()
     return order.astype(np.int64)
+
+
+def _text_columns(
+    rows: pl.DataFrame, context: np.ndarray, response: np.ndarray, ancestors: np.ndarray
+) -> dict[str, pa.Array]:
+    """Returns the text features of pairs, string [k] each; `ancestors` is int64 [k, extra]."""
+    sources = {
+        names.CONTEXT: ("body", context),
+        names.CONTEXT_AUTHOR: ("author", context),
+        names.CONTEXT_ID: ("id", context),
+        names.RESPONSE: ("body", response),
+        names.RESPONSE_AUTHOR: ("author", response),
+        names.RESPONSE_ID: ("id", response),
+        names.SUBREDDIT: ("subreddit", response),
+        names.THREAD_ID: ("thread", response),
+    }
+    for index in range(ancestors.shape[1]):
+        sources[names.extra_context(index)] = ("body", ancestors[:, index])
+    return {name: _column(rows, column, picked) for name, (column, picked) in sources.items()}
+
+
+def _column(rows: pl.DataFrame, name: str, picked: np.ndarray) -> pa.Array:
+    """Returns large_string [k] of a column at the given rows; row -1 is null."""
+    values = rows.get_column(name).gather(pl.Series(np.maximum(picked, 0)))
+    array = values.to_arrow(compat_level=pl.CompatLevel.oldest())
+    return pa.compute.if_else(pa.array(picked >= 0), array, None) if (picked < 0).any() else array

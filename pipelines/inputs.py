@@ -32,8 +32,14 @@ class Part:
     parts: int
 
 
-def expand(patterns: Sequence[str]) -> list[storage.FileEntry]:
+def expand(
+    patterns: Sequence[str], default_patterns: Sequence[str] = ("RC_*",)
+) -> list[storage.FileEntry]:
     """Returns the files that paths, folders, globs and comma-separated lists name, sorted.
+
+    Args:
+        patterns: What the user gave.
+        default_patterns: File names that stand for a folder.
 
     Raises:
         UserError: something matches nothing, or names submissions instead of comments.
@@ -42,7 +48,11 @@ def expand(patterns: Sequence[str]) -> list[storage.FileEntry]:
     for pattern in (p for group in patterns for p in group.split(",") if p):
         entries = storage.glob(pattern)
         if not entries and not _GLOB.search(pattern):
-            entries = storage.glob(pattern.rstrip("/") + "/RC_*")
+            entries = [
+                entry
+                for name in default_patterns
+                for entry in storage.glob(storage.join(pattern, name))
+            ]
         if not entries:
             raise UserError(f"{pattern}: no such file, and no file matches it")
         found.update((entry.path, entry) for entry in entries)

@@ -52,7 +52,6 @@ class JobSpec:
         spill_folder: Local folder for the shuffle's data, None leaves them to the runner.
         keep_damaged: Take what a damaged archive still gives.
         max_bad_ratio: Largest share of lines that may be rejected.
-        publication: What `publish` needs.
     """
 
     source: Source
@@ -64,11 +63,10 @@ class JobSpec:
     spill_folder: str | None
     keep_damaged: bool
     max_bad_ratio: float
-    publication: publish.Publication
 
 
 def build(
-    pipeline: beam.Pipeline, spec: JobSpec, parts: list[Part], tokenizer_files: TokenizerFiles
+    pipeline: beam.Pipeline, spec: JobSpec, parts: list[Part], publication: publish.Publication
 ) -> None:
     """Adds the job to a pipeline.
 
@@ -76,7 +74,7 @@ def build(
         pipeline: An empty pipeline.
         spec: What to make.
         parts: What to read.
-        tokenizer_files: Name and content of the tokenizer folder's files.
+        publication: What is known of the corpus before it is made.
     """
     keyed = tuple[int, bytes]
     grouped = (
@@ -96,9 +94,10 @@ def build(
         )
     _ = (
         grouped
-        | "WriteBucket" >> beam.ParDo(WriteBucket(spec, tokenizer_files)).with_output_types(keyed)
+        | "WriteBucket"
+        >> beam.ParDo(WriteBucket(spec, publication.tokenizer_files)).with_output_types(keyed)
         | "GroupResults" >> beam.GroupByKey()
-        | "Publish" >> beam.ParDo(Publish(spec))
+        | "Publish" >> beam.ParDo(Publish(spec, publication))
     )
 
 
@@ -300,8 +299,9 @@ def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
 class Publish(beam.DoFn):
     """All results -> the finished corpus."""
 
-    def __init__(self, spec: JobSpec) -> None:
+    def __init__(self, spec: JobSpec, publication: publish.Publication) -> None:
         self._spec = spec
+        self._publication = publication
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> None:
         """Checks that everything is there and adds up, and publishes it."""
@@ -322,7 +322,7 @@ class Publish(beam.DoFn):
                 "nothing was published. Please report this with the input"
             )
         publish.publish(
-            self._spec.publication,
+            self._publication,
             staging=self._spec.staging,
             num_shards=self._spec.num_buckets,
             shards={bucket["bucket"]: bucket["shards"] for bucket in buckets},

@@ -27,7 +27,7 @@ class Reject:
     excerpt: str
 
 
-class _BadLineError(Exception):
+class BadLineError(Exception):
     """The reason a line is refused: a counter's name."""
 
 
@@ -42,25 +42,30 @@ def parse_line(line: bytes, number: int) -> Comment | Reject | None:
     if not stripped:
         return None
     try:
-        return _comment(_json_object(stripped))
-    except _BadLineError as error:
+        value = parse_json(stripped)
+        if not isinstance(value, dict):
+            raise BadLineError("not_an_object")
+        return _comment(value)
+    except BadLineError as error:
         return Reject(number, str(error), excerpt(stripped))
 
 
-def _json_object(line: bytes) -> dict[str, Any]:
+def parse_json(line: bytes) -> Any:
+    """Returns the JSON value of a line.
+
+    Raises:
+        BadLineError: it is none.
+    """
     if b"\0" in line:
-        raise _BadLineError("nul")
+        raise BadLineError("nul")
     try:
         text = line.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _BadLineError("invalid_utf8") from error
+        raise BadLineError("invalid_utf8") from error
     try:
-        value = json.loads(text, object_pairs_hook=_first_wins)
+        return json.loads(text, object_pairs_hook=_first_wins)
     except (ValueError, RecursionError) as error:
-        raise _BadLineError("broken_json") from error
-    if not isinstance(value, dict):
-        raise _BadLineError("not_an_object")
-    return value
+        raise BadLineError("broken_json") from error
 
 
 def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -69,11 +74,11 @@ def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _comment(value: dict[str, Any]) -> Comment:
     if "parent_id" not in value and "title" in value and "link_id" not in value:
-        raise _BadLineError("submission")
+        raise BadLineError("submission")
     thread = strip_prefix(_text(value, "link_id"))
     comment = strip_prefix(_text(value, "id"))
     if not thread or not comment:
-        raise _BadLineError("no_link_id" if not thread else "no_id")
+        raise BadLineError("no_link_id" if not thread else "no_id")
     created = value.get("created_utc")
     return {
         "id": comment,
@@ -98,21 +103,21 @@ def _text(
     text = value.get(key)
     if text is None:
         if default is None:
-            raise _BadLineError(f"no_{key}")
+            raise BadLineError(f"no_{key}")
         return default
     if not isinstance(text, str):
-        raise _BadLineError("wrong_type")
+        raise BadLineError("wrong_type")
     if not text and not empty:
-        raise _BadLineError(f"no_{key}")
+        raise BadLineError(f"no_{key}")
     return check_text(text)
 
 
 def check_text(text: str) -> str:
     """Returns `text` if it can be stored as UTF-8 without surprises."""
     if "\0" in text:
-        raise _BadLineError("nul")
+        raise BadLineError("nul")
     if _SURROGATE.search(text):
-        raise _BadLineError("lone_surrogate")
+        raise BadLineError("lone_surrogate")
     return text
 
 
@@ -130,10 +135,10 @@ def _parent(raw: Any, thread: str) -> str | None:
     if raw is None:
         return None
     if isinstance(raw, bool) or not isinstance(raw, int | str):
-        raise _BadLineError("wrong_type")
+        raise BadLineError("wrong_type")
     if isinstance(raw, int):
         if raw < 0:
-            raise _BadLineError("wrong_type")
+            raise BadLineError("wrong_type")
         return to_base36(raw)
     raw = check_text(raw)
     if raw.startswith("t3_") or not raw:

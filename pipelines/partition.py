@@ -40,21 +40,33 @@ def partition(rows: pl.DataFrame, num_buckets: int) -> Iterator[tuple[int, bytes
         rows: Comments with `COLUMNS`.
         num_buckets: Number of buckets.
     """
+    yield from split(rows, bucket_of(rows.get_column("thread"), num_buckets), SCHEMA)
+
+
+def split(
+    rows: pl.DataFrame, buckets: np.ndarray, schema: pa.Schema
+) -> Iterator[tuple[int, bytes]]:
+    """Yields (bucket, blob) for every bucket that occurs.
+
+    Args:
+        rows: A frame with the schema's columns.
+        buckets: int64 [n], where each row goes.
+        schema: Of the blobs.
+    """
     if rows.is_empty():
         return
-    buckets = bucket_of(rows.get_column("thread"), num_buckets)
     order = np.argsort(buckets, kind="stable")
-    table = rows.select(COLUMNS)[order].to_arrow(compat_level=pl.CompatLevel.oldest())
-    batch = table.cast(SCHEMA).combine_chunks().to_batches()[0]
+    table = rows.select(schema.names)[order].to_arrow(compat_level=pl.CompatLevel.oldest())
+    batch = table.cast(schema).combine_chunks().to_batches()[0]
     present, starts = np.unique(buckets[order], return_index=True)
     ends = np.append(starts[1:], len(order))
     for bucket, start, end in zip(present.tolist(), starts.tolist(), ends.tolist(), strict=True):
         yield bucket, batch.slice(start, end - start).serialize().to_pybytes()
 
 
-def merge(blobs: Sequence[bytes]) -> pl.DataFrame:
-    """Returns the comments of a bucket's blobs, in no particular order."""
-    batches = [pa.ipc.read_record_batch(pa.py_buffer(blob), SCHEMA) for blob in blobs]
-    frame = pl.from_arrow(pa.Table.from_batches(batches, SCHEMA))
+def merge(blobs: Sequence[bytes], schema: pa.Schema = SCHEMA) -> pl.DataFrame:
+    """Returns the rows of a bucket's blobs, in no particular order."""
+    batches = [pa.ipc.read_record_batch(pa.py_buffer(blob), schema) for blob in blobs]
+    frame = pl.from_arrow(pa.Table.from_batches(batches, schema))
     assert isinstance(frame, pl.DataFrame)
     return frame

@@ -2,21 +2,15 @@
 
 import argparse
 import dataclasses
-import importlib.metadata
-import logging
-import os
-import re
-import time
 from collections.abc import Sequence
+from typing import Any
 
 from corpus import cli
 from corpus.errors import UserError
 from corpus.features import TEXT_FEATURES, extra_context
+from pipelines import command
 from pipelines.options import PRESETS, ExtractOptions
-
-_DEFAULT_TOKENIZER = "sentence-transformers/all-mpnet-base-v2"
-# Software whose version may show in the bytes of a corpus.
-_VERSIONED = ("repartee", "apache-beam", "polars", "pyarrow", "tensorflow", "tensorflow-text")
+from pipelines.sources import RedditComments
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,24 +23,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--project=… --region=… --temp_location=gs://…",
         allow_abbrev=False,
     )
-    paths = parser.add_argument_group("paths")
-    paths.add_argument(
-        "--input",
-        nargs="+",
-        required=True,
-        metavar="PATH",
-        help="files, globs or folders with RC_* files; local, gs:// or what else Beam reads",
+    command.add_path_arguments(
+        parser, "files, globs or folders with RC_* files; local, gs:// or what else Beam reads"
     )
-    paths.add_argument("--output", required=True, metavar="DIR", help="folder of the new corpus")
-    paths.add_argument(
-        "--tokenizer",
-        default=_DEFAULT_TOKENIZER,
-        metavar="DIR",
-        help="Hugging Face tokenizer folder or hub name (default %(default)s)",
-    )
-    paths.add_argument("--name", help="name of the data set (default: last part of --output)")
-    paths.add_argument("--overwrite", action="store_true", help="replace what is at --output")
-
     pairs = parser.add_argument_group("pairs")
     pairs.add_argument(
         "--preset",
@@ -68,7 +47,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="also store N further ancestors as context/0…",
     )
+    _add_filter_arguments(parser)
+    command.add_job_arguments(parser)
+    return parser
 
+
+def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
     filters = parser.add_argument_group("filters")
     for flag, text in (
         ("--clean-text", "decode HTML entities, remove markdown, links and quoted lines"),
@@ -97,72 +81,32 @@ def build_parser() -> argparse.ArgumentParser:
         "--limit", type=int, default=0, metavar="N", help="read the first N lines of each file"
     )
 
-    shards = parser.add_argument_group("shards")
-    shards.add_argument(
-        "--max-length", type=int, default=128, help="most tokens per side (default 128)"
-    )
-    shards.add_argument(
-        "--keep-text", action="store_true", help="store texts, authors and ids for train too"
-    )
-    shards.add_argument(
-        "--num-shards", type=int, default=0, help="shards per split (default: by input size)"
-    )
-
-    damage = parser.add_argument_group("damaged input")
-    damage.add_argument(
-        "--on-truncated",
-        choices=["error", "keep"],
-        default="error",
-        help="keep: use what a damaged archive still gives (default error)",
-    )
-    damage.add_argument(
-        "--max-bad-ratio",
-        type=float,
-        default=0.01,
-        metavar="R",
-        help="largest share of lines that may be no comments (default 0.01)",
-    )
-
-    running = parser.add_argument_group("running")
-    running.add_argument(
-        "--runner", default="", help="Beam runner (default: FnApiRunner, on this machine)"
-    )
-    running.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)"
-    )
-    running.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="print options, inputs, plan and estimated time, and stop",
-    )
-    running.add_argument("--quiet", action="store_true", help="no progress line, no summary")
-    return parser
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
     arguments, beam_arguments = build_parser().parse_known_args(argv)
     preset = PRESETS[arguments.preset]
-    options = ExtractOptions(
-        **{
-            field.name: preset.get(field.name) or getattr(arguments, field.name)
-            for field in dataclasses.fields(ExtractOptions)
-            if field.name not in ("subreddits", "block_subreddits")
-        },
-        subreddits=_names("--subreddits", arguments.subreddits),
-        block_subreddits=_names("--block-subreddits", arguments.block_subreddits),
+    lists = ("subreddits", "block_subreddits")
+    values: dict[str, Any] = {
+        field.name: preset.get(field.name) or getattr(arguments, field.name)
+        for field in dataclasses.fields(ExtractOptions)
+    }
+    values |= {name: _names(f"--{name}", values[name]) for name in lists}
+    options = ExtractOptions(**values)
+    command.make_corpus(
+        arguments,
+        beam_arguments,
+        source=RedditComments(options),
+        options=options,
+        text_features=[*TEXT_FEATURES, *map(extra_context, range(options.extra_contexts))],
+        default_patterns=["RC_*"],
     )
-    from pipelines import runners
-
-    runners.limit_threads()
-    choice = runners.choose(arguments.runner, arguments.workers, beam_arguments)
-    _preprocess(arguments, options, choice)
     return 0
 
 
 def _names(flag: str, values: Sequence[str]) -> tuple[str, ...]:
     """Returns subreddit names without `r/`, sorted; `@file` stands for the file's lines."""
-    names = []
+    names: list[str] = []
     for value in values:
         if value.startswith("@"):
             try:
@@ -173,111 +117,6 @@ def _names(flag: str, values: Sequence[str]) -> tuple[str, ...]:
         else:
             names.append(value)
     return tuple(sorted({name.removeprefix("/").removeprefix("r/") for name in names}))
-
-
-def _preprocess(arguments: argparse.Namespace, options: ExtractOptions, choice) -> None:
-    from pipelines import inputs, publish, storage, tokenizer_files
-
-    output = arguments.output.rstrip("/")
-    if storage.is_local(output):
-        output = os.path.abspath(output)
-    files = inputs.expand(arguments.input)
-    publish.check_output(output, overwrite=arguments.overwrite)
-    tokenizer_content = tokenizer_files.read_files(arguments.tokenizer)
-    tokenizer = tokenizer_files.load(tokenizer_content)
-    staging = publish.staging_folder(output)
-    num_buckets = options.num_shards or inputs.choose_buckets(files)
-    publication = publish.Publication(
-        output=output,
-        name=arguments.name or os.path.basename(output),
-        overwrite=arguments.overwrite,
-        max_length=options.max_length,
-        tokenizer=tokenizer.fingerprint,
-        pad_id=tokenizer.pad_id,
-        vocab_size=tokenizer.vocab_size,
-        has_text=["train", "test"] if options.keep_text else ["test"],
-        text_features=[*TEXT_FEATURES, *map(extra_context, range(options.extra_contexts))],
-        options=options.to_dict() | {"num_shards": num_buckets},
-        tokenizer_files=tokenizer_content,
-        versions={name: importlib.metadata.version(name) for name in _VERSIONED},
-    )
-
-    from pipelines import job, spill
-    from pipelines.sources import RedditComments
-
-    spec = job.JobSpec(
-        source=RedditComments(options),
-        num_buckets=num_buckets,
-        max_length=options.max_length,
-        limit=options.limit,
-        drop_duplicates=options.drop_duplicates,
-        staging=staging,
-        spill_folder=storage.join(staging, spill.FOLDER) if choice.is_local else None,
-        keep_damaged=arguments.on_truncated == "keep",
-        max_bad_ratio=arguments.max_bad_ratio,
-        publication=publication,
-    )
-    parts = inputs.divide(files, choice.workers)
-    started = time.monotonic()
-    with publish.lock_staging(staging):
-        _run(
-            spec,
-            parts,
-            tokenizer_content,
-            choice,
-            sum(file.size for file in files),
-            quiet=arguments.quiet,
-        )
-    if not arguments.quiet:
-        _print_summary(output, time.monotonic() - started)
-
-
-def _run(spec, parts, tokenizer_content, choice, total_bytes: int, *, quiet: bool) -> None:
-    import contextlib
-
-    import apache_beam as beam
-
-    from pipelines import job
-    from pipelines.progress import ProgressLine
-
-    if choice.is_local:  # Beam logs each error's traceback before it raises it
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    pipeline = beam.Pipeline(runner=choice.create_runner(), options=choice.pipeline_options())
-    job.build(pipeline, spec, parts, tokenizer_content)
-    line = (
-        contextlib.nullcontext()
-        if quiet
-        else ProgressLine(spec.staging, total_bytes, spec.num_buckets)
-    )
-    try:
-        with line:
-            pipeline.run().wait_until_finish()
-    except UserError:
-        raise
-    except Exception as error:
-        message = _user_message(error)
-        if message is None:
-            raise
-        raise UserError(message) from error
-
-
-def _user_message(error: BaseException) -> str | None:
-    """Returns the `UserError`'s text inside what a runner makes of it, which is a text itself."""
-    found = re.findall(
-        r"(?:UserError|DamagedArchiveError): (.*?)(?: \[while running|\n|$)", str(error)
-    )
-    return found[-1] if found else None
-
-
-def _print_summary(output: str, seconds: float) -> None:
-    from corpus.manifest import load_manifest
-
-    manifest = load_manifest(output)
-    lines = sum(entry["lines"] for entry in manifest.inputs)
-    print(f"{output}: {lines:,} lines in {seconds:.1f} s")
-    for name, count in sorted(manifest.counters.items(), key=lambda item: -item[1]):
-        if count:
-            print(f"  {name:<34}{count:>14,}")
 
 
 if __name__ == "__main__":

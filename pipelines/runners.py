@@ -7,6 +7,7 @@ in Beam 2.77 first tries to download the Prism binary.
 import argparse
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,3 +119,15 @@ def limit_threads() -> None:
         import pyarrow as pa
 
         pa.set_cpu_count(1)
+
+
+def user_message(error: BaseException) -> str | None:
+    """Returns the text of a `UserError` that a worker raised, None for any other error.
+
+    What a runner raises holds the worker's error as text only, with the step's name behind it.
+    """
+    if isinstance(error, UserError):
+        found = [str(error)]
+    else:
+        found = re.findall(r"(?:UserError|DamagedArchiveError): (.*)", str(error))
+    return re.sub(r" \[while running .*", "", found[-1], flags=re.DOTALL) if found else None

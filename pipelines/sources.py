@@ -10,16 +10,24 @@ from pipelines.options import ExtractOptions
 if TYPE_CHECKING:
     import polars as pl
 
-    from pipelines.buckets import Bucket, Tokenize
+    from pipelines.buckets import Bucket
     from pipelines.chunks import Chunk
     from pipelines.lines import Reject
+    from pipelines.shards import Tokenize
 
 
 class Source(Protocol):
     """Lines to rows, rows to buckets, a bucket to shards.
 
     Implementations are small and picklable: they travel to the workers.
+
+    Attributes:
+        duplicates_cross_buckets: Whether equal pairs may be in different buckets.
     """
+
+    @property
+    def duplicates_cross_buckets(self) -> bool:
+        """See the class."""
 
     def read(
         self, path: str, chunk: "Chunk"
@@ -46,6 +54,7 @@ class RedditComments:
     """Comment dumps: pairs are a comment and its reply."""
 
     options: ExtractOptions
+    duplicates_cross_buckets: bool = True
 
     def read(
         self, path: str, chunk: "Chunk"

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from pipelines.shards import PairEncoder
+
 # A bucket reports this many of its largest subreddits by name, the rest in one sum.
 _TOP_SUBREDDITS = 2000
 OTHER_SUBREDDITS = "(others)"
@@ -24,8 +26,8 @@ _FIELDS = (
 
 
 def _histogram(values: np.ndarray) -> Counter[str]:
-    counts = np.bincount(values)
-    return Counter({str(value): int(counts[value]) for value in np.flatnonzero(counts)})
+    found, counts = np.unique(values, return_counts=True)
+    return Counter(dict(zip(map(str, found.tolist()), counts.tolist(), strict=True)))
 
 
 def _value_counts(values: pl.Series) -> list[tuple[Any, int]]:
@@ -63,31 +65,38 @@ class PairStatistics:
     @classmethod
     def of(
         cls,
+        encoder: PairEncoder,
         *,
-        context_chars: np.ndarray,
-        response_chars: np.ndarray,
-        context_tokens: np.ndarray,
-        response_tokens: np.ndarray,
-        subreddits: pl.Series,
-        months: pl.Series,
-        threads: pl.Series,
+        subreddits: pl.Series | None = None,
+        months: pl.Series | None = None,
+        threads: pl.Series | None = None,
     ) -> "PairStatistics":
-        """Counts columns with one value per pair; `threads` has one per comment."""
-        by_subreddit = _value_counts(subreddits)
-        named: Counter[str] = Counter(dict(by_subreddit[:_TOP_SUBREDDITS]))
-        if rest := sum(count for _, count in by_subreddit[_TOP_SUBREDDITS:]):
-            named[OTHER_SUBREDDITS] += rest
-        sizes = threads.alias("value").value_counts(name="n").get_column("n").to_numpy()
-        powers = np.floor(np.log2(np.maximum(sizes, 1))).astype(np.int64)
-        return cls(
-            _histogram(context_chars),
-            _histogram(response_chars),
-            _histogram(context_tokens),
-            _histogram(response_tokens),
-            named,
-            Counter({month_name(month): count for month, count in _value_counts(months)}),
-            Counter({str(1 << int(p)): n for p, n in _histogram_items(powers)}),
+        """Counts a bucket's pairs.
+
+        Args:
+            encoder: Has the lengths of both sides.
+            subreddits: String [p], if the source knows them.
+            months: int16 [p], if the source knows them.
+            threads: String, one per comment, if the source knows them.
+        """
+        found = cls(
+            _histogram(encoder.context_chars),
+            _histogram(encoder.response_chars),
+            _histogram(encoder.context_tokens),
+            _histogram(encoder.response_tokens),
         )
+        if subreddits is not None:
+            counts = _value_counts(subreddits)
+            found.subreddits.update(dict(counts[:_TOP_SUBREDDITS]))
+            if rest := sum(count for _, count in counts[_TOP_SUBREDDITS:]):
+                found.subreddits[OTHER_SUBREDDITS] += rest
+        if months is not None:
+            found.months.update({month_name(m): count for m, count in _value_counts(months)})
+        if threads is not None:
+            sizes = threads.alias("value").value_counts(name="n").get_column("n").to_numpy()
+            powers = 1 << np.floor(np.log2(np.maximum(sizes, 1))).astype(np.int64)
+            found.thread_sizes.update(_histogram(powers))
+        return found
 
     def add(self, other: "PairStatistics") -> None:
         """Adds another's counts to these."""
@@ -102,8 +111,3 @@ class PairStatistics:
     def from_dict(cls, values: dict[str, dict[str, int]]) -> "PairStatistics":
         """Reads `to_dict`'s result."""
         return cls(**{name: Counter(values[name]) for name in _FIELDS})
-
-
-def _histogram_items(values: np.ndarray) -> list[tuple[int, int]]:
-    counts = np.bincount(values)
-    return [(int(value), int(counts[value])) for value in np.flatnonzero(counts)]

@@ -10,7 +10,7 @@ import numpy as np
 
 from corpus.errors import UserError
 from pipelines import storage
-from pipelines.buckets import Tokenize
+from pipelines.shards import Tokenize
 
 # What `models.tokenizer` reads; the rest of a model folder may be gigabytes.
 _REQUIRED = "tokenizer.json"

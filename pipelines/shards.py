@@ -1,0 +1,70 @@
+"""From pairs of texts to the bytes of shards: tokenize once, encode by columns, frame."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from corpus import features as names
+from pipelines import examples, tfrecord
+
+# Ragged token ids of distinct texts: (int32 values [m], int64 row_splits [n + 1]).
+Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class ShardData:
+    """The bytes of one shard file and its number of examples."""
+
+    data: bytes
+    examples: int
+
+
+class PairEncoder:
+    """The pairs of a bucket, with every distinct text tokenized once.
+
+    Attributes:
+        context_chars: int [p], code points of each pair's context.
+        response_chars: int [p], code points of each pair's response.
+        context_tokens: int [p], token ids of each pair's context.
+        response_tokens: int [p], token ids of each pair's response.
+    """
+
+    def __init__(
+        self, texts: pl.Series, context: np.ndarray, response: np.ndarray, tokenize: Tokenize
+    ) -> None:
+        """Tokenizes what is used.
+
+        Args:
+            texts: String [n].
+            context: int64 [p], index in `texts` of each pair's context.
+            response: int64 [p], the same for the response.
+            tokenize: Token ids of texts.
+        """
+        used, inverse = np.unique(np.concatenate([context, response]), return_inverse=True)
+        self._context, self._response = np.split(inverse, 2)
+        used_texts = texts.gather(pl.Series(used))
+        values, row_splits = tokenize(used_texts.to_list())
+        packed = examples.encode_varints(values, row_splits)
+        self._context_ids = examples.ids_feature(names.CONTEXT_IDS, packed)
+        self._response_ids = examples.ids_feature(names.RESPONSE_IDS, packed)
+        chars, tokens = used_texts.str.len_chars().to_numpy(), np.diff(row_splits)
+        self.context_chars, self.response_chars = chars[self._context], chars[self._response]
+        self.context_tokens, self.response_tokens = tokens[self._context], tokens[self._response]
+
+    def encode(self, pairs: np.ndarray, text: Mapping[str, pa.Array]) -> ShardData:
+        """Returns the shard that holds some pairs.
+
+        Args:
+            pairs: int64 [k], which pairs, in this order.
+            text: Name and values, string [k], of further features; null leaves one out.
+        """
+        columns = {
+            names.CONTEXT_IDS: self._context_ids.take(pa.array(self._context[pairs])),
+            names.RESPONSE_IDS: self._response_ids.take(pa.array(self._response[pairs])),
+            **{name: examples.bytes_feature(name, values) for name, values in text.items()},
+        }
+        records = examples.encode_examples([columns[name] for name in sorted(columns)])
+        return ShardData(tfrecord.frame(records), len(records))

@@ -1,0 +1,96 @@
+"""Pair files become the same kind of corpus as Reddit dumps."""
+
+import gzip
+import json
+from collections import Counter
+
+import pytest
+import zstandard
+
+from corpus.errors import UserError
+from pipelines import jsonl_pairs, reading, verify
+
+
+@pytest.fixture
+def run(tmp_path, tokenizer_folder):
+    def extract(*inputs, output="pairs", arguments=()):
+        folder = str(tmp_path / output)
+        paths = ["--input", *map(str, inputs), "--output", folder]
+        rest = ["--tokenizer", tokenizer_folder, "--keep-text", "--quiet", *arguments]
+        jsonl_pairs.main([*paths, *rest])
+        return folder
+
+    return extract
+
+
+PAIRS = [(f"question {n // 2}", f"answer number {n}") for n in range(200)]
+
+
+def found(folder) -> Counter[tuple[str, str]]:
+    return Counter(
+        (e["context"], e["response"])
+        for split in ("train", "test")
+        for e in reading.read_examples(folder, split)
+    )
+
+
+def test_both_forms_and_codecs(tmp_path, run):
+    lists = "".join(json.dumps(pair) + "\n" for pair in PAIRS[:100])
+    objects = "".join(
+        json.dumps({"context": a, "response": b, "x": 1}) + "\n" for a, b in PAIRS[100:]
+    )
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(lists.encode()))
+    (tmp_path / "b.jsonl.zst").write_bytes(zstandard.ZstdCompressor().compress(objects.encode()))
+    folder = run(tmp_path / "a.jsonl.gz", tmp_path / "b.jsonl.zst")
+    assert found(folder) == Counter(PAIRS)
+    assert list(verify.problems(folder)) == []
+    by_split = {
+        split: {e["context"] for e in reading.read_examples(folder, split)}
+        for split in ("train", "test")
+    }
+    assert by_split["train"].isdisjoint(by_split["test"])
+    assert len(by_split["test"]) in range(3, 20)
+
+
+def test_the_order_of_lines_does_not_matter(tmp_path, run):
+    for name, pairs in (("a", PAIRS), ("b", PAIRS[::-1])):
+        (tmp_path / name).write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    one, two = run(tmp_path / "a", output="one"), run(tmp_path / "b", output="two")
+    shards = [
+        [shard.sha256 for split in m.splits.values() for shard in split]
+        for m in (reading.read_manifest(one), reading.read_manifest(two))
+    ]
+    assert shards[0] == shards[1]
+
+
+def test_equal_pairs_are_kept_once_on_demand(tmp_path, run):
+    (tmp_path / "a").write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS * 3))
+    assert found(run(tmp_path / "a"))[PAIRS[0]] == 3
+    folder = run(tmp_path / "a", output="once", arguments=["--drop-duplicates"])
+    assert found(folder) == Counter(PAIRS)
+    assert reading.read_manifest(folder).counters["duplicate_pair"] == 400
+
+
+def test_what_is_no_pair_is_rejected_and_counted(tmp_path, run):
+    bad = ['["a"]', '["a", "b", "c"]', '"a"', "{", '["a", 1]', '["a", " "]', '{"context": "a"}', ""]
+    text = "".join(json.dumps(pair) + "\n" for pair in PAIRS) + "\n".join(bad) + "\n"
+    (tmp_path / "a").write_text(text)
+    with pytest.raises(UserError, match="7 of 208 lines cannot be used"):
+        run(tmp_path / "a")
+    counters = reading.read_manifest(
+        run(tmp_path / "a", arguments=["--max-bad-ratio", "0.1"])
+    ).counters
+    assert {k: v for k, v in counters.items() if k.startswith("rej")} == {
+        "rejected/not_a_pair": 3,
+        "rejected/broken_json": 1,
+        "rejected/wrong_type": 2,
+        "rejected/empty_text": 1,
+    }
+
+
+def test_without_a_test_split(tmp_path, run):
+    (tmp_path / "a").write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS))
+    folder = run(tmp_path / "a", arguments=["--test-share", "0"])
+    assert reading.read_manifest(folder).examples("test") == 0
+    with pytest.raises(UserError, match="--test-share"):
+        run(tmp_path / "a", arguments=["--test-share", "2"])
