@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import zstandard
+
 from corpus.cli import run
 from corpus.errors import UserError
 
@@ -145,7 +147,7 @@ def read_texts(patterns: Iterable[str], field: str | None = None) -> Iterator[st
       field: the JSON field that holds the text; plain text lines without it.
 
     Raises:
-      UserError: nothing matches, a file cannot be read, or a line is not JSON.
+      UserError: nothing matches, a file cannot be read, or no line of it has the field.
     """
     for pattern in patterns:
         paths = sorted(glob.glob(pattern))
@@ -154,11 +156,8 @@ def read_texts(patterns: Iterable[str], field: str | None = None) -> Iterator[st
         for path in paths:
             try:
                 with _open_text(path) as lines:
-                    for number, line in enumerate(lines, 1):
-                        text = _field(line, field, path, number) if field else line.rstrip("\n")
-                        if text:
-                            yield text
-            except (OSError, EOFError) as error:
+                    yield from _fields(lines, field, path) if field else _stripped(lines)
+            except (OSError, EOFError, lzma.LZMAError, zstandard.ZstdError) as error:
                 raise UserError(f"{path} cannot be read: {error}") from None
 
 
@@ -179,22 +178,35 @@ def _open_plain(path: str) -> IO[bytes]:
 
 
 def _open_zstd(path: str) -> IO[bytes]:
-    import zstandard
-
     # Reddit dumps are written with a window of 2 GiB.
     reader = zstandard.ZstdDecompressor(max_window_size=2**31)
     return reader.stream_reader(Path(path).open("rb"), read_across_frames=True, closefd=True)
 
 
-def _field(line: str, field: str, path: str, number: int) -> str:
-    try:
-        value = json.loads(line).get(field)
-    except (ValueError, AttributeError):
+def _stripped(lines: Iterable[str]) -> Iterator[str]:
+    return filter(None, (line.rstrip("\n") for line in lines))
+
+
+def _fields(lines: Iterable[str], field: str, path: str) -> Iterator[str]:
+    """Yields the field of every line that has it; broken lines are skipped, and said at the end."""
+    number = found = broken = 0
+    for number, line in enumerate(lines, 1):  # noqa: B007 - counted for the messages below
+        try:
+            value = json.loads(line).get(field) if line.strip() else None
+        except (ValueError, AttributeError):
+            broken += 1
+            continue
+        if isinstance(value, str) and value:
+            found += 1
+            # A lone surrogate escape is valid JSON but no text.
+            yield value.encode("utf-8", "replace").decode()
+    if number and not found:
         raise UserError(
-            f"{path} line {number} is not a JSON object; leave --field out for plain text"
-        ) from None
-    # A lone surrogate escape is valid JSON but no text.
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+            f"{path}: none of its {number:,} lines is a JSON object with text in {field!r}; "
+            "leave --field out for plain text"
+        )
+    if broken:
+        print(f"{path}: skipped {broken:,} of {number:,} lines, not JSON objects", file=sys.stderr)
 
 
 def _write_json(path: Path, value: Mapping[str, object]) -> None:

@@ -26,7 +26,8 @@ PAGE_SIZE = 256
 EXPANSION = -(1 << 23)
 # Stands for a word that is certain to be unknown.
 UNKNOWN_CHAR = 0xE000
-_FIRST_STAND_IN = 0xE001
+# Private-use planes 15 and 16, without the noncharacters at the end of a plane.
+_STAND_INS = (*range(0xF0000, 0xFFFFE), *range(0x100000, 0x10FFFE))
 # Planes 4 to 13 are unassigned: every code point there maps to itself.
 _UNASSIGNED = range(0x40000, 0xE0000)
 
@@ -72,7 +73,7 @@ def build_charmap(normalizer_json: str) -> CharMap:
         *(out for out in outputs.values() if not (out[:1] == " " and out[-1:] == " "))
     )
     hidden = sorted((tf_splits - hf_splits) & unspaced)
-    stand_ins = {ord(char): _FIRST_STAND_IN + i for i, char in enumerate(hidden)}
+    stand_ins = dict(zip(map(ord, hidden), _STAND_INS, strict=False))
     spaced = {ord(char): f" {char} " for char in hf_splits - tf_splits}
     separators = {" "} | hf_splits
 

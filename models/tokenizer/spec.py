@@ -72,6 +72,8 @@ def read_spec(folder: str | Path) -> TokenizerSpec:
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from None
     _expect(path, "normalizer", data, "BertNormalizer")
+    if not data["normalizer"].get("clean_text", True):
+        raise UserError(f"{path}: normalizer.clean_text is false, must be true")
     _expect(path, "pre_tokenizer", data, "BertPreTokenizer")
     _expect(path, "model", data, "WordPiece")
     model = data["model"]

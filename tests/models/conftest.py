@@ -67,3 +67,9 @@ def ragged_ids() -> tf.RaggedTensor:
     rng = np.random.default_rng(3)
     rows = [[0, *rng.integers(3, 39, rng.integers(1, 19)), 2] for _ in range(40)]
     return tf.ragged.constant(rows, dtype=tf.int32)
+
+
+@pytest.fixture(scope="session")
+def texts() -> tuple[str, ...]:
+    """Texts of many scripts, with spaces, controls and special tokens in them."""
+    return TEXTS
