@@ -129,8 +129,9 @@ def _restore(encoder: SentenceEncoder, model_dir: str, checkpoint: str | None) -
         if not tf.io.gfile.glob(f"{found}.index"):
             raise UserError(f"{checkpoint} is no checkpoint, here or in {model_dir}")
     try:
-        status = tf.train.Checkpoint(model=encoder).read(found)
-        status.assert_existing_objects_matched().expect_partial()
+        # Partial, because a run's checkpoint also holds optimizer and step.
+        status = tf.train.Checkpoint(model=encoder).read(found).expect_partial()
+        status.assert_existing_objects_matched()
     except (tf.errors.OpError, ValueError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(

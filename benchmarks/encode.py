@@ -1,0 +1,234 @@
+"""Sentences per second of our encoder beside sentence-transformers, in one run.
+
+    python benchmarks/encode.py --model ~/.cache/repartee/all-mpnet-base-v2 \
+        --texts ../shared/data/reddit_dumps/RC_2015-derived.zst --field body
+
+Each runner is a process of its own that loads the model once; the rounds take
+turns, so that a change in the machine's speed meets all of them. sentence-
+transformers first looks for its best batch size. The floor is what the matrix
+products of the real tokens alone would take at the machine's measured rate.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+THREADS = os.cpu_count() or 1
+PEER_BATCHES = (8, 16, 32, 64)
+RUNNERS = ("ours float32", "ours bfloat16", "torch float32", "torch bfloat16", "onnx float32")
+
+
+def load_texts(args: argparse.Namespace) -> list[str]:
+    """Returns the first texts with a length in the training filter's range."""
+    from models.vocab import read_texts
+
+    texts = []
+    for text in read_texts([args.texts], args.field):
+        if args.min_chars <= len(text) <= args.max_chars:
+            texts.append(text)
+            if len(texts) == args.count:
+                break
+    return texts
+
+
+def work(name: str, args: argparse.Namespace) -> None:
+    """Loads one runner, then answers each line of input with a round's result."""
+    import numpy as np
+
+    texts = load_texts(args)
+    try:
+        if name.startswith("ours"):
+            encode, batch, tokens = load_ours(name, args, texts)
+        else:
+            encode, batch, tokens = load_peer(name, args, texts)
+    except ImportError as error:
+        print(json.dumps({"missing": str(error).splitlines()[0]}), flush=True)
+        return
+    encode(texts[:64])
+    print(json.dumps({"batch": batch, "tokens": tokens, "texts": len(texts)}), flush=True)
+    for line in sys.stdin:
+        if line.strip() == "rate":
+            print(json.dumps(matmul_rates(tokens)), flush=True)
+            continue
+        start = time.perf_counter()
+        embeddings = encode(texts)
+        seconds = time.perf_counter() - start
+        if line.strip():
+            np.save(line.strip(), embeddings)
+        print(json.dumps({"seconds": seconds}), flush=True)
+
+
+def load_ours(name: str, args: argparse.Namespace, texts: list[str]):
+    """Returns our encode function, no batch size, and the number of real tokens."""
+    import tensorflow as tf
+
+    from models import Encoder, Tokenizer
+
+    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+    encoder = Encoder.load(args.model, precision=name.split()[1], max_length=args.max_length)
+    tokens = Tokenizer.from_folder(args.model)(tf.constant(texts), args.max_length).num_tokens
+    return encoder.encode, None, int(tf.reduce_sum(tokens))
+
+
+def load_peer(name: str, args: argparse.Namespace, texts: list[str]):
+    """Returns sentence-transformers' encode function at its best batch size."""
+    import contextlib
+
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    if name.startswith("onnx"):
+        import optimum.onnxruntime  # noqa: F401 - says at once whether it is installed
+    torch.set_num_threads(THREADS)
+    backend = "onnx" if name.startswith("onnx") else "torch"
+    model = SentenceTransformer(os.path.expanduser(args.model), device="cpu", backend=backend)
+    model.max_seq_length = args.max_length
+    half = name.endswith("bfloat16")
+
+    def encode(texts, batch_size=None):
+        cast = torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext()
+        with cast, torch.inference_mode():
+            result = model.encode(texts, batch_size=batch_size or best, convert_to_tensor=True)
+        return result.float().numpy()
+
+    best, fastest = PEER_BATCHES[0], float("inf")
+    sample = texts[:128]
+    encode(sample[:16])
+    for batch_size in PEER_BATCHES:
+        start = time.perf_counter()
+        encode(sample, batch_size)
+        if (seconds := time.perf_counter() - start) < fastest:
+            best, fastest = batch_size, seconds
+    return encode, best, None
+
+
+def matmul_rates(tokens: int) -> dict[str, float]:
+    """Returns the best rate of matrix products of the model's shape, in FLOP/s."""
+    import tensorflow as tf
+
+    rates = {}
+    for dtype in (tf.float32, tf.bfloat16):
+        left = tf.cast(tf.random.normal([2048, 768]), dtype)
+        right = tf.cast(tf.random.normal([768, 3072]), dtype)
+        product = tf.function(lambda a, b: tf.matmul(a, b))
+        product(left, right)
+        best = float("inf")
+        for _ in range(20):
+            start = time.perf_counter()
+            product(left, right).numpy()
+            best = min(best, time.perf_counter() - start)
+        rates[dtype.name] = 2 * 2048 * 768 * 3072 / best
+    return rates
+
+
+class Runner:
+    """A worker process and its results."""
+
+    def __init__(self, name: str, arguments: list[str]):
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "false"}
+        self.name = name
+        self.seconds: list[float] = []
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, *arguments, "--worker", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        self.info = self._read()
+
+    def _read(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            return {"missing": f"the worker ended with status {self.process.wait()}"}
+        return json.loads(line)
+
+    def ask(self, line: str) -> dict:
+        """Sends one line to the worker and returns its answer."""
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return self._read()
+
+
+def flops_per_token(model: str) -> int:
+    """Returns the floating point operations of a token's matrix products with weights."""
+    from models.mpnet import MPNetConfig
+
+    config = MPNetConfig.from_folder(os.path.expanduser(model))
+    hidden = config.hidden_size
+    return 4 * config.num_hidden_layers * hidden * (2 * hidden + config.intermediate_size)
+
+
+def report(runners: list[Runner], rates: dict[str, float], flops: int) -> None:
+    """Prints the table."""
+    info = runners[0].info
+    texts, tokens = info["texts"], info["tokens"]
+    print(f"{texts} texts of {tokens / texts:.1f} tokens on average, {THREADS} threads; matrix")
+    print(f"products {rates['float32'] / 1e9:.0f} GFLOP/s float32,", end=" ")
+    print(f"{rates['bfloat16'] / 1e9:.0f} bfloat16; load average {os.getloadavg()[0]:.1f}\n")
+    print("| runner | batch | sentences/s | of the floor | beside torch |")
+    print("| --- | --- | --- | --- | --- |")
+    speed = {runner.name: texts / min(runner.seconds) for runner in runners if runner.seconds}
+    for runner in runners:
+        if "missing" in runner.info:
+            print(f"| {runner.name} | not measured: {runner.info['missing']} | | | |")
+            continue
+        precision = runner.name.split()[1]
+        floor = rates[precision] / flops / (tokens / texts)
+        rate, middle = speed[runner.name], texts / statistics.median(runner.seconds)
+        ratio = rate / speed[f"torch {precision}"] if f"torch {precision}" in speed else 0
+        print(
+            f"| {runner.name} | {runner.info['batch'] or 'by length'} "
+            f"| {rate:.1f} best, {middle:.1f} median | {rate / floor:.0%} of {floor:.0f} "
+            f"| {ratio:.2f}x |"
+        )
+
+
+def main() -> None:
+    """Starts the runners, lets them take turns and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", required=True, help="sentence-transformers folder")
+    parser.add_argument("--texts", required=True, help="text or NDJSON file")
+    parser.add_argument("--field", help="JSON field with the text")
+    parser.add_argument("--count", type=int, default=512, help="texts a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--max-length", type=int, default=128, help="tokens kept of a text")
+    parser.add_argument("--min-chars", type=int, default=9)
+    parser.add_argument("--max-chars", type=int, default=127)
+    parser.add_argument("--runners", nargs="+", default=list(RUNNERS), choices=RUNNERS)
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        work(args.worker, args)
+        return
+    import tempfile
+
+    import numpy as np
+
+    runners = [Runner(name, sys.argv[1:]) for name in args.runners]
+    present = [runner for runner in runners if "missing" not in runner.info]
+    with tempfile.TemporaryDirectory() as folder:
+        rates: dict[str, float] = {}
+        for number in range(args.rounds):
+            measured = present[0].ask("rate")
+            rates = {name: max(rate, rates.get(name, 0)) for name, rate in measured.items()}
+            for runner in present:
+                file = f"{folder}/{runner.name}.npy" if number == 0 else ""
+                runner.seconds.append(runner.ask(file)["seconds"])
+        report(runners, rates, flops_per_token(args.model))
+        first = np.load(f"{folder}/{present[0].name}.npy")
+        for runner in present[1:]:
+            other = np.load(f"{folder}/{runner.name}.npy")
+            cosine = (first * other).sum(1) / np.linalg.norm(other, axis=1)
+            print(f"\ncosine of {runner.name} to {present[0].name}: at least {cosine.min():.6f}")
+
+
+if __name__ == "__main__":
+    main()

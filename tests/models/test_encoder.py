@@ -1,0 +1,218 @@
+"""Loading models from where they lie, and embedding texts with them."""
+
+import itertools
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import models
+from corpus.errors import UserError
+from models import Encoder, load_model
+from models.encoder import STEP_TOKENS, WINDOW, cut_steps
+from models.loading import write_encoder_folder
+from models.mpnet import MPNetConfig
+from models.sentence_encoder import SentenceEncoder
+from models.sentence_transformers import save_sentence_transformers
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """A random model for the test vocabulary."""
+    config = MPNetConfig(
+        vocab_size=300,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=66,
+        initializer_range=0.5,
+    )
+    tf.random.set_seed(1)
+    return SentenceEncoder(config)
+
+
+@pytest.fixture(scope="module")
+def folder(tiny, tokenizer_folder, tmp_path_factory):
+    """A sentence-transformers folder."""
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    save_sentence_transformers(folder, tiny, tokenizer_folder, None, max_length=32)
+    return folder
+
+
+@pytest.fixture
+def model_dir(tiny, tokenizer_folder, tmp_path):
+    """The folder of a training run, with checkpoints at steps 1 and 2."""
+    write_encoder_folder(tmp_path / "run" / "encoder", tiny.config, tokenizer_folder, 24)
+    manager = tf.train.CheckpointManager(
+        tf.train.Checkpoint(model=tiny, step=tf.Variable(0)), str(tmp_path / "run"), 5
+    )
+    bias = tiny.mpnet.embeddings_norm.beta
+    before = bias.numpy()
+    bias.assign(before + 1)
+    manager.save(1)
+    bias.assign(before)
+    manager.save(2)
+    return tmp_path / "run"
+
+
+def one_by_one(folder, texts, max_length=32):
+    """Embeds each text alone, the plain way."""
+    loaded = load_model(folder)
+    rows = loaded.tokenizer(tf.constant(list(texts)), max_length).ids.to_list()
+    return np.concatenate([loaded.encoder({"token_ids": tf.constant([row])}) for row in rows])
+
+
+def test_embeddings_come_in_input_order(folder, texts):
+    mixed = [*texts, "", "short", "the fox " * 40, *texts[::-1]]
+    encoder = Encoder.load(folder)
+    embeddings = encoder.encode(mixed)
+    assert embeddings.dtype == np.float32
+    assert embeddings.shape == (len(mixed), encoder.dimension)
+    np.testing.assert_allclose(embeddings, one_by_one(folder, mixed), atol=1e-5)
+    np.testing.assert_allclose(encoder.encode(mixed, batch_size=2), embeddings, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode(iter(mixed)), embeddings, atol=1e-6)
+
+
+def test_a_string_is_one_text_and_no_texts_are_no_rows(folder):
+    encoder = Encoder.load(folder)
+    assert encoder.encode("the fox").shape == (16,)
+    assert encoder.encode([]).shape == (0, 16)
+    # A lone surrogate is a valid Python string but no UTF-8.
+    assert np.isfinite(encoder.encode(["\ud800 fox"])).all()
+
+
+def test_an_endless_iterator_is_read_a_window_at_a_time(folder):
+    read = itertools.count()
+    source = (f"text {next(read)}" for _ in itertools.count())
+    encoder = Encoder.load(folder)
+    stream = encoder.stream(source)
+    first = next(stream)
+    assert first.shape == (WINDOW, 16)
+    assert next(read) == WINDOW
+    np.testing.assert_allclose(first[7], encoder.encode("text 7"), atol=1e-5)
+
+
+def test_wrong_arguments_are_named(folder):
+    encoder = Encoder.load(folder)
+    with pytest.raises(TypeError, match="must be strings, got int"):
+        encoder.encode(["a", 3])
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        encoder.encode(["a"], batch_size=0)
+    with pytest.raises(UserError, match="between 3 and 64, got 65"):
+        Encoder.load(folder, max_length=65)
+    with pytest.raises(UserError, match="float32 or bfloat16, got int8"):
+        Encoder.load(folder, precision="int8")
+
+
+def test_bfloat16_is_close(folder, texts):
+    exact = Encoder.load(folder).encode(texts)
+    half = Encoder.load(folder, precision="bfloat16").encode(texts)
+    assert half.dtype == np.float32
+    assert (exact * half).sum(1).min() > 0.999
+
+
+def test_steps_hold_every_text_once_and_are_bounded():
+    lengths = np.random.default_rng(0).integers(2, 129, 3000)
+    order = np.argsort(-lengths)
+    steps = list(cut_steps(lengths, order, None))
+    np.testing.assert_array_equal(np.concatenate(steps), order)
+    padded = [len(step) * lengths[step].max() for step in steps]
+    assert max(padded) <= STEP_TOKENS
+    assert lengths.sum() / sum(padded) > 0.97
+    assert max(len(step) for step in cut_steps(lengths, order, 5)) == 5
+
+
+class TestModelDir:
+    def test_the_latest_checkpoint_is_the_default(self, model_dir, folder, texts):
+        latest = Encoder.load(model_dir).encode(texts)
+        np.testing.assert_allclose(latest, one_by_one(folder, texts, 24), atol=1e-5)
+        older = Encoder.load(model_dir, checkpoint="ckpt-1").encode(texts)
+        assert np.abs(older - latest).max() > 0.01
+        by_path = Encoder.load(model_dir, checkpoint=str(model_dir / "ckpt-1")).encode(texts)
+        np.testing.assert_array_equal(by_path, older)
+        assert load_model(model_dir).max_length == 24
+
+    def test_what_cannot_be_restored_is_said(self, model_dir, folder):
+        with pytest.raises(UserError, match="ckpt-9 is no checkpoint"):
+            load_model(model_dir, checkpoint="ckpt-9")
+        with pytest.raises(UserError, match="has no checkpoints"):
+            load_model(folder, checkpoint="ckpt-1")
+        path = model_dir / "encoder" / "config.json"
+        config = json.loads(path.read_text())
+        path.write_text(json.dumps(config | {"num_hidden_layers": 3}))
+        with pytest.raises(UserError, match="does not hold the model"):
+            load_model(model_dir)
+        path.write_text(json.dumps(config | {"vocab_size": 100}))
+        with pytest.raises(UserError, match=r"the tokenizer \(\d+ tokens"):
+            load_model(model_dir)
+        path.write_text(json.dumps(config))
+        for file in model_dir.glob("checkpoint"):
+            file.unlink()
+        with pytest.raises(UserError, match="no checkpoint yet"):
+            load_model(model_dir)
+
+
+def test_a_saved_model_or_its_versions_embed_alike(folder, texts, tmp_path):
+    loaded = load_model(folder)
+    module = tf.Module()
+    module.parts = [loaded.tokenizer, loaded.encoder]
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def serve(text):
+        ids = loaded.tokenizer(text, 32).ids.to_tensor(1)
+        return {"embedding": loaded.encoder({"token_ids": ids}, training=False)}
+
+    for version in ("3", "12"):
+        target = str(tmp_path / "base" / version)
+        tf.saved_model.save(module, target, signatures=serve)
+    encoder = Encoder.load(tmp_path / "base")
+    expected = Encoder.load(folder).encode(texts)
+    np.testing.assert_allclose(encoder.encode(texts, batch_size=3), expected, atol=1e-5)
+    with pytest.raises(UserError, match="fixed when it was exported"):
+        Encoder.load(tmp_path / "base" / "12", precision="bfloat16")
+
+
+class TestFolder:
+    def test_has_what_sentence_transformers_reads(self, folder):
+        kinds = [module["type"] for module in json.loads((folder / "modules.json").read_text())]
+        assert kinds == [
+            f"sentence_transformers.models.{kind}"
+            for kind in ("Transformer", "Pooling", "Normalize")
+        ]
+        settings = json.loads((folder / "sentence_bert_config.json").read_text())
+        assert settings == {"max_seq_length": 32, "do_lower_case": False}
+        assert (folder / "README.md").read_text().startswith("---\nlibrary_name:")
+        for name in ("tokenizer.json", "vocab.txt", "config.json", "1_Pooling/config.json"):
+            assert (folder / name).exists()
+
+    def test_takes_length_and_card_from_where_they_are(self, folder, tiny, tmp_path):
+        save_sentence_transformers(tmp_path / "again", tiny, folder, "# Mine\n")
+        assert load_model(tmp_path / "again").max_length == 32
+        assert (tmp_path / "again" / "README.md").read_text() == "# Mine\n"
+
+    @pytest.mark.parametrize(
+        ("file", "value", "message"),
+        [
+            ("1_Pooling/config.json", {"pooling_mode": "cls"}, "pools by cls, must be mean"),
+            ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "pools by max"),
+            ("modules.json", [{"path": "3", "type": "x.models.Dense"}], "Dense is not supported"),
+        ],
+    )
+    def test_a_model_that_does_more_is_refused(self, folder, tmp_path, file, value, message):
+        shutil.copytree(folder, tmp_path / "other")
+        (tmp_path / "other" / file).write_text(json.dumps(value))
+        with pytest.raises(UserError, match=message):
+            load_model(tmp_path / "other")
+
+
+def test_importing_the_package_is_light():
+    import subprocess
+    import sys
+
+    code = "import sys, models; assert 'tensorflow' not in sys.modules; print(dir(models))"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = models.Nothing

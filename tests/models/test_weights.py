@@ -1,0 +1,138 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from corpus.errors import UserError
+from models.mpnet import MPNetConfig
+from models.sentence_encoder import SentenceEncoder
+from models.weights import (
+    load_huggingface_weights,
+    resolve_folder,
+    save_huggingface_weights,
+)
+
+
+@pytest.fixture
+def folder(golden, tmp_path):
+    """A copy of the tiny checkpoint that a test may spoil."""
+    shutil.copytree(golden.folder, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def fresh(folder):
+    return SentenceEncoder(MPNetConfig.from_folder(folder))
+
+
+def spoil(folder, edit):
+    tensors = load_file(folder / "model.safetensors")
+    edit(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_a_round_trip_is_bit_equal(make_encoder, golden, tmp_path):
+    save_huggingface_weights(make_encoder(), tmp_path)
+    before = load_file(golden.folder / "model.safetensors")
+    after = load_file(tmp_path / "model.safetensors")
+    encoder_tensors = {
+        name.removeprefix("mpnet."): tensor
+        for name, tensor in before.items()
+        if name.startswith("mpnet.")
+    }
+    assert set(after) - set(encoder_tensors) == {"pooler.dense.weight", "pooler.dense.bias"}
+    for name, tensor in encoder_tensors.items():
+        assert after[name].dtype == np.float32
+        assert after[name].tobytes() == tensor.tobytes(), name
+    assert MPNetConfig.from_folder(tmp_path) == make_encoder().config
+
+
+def test_the_pooler_is_carried_through(make_encoder, tmp_path):
+    encoder = make_encoder()
+    encoder.mpnet.pooler.kernel.assign_add(np.ones([16, 16], np.float32))
+    save_huggingface_weights(encoder, tmp_path)
+    restored = fresh(tmp_path)
+    load_huggingface_weights(restored, tmp_path)
+    np.testing.assert_array_equal(restored.mpnet.pooler.kernel, encoder.mpnet.pooler.kernel)
+    assert not any(encoder.mpnet.pooler.kernel is v for v in encoder.trainable_variables)
+
+
+def test_all_unfit_tensors_are_listed_and_nothing_is_changed(folder):
+    def edit(tensors):
+        del tensors["mpnet.encoder.layer.0.attention.attn.q.bias"]
+        del tensors["mpnet.embeddings.LayerNorm.weight"]
+        tensors["mpnet.encoder.layer.2.output.dense.bias"] = np.zeros(16, np.float32)
+        tensors["mpnet.encoder.layer.1.attention.attn.k.bias"] = np.zeros(8, np.float32)
+
+    spoil(folder, edit)
+    encoder = fresh(folder)
+    before = [variable.numpy() for variable in encoder.variables]
+    with pytest.raises(UserError) as caught:
+        load_huggingface_weights(encoder, folder)
+    message = str(caught.value)
+    assert str(folder) in message
+    assert (
+        "2 missing: embeddings.LayerNorm.weight, encoder.layer.0.attention.attn.q.bias" in message
+    )
+    assert "1 unknown: encoder.layer.2.output.dense.bias" in message
+    assert "1 misshapen: encoder.layer.1.attention.attn.k.bias [8] instead of [16]" in message
+    for variable, value in zip(encoder.variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+
+
+def test_sharded_and_half_precision_checkpoints_are_read(folder, make_encoder):
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    names = sorted(tensors)
+    shards = {"a.safetensors": names[:20], "b.safetensors": names[20:]}
+    for file, part in shards.items():
+        save_file({name: tensors[name].astype(np.float16) for name in part}, folder / file)
+    weight_map = {name: file for file, part in shards.items() for name in part}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    encoder = fresh(folder)
+    load_huggingface_weights(encoder, folder)
+    for one, other in zip(encoder.variables, make_encoder().variables, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
+
+
+def test_what_is_no_safetensors_checkpoint_is_refused(folder, tmp_path):
+    encoder = fresh(folder)
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+        load_huggingface_weights(encoder, folder)
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(b"pickle")
+    with pytest.raises(UserError, match="only safetensors are read"):
+        load_huggingface_weights(encoder, folder)
+    with pytest.raises(UserError, match="is not a folder"):
+        resolve_folder(tmp_path / "nowhere")
+
+
+def test_a_hub_name_without_network_is_one_clear_error(monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def offline(name, **kwargs):
+        raise LocalEntryNotFoundError("no network\nand more")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
+    with pytest.raises(UserError, match=r"^someone/model is neither .* \(no network\); without"):
+        resolve_folder("someone/model")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"model_type": "bert"}', "model_type is 'bert', must be 'mpnet'"),
+        ('{"hidden_act": "relu"}', "hidden_act is 'relu', must be 'gelu'"),
+        ('{"hidden_size": 10, "num_attention_heads": 4}', "must be a multiple"),
+        ("{", "cannot be read as JSON"),
+    ],
+)
+def test_another_model_is_refused(tmp_path, text, message):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(UserError, match=message):
+        MPNetConfig.from_folder(tmp_path)
+    with pytest.raises(UserError, match="does not exist"):
+        MPNetConfig.from_folder(tmp_path / "nowhere")
