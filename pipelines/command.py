@@ -119,7 +119,6 @@ def make_corpus(
         return
     files_of_tokenizer = tokenizer_files.read_files(arguments.tokenizer)
     tokenizer = tokenizer_files.load(files_of_tokenizer)
-    staging = publish.staging_folder(output)
     publication = publish.Publication(
         output=output,
         name=arguments.name or os.path.basename(output),
@@ -134,19 +133,22 @@ def make_corpus(
         tokenizer_files=files_of_tokenizer,
         versions={name: importlib.metadata.version(name) for name in _VERSIONED},
     )
-    spec = job.JobSpec(
-        source=source,
-        num_buckets=num_buckets,
-        max_length=options.max_length,
-        limit=options.limit,
-        drop_duplicates=options.drop_duplicates and source.duplicates_cross_buckets,
-        staging=staging,
-        spill_folder=storage.join(staging, spill.FOLDER) if choice.is_local else None,
-        keep_damaged=arguments.on_truncated == "keep",
-        max_bad_ratio=arguments.max_bad_ratio,
-    )
     started = time.monotonic()
-    with publish.lock_staging(staging):
+    with publish.lock_staging(output) as staging:
+        # Again: a corpus that an interrupted run had moved aside may be back.
+        publish.check_output(output, overwrite=arguments.overwrite)
+        spill_here = choice.is_local and storage.is_local(staging)
+        spec = job.JobSpec(
+            source=source,
+            num_buckets=num_buckets,
+            max_length=options.max_length,
+            limit=options.limit,
+            drop_duplicates=options.drop_duplicates and source.duplicates_cross_buckets,
+            staging=staging,
+            spill_folder=storage.join(staging, spill.FOLDER) if spill_here else None,
+            keep_damaged=arguments.on_truncated == "keep",
+            max_bad_ratio=arguments.max_bad_ratio,
+        )
         _run(spec, parts, publication, choice, quiet=arguments.quiet)
     if not arguments.quiet:
         print(_summary(output, time.monotonic() - started))

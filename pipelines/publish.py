@@ -23,6 +23,9 @@ from corpus.naming import COMPLETED, MANIFEST, SPLITS, TOKENIZER_FOLDER, shard_n
 from pipelines import storage, tfds_metadata
 from pipelines.statistics import PairStatistics
 
+# Where in the staging folder the corpus goes that a new one replaces.
+_REPLACED = "replaced"
+
 
 @dataclass(frozen=True)
 class Publication:
@@ -186,8 +189,7 @@ def _publish_folder(
     output = publication.output.rstrip("/")
     if os.path.lexists(output):
         check_output(output, overwrite=publication.overwrite)
-        replaced = os.path.join(staging, "replaced")
-        os.rename(output, replaced)
+        os.rename(output, os.path.join(staging, _REPLACED))
     os.rename(ready, output)
     _sync(os.path.dirname(os.path.abspath(output)))
 
@@ -225,8 +227,8 @@ def _publish_objects(
 
 
 @contextlib.contextmanager
-def lock_staging(staging: str) -> Iterator[None]:
-    """Holds an empty staging folder, and removes it in the end.
+def lock_staging(output: str) -> Iterator[str]:
+    """Yields an empty staging folder for an output, and removes it in the end.
 
     What a killed run left there is removed first. On a local disk the folder is
     locked, and the kernel drops the lock with the process, however that ends.
@@ -234,9 +236,10 @@ def lock_staging(staging: str) -> Iterator[None]:
     Raises:
         UserError: another run is writing the same output.
     """
+    staging = staging_folder(output)
     if not storage.is_local(staging):
         clear_staging(staging)
-        yield
+        yield staging
         clear_staging(staging)
         return
     storage.make_folder(staging)
@@ -246,14 +249,23 @@ def lock_staging(staging: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(f"{staging}: another run is writing this output") from error
+        _put_back_replaced(output, staging)
         for entry in os.scandir(staging):
             shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)
         try:
-            yield
+            yield staging
         finally:
+            _put_back_replaced(output, staging)
             clear_staging(staging)
     finally:
         os.close(descriptor)
+
+
+def _put_back_replaced(output: str, staging: str) -> None:
+    """Undoes the first of the two renames that replace a corpus, if the second never came."""
+    replaced = os.path.join(staging, _REPLACED)
+    if os.path.lexists(replaced) and not os.path.lexists(output):
+        os.rename(replaced, output)
 
 
 def clear_staging(staging: str) -> None:

@@ -10,6 +10,8 @@ import struct
 import uuid
 from collections.abc import Iterable, Iterator
 
+from corpus.errors import UserError
+
 FOLDER = "shuffle"
 # A reference: this mark, offset, length, then the file name. No Arrow message begins so.
 _REFERENCE = struct.Struct("<8sQQ")
@@ -20,16 +22,20 @@ def write(folder: str, blobs: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int
     """Appends blobs to one new file and yields (key, reference) for each.
 
     Raises:
-        OSError: the disk is full.
+        UserError: the disk is full, or another error of the file system.
     """
-    os.makedirs(folder, exist_ok=True)
     name = uuid.uuid4().hex
+    path = os.path.join(folder, name)
     references = []
-    with open(os.path.join(folder, name), "wb") as file:
-        for key, blob in blobs:
-            reference = _REFERENCE.pack(_MAGIC, file.tell(), len(blob)) + name.encode()
-            references.append((key, reference))
-            file.write(blob)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with open(path, "wb") as file:
+            for key, blob in blobs:
+                reference = _REFERENCE.pack(_MAGIC, file.tell(), len(blob)) + name.encode()
+                references.append((key, reference))
+                file.write(blob)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
     yield from references
 
 
@@ -42,5 +48,5 @@ def read(folder: str, blob: bytes) -> bytes:
         file.seek(offset)
         data = file.read(length)
     if len(data) != length:
-        raise OSError(f"{file.name}: {len(data)} of {length} bytes at offset {offset}")
+        raise UserError(f"{file.name}: only {len(data)} of {length} bytes at offset {offset}")
     return data

@@ -1,0 +1,177 @@
+"""Comments per second of the extraction, beside its peers and the floor, in one run.
+
+    make bench BENCH=preprocess ARGS='--input RC_2015-01.zst --tokenizer FOLDER'
+
+Ours is the whole command: decompress, parse, filter, shuffle, join, tokenize both
+sides exactly, write checked shards. The input is repeated with shifted ids up to
+--comments. Each row runs alone in its own process on one core with one thread per
+library (two for the last of ours); seconds leave start-up out, which is measured on an
+input of one comment and listed. CPU seconds are the measure where the machine
+is shared: `comments/s per core` divides by them.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.testing import comment, dialogue, ndjson
+
+_IDS = re.compile(rb'"(?:id|name|parent_id|link_id)": ?"(?:t[0-9]_)?[0-9a-z]+(?=")')
+_ALL_OF_REDDIT = 3_680_000_000  # comments in the published run of PolyAI's extractor
+_ELEMENTS = 60_000  # comments for the element-wise job: it is slow, and linear
+
+
+def repeat(source: Path, target: Path, copies: int) -> int:
+    """Writes `copies` of a dump to one .zst, each with its own ids; returns the comments."""
+    import zstandard
+
+    from pipelines.chunks import FileSummary, read_chunks
+
+    total = 0
+    with open(target, "wb") as file, zstandard.ZstdCompressor(level=3).stream_writer(file) as out:
+        for copy in range(copies):
+            suffix = b"x%d" % copy
+            for chunk in read_chunks(str(source), FileSummary(), checksum=False):
+                data = chunk.data if chunk.data.endswith(b"\n") else chunk.data + b"\n"
+                out.write(_IDS.sub(rb"\g<0>" + suffix, data))
+                total += chunk.lines
+    return total
+
+
+def measure(command: Sequence[str], cores: set[int]) -> dict:
+    """Runs a command on some cores; returns wall and CPU seconds, peak MB and its last line."""
+    started = time.perf_counter()
+    with tempfile.TemporaryFile() as out:
+        pid = os.posix_spawn(
+            command[0],
+            command,
+            os.environ | {"PYTHONPATH": os.getcwd()},
+            file_actions=[(os.POSIX_SPAWN_DUP2, out.fileno(), 1)],
+        )
+        os.sched_setaffinity(pid, cores)
+        _, status, usage = os.wait4(pid, 0)
+        out.seek(0)
+        lines = out.read().decode().strip().splitlines()
+    if status:
+        raise SystemExit(f"{' '.join(command)}: exit status {os.waitstatus_to_exitcode(status)}")
+    return {
+        "wall": time.perf_counter() - started,
+        "cpu": usage.ru_utime + usage.ru_stime,
+        "peak_mb": usage.ru_maxrss / 1024,
+        "last": lines[-1] if lines else "",
+    }
+
+
+def ours(path: Path, folder: Path, tokenizer: str, workers: int, cores: set[int]) -> dict:
+    """Measures the command, as `measure` does."""
+    output = folder / f"ours-{workers}-{path.name}"
+    command = [sys.executable, "-m", "pipelines.preprocess", "--input", str(path), "--quiet"]
+    command += ["--output", str(output), "--tokenizer", tokenizer, "--workers", str(workers)]
+    result = measure(command, cores)
+    subprocess.run(["rm", "-rf", str(output)], check=True)
+    return result
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--input", type=Path, help="a dump (default: a generated one)")
+    parser.add_argument("--tokenizer", required=True, help="Hugging Face tokenizer folder")
+    parser.add_argument("--comments", type=int, default=2_500_000, help="default 2,500,000")
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", default=[], help="also ours at 1/N, for memory"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        run(arguments, Path(name))
+
+
+def run(arguments: argparse.Namespace, folder: Path) -> None:
+    """Measures every row and prints the table."""
+    core, two = {0}, {0, 1}
+    source = arguments.input
+    if source is None:
+        source = folder / "generated"
+        source.write_bytes(ndjson(dialogue(40_000, 8)))
+    one = folder / "one"
+    one.write_bytes(ndjson([comment(1)]))
+    per_copy = repeat(source, folder / "copy.zst", 1)
+    copies = -(-arguments.comments // per_copy)
+    big = folder / "big.zst"
+    total = repeat(source, big, copies)
+    stored = big.stat().st_size / 1e6
+    print(f"{total:,} comments, {stored:.0f} MB stored, load {os.getloadavg()[0]:.1f}", flush=True)
+
+    start = ours(one, folder, arguments.tokenizer, 1, core)
+    start_two = ours(one, folder, arguments.tokenizer, 2, two)
+    rows: list[tuple[str, float, float, float, float]] = []  # name, comments, wall, cpu, peak
+
+    def add(label: str, comments: int, result: dict, startup: dict) -> None:
+        wall, cpu = result["wall"] - startup["wall"], result["cpu"] - startup["cpu"]
+        rows.append((label, comments, wall, cpu, result["peak_mb"]))
+
+    add("ours, 1 process", total, ours(big, folder, arguments.tokenizer, 1, core), start)
+    add("ours, 2 processes", total, ours(big, folder, arguments.tokenizer, 2, two), start_two)
+    for divisor in arguments.sizes:
+        part = folder / f"part{divisor}.zst"
+        count = repeat(source, part, max(copies // divisor, 1))
+        add(
+            f"ours, 1/{divisor} of the input",
+            count,
+            ours(part, folder, arguments.tokenizer, 1, core),
+            start,
+        )
+    for peer, limit in (
+        ("floor", 0),
+        ("DuckDB", 0),
+        ("HF tokenizers", 300_000),
+        ("element-wise Beam", _ELEMENTS),
+    ):
+        command = [sys.executable, "-m", "benchmarks.preprocess_peers", peer, str(big)]
+        result = measure([*command, str(folder / "peer"), arguments.tokenizer, str(limit)], core)
+        figures = json.loads(result["last"])
+        seconds = figures["wall"], figures["cpu"]
+        rows.append((peer, figures["comments"], *seconds, result["peak_mb"]))
+    report(rows, start, start_two, arguments.json)
+
+
+def report(rows: list, start: dict, start_two: dict, path: Path | None) -> None:
+    """Prints the table and writes the figures."""
+    base = rows[0][1] / rows[0][3]
+    titles = ("", "comments", "wall s", "CPU s", "comments/s", "comments/s per core", "ours is")
+    print("|", " | ".join((*titles, "peak MB", "core-hours for 3.68 G comments")), "|")
+    print("| ---" + " | --:" * 8 + " |")
+    for name, comments, wall, cpu, peak in rows:
+        rate = comments / cpu
+        figures = (
+            name,
+            f"{comments:,}",
+            f"{wall:.1f}",
+            f"{cpu:.1f}",
+            f"{comments / wall:,.0f}",
+            f"{rate:,.0f}",
+            f"{base / rate:.2f} x",
+            f"{peak:,.0f}",
+            f"{_ALL_OF_REDDIT / rate / 3600:.1f}",
+        )
+        print("|", " | ".join(figures), "|")
+    print(
+        f"start-up: {start['wall']:.1f} s (CPU {start['cpu']:.1f} s), "
+        f"with two processes {start_two['wall']:.1f} s"
+    )
+    print(f"two processes: {rows[0][2] / rows[1][2]:.2f} times one (wall)")
+    if path:
+        keys = ("name", "comments", "wall", "cpu", "peak_mb")
+        path.write_text(json.dumps([dict(zip(keys, row, strict=True)) for row in rows], indent=2))
+
+
+if __name__ == "__main__":
+    main()

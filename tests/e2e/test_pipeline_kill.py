@@ -1,0 +1,122 @@
+"""kill -9 at any moment leaves nothing that looks finished, and a re-run ends in the same bytes."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines import verify
+from pipelines.testing import dialogue, ndjson
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+KILLS = 10
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> dict[str, Path]:
+    from models.vocab import train_wordpiece
+
+    folder = tmp_path_factory.mktemp("kill")
+    train_wordpiece(["this is the comment number 1 2 3"] * 50, 200, folder / "tokenizer")
+    for number in range(2):
+        (folder / f"RC_{number}").write_bytes(ndjson(dialogue(40_000)))
+    return {"dump": folder, "tokenizer": folder / "tokenizer"}
+
+
+def start(inputs, output: Path, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "pipelines.preprocess", "--input", str(inputs["dump"])]
+    command += ["--output", str(output), "--tokenizer", str(inputs["tokenizer"])]
+    # A session of its own, so that worker processes can be ended with it.
+    return subprocess.Popen(
+        [*command, "--num-shards", "6", "--quiet", *arguments],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_9_at_random_moments(inputs, tmp_path, workers):
+    undisturbed = tmp_path / "undisturbed" / "corpus"
+    undisturbed.parent.mkdir()
+    arguments = ("--workers", str(workers))
+    process = start(inputs, undisturbed, *arguments)
+    staging = undisturbed.with_name("corpus.staging")
+    while not staging.exists():
+        time.sleep(0.01)
+    began = time.monotonic()
+    assert process.wait() == 0, process.stderr.read()
+    seconds = time.monotonic() - began
+    expected = hashes(undisturbed)
+
+    output = tmp_path / "corpus"
+    moments = random.Random(workers)
+    unfinished = 0
+    for _ in range(KILLS // 2):
+        process = start(inputs, output, *arguments)
+        while not output.with_name("corpus.staging").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, seconds))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if output.exists():  # it was faster than the kill: then it is whole
+            assert list(verify.problems(str(output))) == []
+            subprocess.run(["rm", "-rf", str(output)], check=True)
+        else:
+            unfinished += 1
+        # A run after each kill ends in the same bytes.
+        process = start(inputs, output, *arguments)
+        assert process.wait() == 0, process.stderr.read()
+        assert hashes(output) == expected
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus", "undisturbed"]
+        subprocess.run(["rm", "-rf", str(output)], check=True)
+    assert unfinished >= 2
+
+
+def test_kill_9_while_a_corpus_is_replaced_keeps_one_that_is_whole(inputs, tmp_path):
+    output = tmp_path / "corpus"
+    assert start(inputs, output).wait() == 0
+    for moment in (0.3, 1.0, 2.0):
+        process = start(inputs, output, "--overwrite")
+        while not output.with_name("corpus.staging").exists() and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(moment)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert list(verify.problems(str(output))) == []
+
+
+def test_a_full_disk_is_one_clear_line(inputs, tmp_path):
+    """RLIMIT_FSIZE stands in for a full disk: writes beyond it fail in the kernel."""
+    command = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); "
+        "from corpus import cli; from pipelines import preprocess; cli.run(preprocess.main)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", command, "--input", str(inputs["dump"]), "--output"]
+        + [str(tmp_path / "corpus"), "--tokenizer", str(inputs["tokenizer"]), "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "cannot be written (File too large)" in errors[0]
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,163 @@
+"""The same bytes from every runner: in memory, several processes, a job service, Dataflow's graph."""
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines.testing import dialogue, ndjson
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Path:
+    from models.vocab import train_wordpiece
+
+    folder = tmp_path_factory.mktemp("runners")
+    train_wordpiece(["this is the comment number 1 2 3"] * 50, 200, folder / "tokenizer")
+    for number in range(3):
+        (folder / f"RC_{number}").write_bytes(ndjson(dialogue(2_000)[number::3]))
+    return folder
+
+
+def run(inputs: Path, output: str, *arguments: str, **environment: str) -> None:
+    command = [sys.executable, "-m", "pipelines.preprocess", "--input", f"{inputs}/RC_*"]
+    command += ["--output", output, "--tokenizer", str(inputs / "tokenizer"), "--quiet"]
+    done = subprocess.run(
+        [*command, *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def shards(folder: Path) -> dict[str, str]:
+    found = {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("*.tfrecord-*")
+    }
+    assert found
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(inputs, tmp_path_factory) -> dict[str, str]:
+    output = tmp_path_factory.mktemp("expected") / "corpus"
+    run(inputs, str(output))
+    return shards(output)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(port: int, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"nothing listens on port {port}")
+
+
+@pytest.mark.parametrize("arguments", [("--workers", "2"), ("--workers", "3")])
+def test_several_processes(inputs, expected, tmp_path, arguments):
+    run(inputs, str(tmp_path / "corpus"), *arguments)
+    assert shards(tmp_path / "corpus") == expected
+
+
+def test_duplicates_over_several_processes(inputs, tmp_path):
+    run(inputs, str(tmp_path / "one"), "--preset", "clean")
+    run(inputs, str(tmp_path / "two"), "--preset", "clean", "--workers", "2")
+    assert shards(tmp_path / "one") == shards(tmp_path / "two")
+
+
+def test_a_portable_job_service(inputs, expected, tmp_path):
+    port = free_port()
+    service = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "apache_beam.runners.portability.local_job_service_main"),
+            f"--job_port={port}",
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(port, service)
+        arguments = ["--runner", "PortableRunner", "--job_endpoint", f"127.0.0.1:{port}"]
+        run(inputs, str(tmp_path / "corpus"), *arguments, "--environment_type", "LOOPBACK")
+    finally:
+        service.terminate()
+        service.wait()
+    assert shards(tmp_path / "corpus") == expected
+
+
+@pytest.fixture
+def bucket(tmp_path):
+    """A bucket of the Cloud Storage emulator; yields its name and the emulator's address."""
+    port = free_port()
+    emulator = subprocess.Popen(
+        [
+            str(Path(sys.executable).with_name("gcp-storage-emulator")),
+            *("start", "--host=127.0.0.1", f"--port={port}"),
+            *("--in-memory", "--default-bucket=dumps"),
+        ],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(port, emulator)
+        yield "dumps", f"http://127.0.0.1:{port}"
+    finally:
+        emulator.terminate()
+        emulator.wait()
+
+
+def test_gs_in_and_out(inputs, expected, tmp_path, bucket):
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud import storage
+
+    name, address = bucket
+    client = storage.Client(
+        project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": address}
+    )
+    for path in [*inputs.glob("RC_*"), *(inputs / "tokenizer").iterdir()]:
+        client.bucket(name).blob(f"in/{path.name}").upload_from_filename(str(path))
+    command = [sys.executable, "-m", "pipelines.preprocess", "--input", f"gs://{name}/in/RC_*"]
+    command += ["--output", f"gs://{name}/out/corpus", "--tokenizer", f"gs://{name}/in", "--quiet"]
+    environment = os.environ | {"STORAGE_EMULATOR_HOST": address, "GOOGLE_CLOUD_PROJECT": "p"}
+    for again in ([], ["--overwrite"]):
+        done = subprocess.run(
+            [*command, "--no_auth", *again],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        blobs = {blob.name: blob for blob in client.list_blobs(name)}
+        assert not [n for n in blobs if "staging" in n]
+        assert "out/corpus/COMPLETED" in blobs
+        found = {
+            n.rsplit("/", 1)[1]: hashlib.sha256(blob.download_as_bytes()).hexdigest()
+            for n, blob in blobs.items()
+            if ".tfrecord-" in n
+        }
+        assert found == expected
+    refused = subprocess.run(
+        [*command, "--no_auth"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 1
+    assert "holds a finished corpus" in refused.stderr

@@ -1,0 +1,164 @@
+"""Whatever fails, the end is an error and nothing that looks finished; then a re-run works."""
+
+import builtins
+import errno
+import fcntl
+import os
+
+import pytest
+from apache_beam.io.filesystems import FileSystems
+
+from corpus.errors import UserError
+from pipelines import publish, reading, storage, verify
+from pipelines.testing import dialogue, ndjson
+
+
+@pytest.fixture
+def dump(tmp_path):
+    path = tmp_path / "in" / "RC"
+    path.parent.mkdir()
+    path.write_bytes(ndjson(dialogue(60)))
+    return path
+
+
+def shards(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*.tfrecord-*")}
+
+
+class FullDisk:
+    """A file that takes some bytes and then no more."""
+
+    def __init__(self, file, room: int) -> None:
+        self._file, self._room = file, room
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._file.close()
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def write(self, data: bytes) -> int:
+        if self._file.tell() + len(data) > self._room:
+            self._file.write(data[: max(self._room - self._file.tell(), 0)])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._file.write(data)
+
+
+@pytest.mark.parametrize("failing", [0, 1, 5, 9, 15])
+def test_a_disk_that_is_full_at_the_nth_file(dump, preprocess, tmp_path, monkeypatch, failing):
+    expected = shards(preprocess(dump, output="undisturbed"))
+    create, count = FileSystems.create, 0
+
+    def full(path, *args, **kwargs):
+        nonlocal count
+        count += 1
+        file = create(path, *args, **kwargs)
+        return FullDisk(file, 10) if count > failing else file
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSystems, "create", full)
+        with pytest.raises(UserError, match=r"cannot be written \(.*No space left on device"):
+            preprocess(dump)
+    assert count > failing
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "undisturbed"]
+    assert shards(preprocess(dump)) == expected
+
+
+def test_a_disk_that_is_full_during_the_shuffle(dump, preprocess, tmp_path, monkeypatch):
+    real = builtins.open
+
+    def full(path, mode="r", *args, **kwargs):
+        file = real(path, mode, *args, **kwargs)
+        return FullDisk(file, 10) if "/shuffle/" in str(path) and "w" in mode else file
+
+    monkeypatch.setattr(builtins, "open", full)
+    with pytest.raises(UserError, match=r"shuffle/.*cannot be written \(No space left on device\)"):
+        preprocess(dump)
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_file_system_that_stores_less_than_it_was_given(dump, preprocess, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "size", lambda path: 3)
+    with pytest.raises(UserError, match=r"3 of .* bytes were stored; is the disk full"):
+        preprocess(dump)
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_an_error_while_a_corpus_is_replaced_leaves_the_old_one(
+    dump, preprocess, tmp_path, monkeypatch
+):
+    folder = preprocess(dump)
+    before = shards(folder)
+    rename = os.rename
+
+    def failing(source, destination):
+        if str(source).endswith("ready"):
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, destination)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", failing)
+        with pytest.raises((UserError, OSError, RuntimeError), match="Input/output error"):
+            preprocess(dump, arguments=["--overwrite", "--num-shards", "2"])
+    assert shards(folder) == before
+    assert list(verify.problems(str(folder))) == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus", "in"]
+
+
+def test_a_run_that_died_between_the_two_renames_is_undone_by_the_next(dump, preprocess, tmp_path):
+    folder = preprocess(dump)
+    before = shards(folder)
+    staging = tmp_path / "corpus.staging"
+    staging.mkdir()
+    folder.rename(staging / "replaced")
+    with (
+        pytest.raises(UserError, match="holds a finished corpus"),
+        publish.lock_staging(str(folder)),
+    ):
+        publish.check_output(str(folder), overwrite=False)
+    assert shards(folder) == before
+
+
+def test_what_a_killed_run_left_is_removed(dump, preprocess, tmp_path):
+    staging = tmp_path / "corpus.staging"
+    (staging / "ready").mkdir(parents=True)
+    (staging / "ready" / "COMPLETED").touch()
+    (staging / "shard-of-old").write_bytes(b"old")
+    folder = preprocess(dump)
+    assert list(verify.problems(str(folder))) == []
+    assert not staging.exists()
+
+
+def test_two_runs_for_one_output_do_not_mix(dump, preprocess, tmp_path):
+    staging = tmp_path / "corpus.staging"
+    staging.mkdir()
+    descriptor = os.open(staging, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(UserError, match="another run is writing this output"):
+            preprocess(dump)
+    finally:
+        os.close(descriptor)
+    assert reading.read_manifest(str(preprocess(dump))).examples("train")
+
+
+def test_publication_can_be_repeated_by_a_runner_that_retries(dump, preprocess, monkeypatch):
+    """Dataflow runs a failed step up to four times."""
+    real = publish.publish
+    attempts = []
+
+    def twice(*args, **kwargs):
+        attempts.append(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(publish, "_sync_tree", lambda folder: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                real(*args, **kwargs)
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(publish, "publish", twice)
+    folder = preprocess(dump)
+    assert attempts
+    assert list(verify.problems(str(folder))) == []
