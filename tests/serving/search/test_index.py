@@ -1,0 +1,160 @@
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from corpus.errors import UserError
+from serving.search.cluster import cluster
+from serving.search.index import SearchIndex, build, read_description
+from serving.search.similarity import similarity
+
+ROWS, DIMENSION = 600, 24
+
+
+def _vectors(rows=ROWS, seed=0):
+    vectors = np.random.default_rng(seed).normal(size=(rows, DIMENSION)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _batches(vectors, size=70, text=lambda row: f"text {row}"):
+    for start in range(0, len(vectors), size):
+        rows = range(start, min(start + size, len(vectors)))
+        table = pa.table(
+            {"text": [text(r) for r in rows], "subreddit": [f"r{r % 3}" for r in rows]}
+        )
+        yield table, vectors[rows.start : rows.stop]
+
+
+def _build(folder, vectors, rows_in_segment=10_000, **options):
+    build(
+        str(folder),
+        _batches(vectors, **options),
+        model="m",
+        source="s",
+        segment_bytes=rows_in_segment * DIMENSION * 2,
+    )
+    return SearchIndex(str(folder))
+
+
+def test_a_text_finds_itself_with_its_columns(tmp_path):
+    vectors = _vectors()
+    index = _build(tmp_path, vectors)
+    assert len(index) == ROWS
+    for row, answers in zip(
+        (0, 69, 70, 599), index.search(vectors[[0, 69, 70, 599]], 3), strict=True
+    ):
+        assert answers[0].text == f"text {row}"
+        assert answers[0].fields == {"subreddit": f"r{row % 3}"}
+        assert answers[0].score == pytest.approx(1, abs=2e-3)
+        assert [a.score for a in answers] == sorted((a.score for a in answers), reverse=True)
+
+
+def test_several_segments_answer_as_one(tmp_path):
+    vectors, queries = _vectors(), _vectors(20, seed=1)
+    one = _build(tmp_path / "one", vectors)
+    many = _build(tmp_path / "many", vectors, rows_in_segment=100)
+    assert many.description.segments == [100] * 6
+    for options in ({"exact": True}, {"effort": 600}):
+        texts = [
+            [[a.text for a in answers] for answers in index.search(queries, 10, **options)]
+            for index in (one, many)
+        ]
+        assert texts[0] == texts[1]
+
+
+def test_exact_search_is_the_sorted_product(tmp_path):
+    vectors, queries = _vectors(), _vectors(20, seed=1)
+    found = _build(tmp_path, vectors).rows(queries, 5, exact=True)
+    expected = (-(queries @ vectors.T)).argsort(axis=1)[:, :5]
+    agree = np.mean([[row for _, _, row in rows] for rows in found] == expected)
+    assert agree > 0.95  # half precision may swap neighbours
+
+
+def test_the_graph_finds_what_exact_search_finds(tmp_path):
+    vectors, queries = _vectors(), _vectors(50, seed=1)
+    index = _build(tmp_path, vectors)
+    exact, near = (index.rows(queries, 10, exact=flag) for flag in (True, False))
+    recall = np.mean(
+        [
+            len({r[1:] for r in a} & {r[1:] for r in b}) / 10
+            for a, b in zip(exact, near, strict=True)
+        ]
+    )
+    assert recall > 0.98
+
+
+def test_equal_texts_are_one_answer(tmp_path):
+    vectors = np.repeat(_vectors(10), 3, axis=0)
+    index = _build(tmp_path, vectors, text=lambda row: f"text {row // 3}")
+    (answers,) = index.search(vectors[:1], 5)
+    assert len({answer.text for answer in answers}) == 5
+
+
+def test_an_unfinished_index_is_no_index(tmp_path):
+    def broken():
+        yield from _batches(_vectors(100))
+        raise RuntimeError("killed")
+
+    _build(tmp_path, _vectors())
+    with pytest.raises(RuntimeError, match="killed"):
+        build(str(tmp_path), broken(), model="m", source="s")
+    assert read_description(str(tmp_path)) is None
+    with pytest.raises(UserError, match="no index is here"):
+        SearchIndex(str(tmp_path))
+
+
+def test_building_again_leaves_nothing_of_the_index_before(tmp_path):
+    _build(tmp_path, _vectors(), rows_in_segment=100)
+    index = _build(tmp_path, _vectors(50))
+    assert len(index) == 50
+    assert len(list(tmp_path.glob("segment-*"))) == 2
+
+
+def test_nothing_to_index_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="s: holds no text to index"):
+        build(str(tmp_path), [], model="m", source="s")
+
+
+def test_a_query_of_another_model_is_refused(tmp_path):
+    index = _build(tmp_path, _vectors(50))
+    with pytest.raises(UserError, match="has 7 numbers, the index 24: it was built with m"):
+        index.search(np.zeros((1, 7), np.float32))
+
+
+def test_damage_is_named(tmp_path):
+    _build(tmp_path, _vectors(50))
+    (tmp_path / "segment-00000.arrow").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="segment-00000: is damaged"):
+        SearchIndex(str(tmp_path))
+    (tmp_path / "segment-00000.arrow").unlink()
+    with pytest.raises(UserError, match=r"segment-00000\.arrow: is missing"):
+        SearchIndex(str(tmp_path))
+    (tmp_path / "index.json").write_text(json.dumps({"format_version": 9}))
+    with pytest.raises(UserError, match="format_version is 9"):
+        SearchIndex(str(tmp_path))
+
+
+def test_clusters_are_those_the_texts_were_made_in(tmp_path):
+    centres = np.eye(DIMENSION, dtype=np.float32)[:3]
+    noise = 0.1 * _vectors(300)
+    kinds = np.repeat([0, 1, 2], [150, 100, 50])
+    vectors = centres[kinds] + noise
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    order = np.random.default_rng(0).permutation(300)
+    index = _build(
+        tmp_path, vectors[order], 120, text=lambda row: f"kind {kinds[order[row]]} text {row}"
+    )
+    groups = cluster(index, 3)
+    assert [group.texts for group in groups] == [150, 100, 50]
+    for kind, group in enumerate(groups):
+        assert all(text.startswith(f"kind {kind} ") for text in group.examples)
+        assert 0.9 < group.cohesion <= 1
+    with pytest.raises(UserError, match="clusters must be 1 to 300"):
+        cluster(index, 301)
+
+
+def test_similarity_is_the_cosine():
+    assert similarity(np.array([[2.0, 0], [1, 1], [0, 0]])) == pytest.approx(
+        np.array([[1, 0.5**0.5, 0], [0.5**0.5, 1, 0], [0, 0, 0]])
+    )

@@ -1,0 +1,155 @@
+"""The command line over a corpus and over embedded Parquet, with an encoder without weights."""
+
+import io
+import json
+import sys
+import types
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+
+from corpus.errors import UserError
+from corpus.manifest import Manifest, Shard
+from serving.search.__main__ import main
+
+
+class FakeEncoder:
+    """Embeds a text by its letters."""
+
+    loads = 0
+
+    @classmethod
+    def load(cls, path):
+        cls.loads += 1
+        return cls()
+
+    def encode(self, texts):
+        rows = [[t.lower().count(letter) for letter in map(chr, range(97, 123))] for t in texts]
+        vectors = np.array(rows, np.float32)
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+
+    def stream(self, texts):
+        yield self.encode(texts)
+
+
+@pytest.fixture(autouse=True)
+def fake_encoder(monkeypatch):
+    FakeEncoder.loads = 0
+    monkeypatch.setitem(sys.modules, "models.encoder", types.SimpleNamespace(Encoder=FakeEncoder))
+
+
+TEXTS = ["cats and dogs", "a market crash", "snow in march", "cats and dogs", "", "zebra crossing"]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    with tf.io.TFRecordWriter(str(folder / "shard")) as writer:
+        for text in TEXTS:
+            values = {"response": text, "context": "what?", "subreddit": "news"}
+            features = {
+                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+                for name, value in values.items()
+            }
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            writer.write(example.SerializeToString())
+    shards = {"train": [Shard("shard", len(TEXTS), 0, "")], "test": []}
+    manifest = Manifest("demo", shards, 128, "", 1, 10, has_text=["train"])
+    (folder / "manifest.json").write_text(manifest.to_json())
+    (folder / "COMPLETED").touch()
+    return str(folder)
+
+
+@pytest.fixture
+def embedded(tmp_path):
+    folder = tmp_path / "embedded"
+    folder.mkdir()
+    vectors = pa.array(FakeEncoder().encode(TEXTS).tolist(), pa.list_(pa.float32(), 26))
+    table = pa.table({"text": TEXTS, "id": [f"c{i}" for i in range(6)], "embedding": vectors})
+    pq.write_table(table, folder / "part-0.parquet")
+    (folder / "manifest.json").write_text(json.dumps({"spec": {"model": "made-with"}}))
+    return str(folder)
+
+
+def _answers(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_corpus_is_indexed_once_and_answers(corpus, capsys):
+    arguments = ["--corpus", corpus, "--split", "train", "--model", "m", "--json"]
+    assert main([*arguments, "--query", "dog and cat"]) == 0
+    captured = capsys.readouterr()
+    assert "5 texts indexed" in captured.err
+    (result,) = map(json.loads, captured.out.splitlines())
+    assert result["query"] == "dog and cat"
+    assert result["answers"][0]["text"] == "cats and dogs"
+    assert result["answers"][0]["subreddit"] == "news"
+    assert [row["text"] for row in result["answers"]].count("cats and dogs") == 1
+    assert main([*arguments, "--query", "zebra", "--query", "snow"]) == 0
+    captured = capsys.readouterr()
+    assert "indexed" not in captured.err
+    assert len(captured.out.splitlines()) == 2
+
+
+def test_embedded_shards_know_their_model(embedded, capsys):
+    assert main(["--corpus", embedded, "--query", "markets crashing", "--json", "-k", "2"]) == 0
+    (result,) = _answers(capsys)
+    assert result["answers"][0]["id"] == "c1"
+    assert len(result["answers"]) == 2
+
+
+def test_building_alone_loads_no_model(embedded, tmp_path):
+    assert main(["--corpus", embedded, "--index", str(tmp_path / "i")]) == 0
+    assert FakeEncoder.loads == 0
+
+
+def test_queries_from_standard_input(embedded, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("cats\n\nsnow\n"))
+    assert main(["--corpus", embedded, "--query", "-", "--json"]) == 0
+    assert [result["query"] for result in _answers(capsys)] == ["cats", "snow"]
+
+
+def test_a_person_reads_scores_and_texts(embedded, capsys):
+    assert main(["--corpus", embedded, "--query", "snow in march"]) == 0
+    assert "1.000  snow in march  [c2]" in capsys.readouterr().out
+
+
+def test_an_index_of_something_else_is_not_replaced(embedded, corpus):
+    assert main(["--corpus", embedded]) == 0
+    index = embedded + ".index"
+    with pytest.raises(UserError, match=r"is an index of .*embedded, not of .*corpus"):
+        main(["--corpus", corpus, "--index", index, "--model", "m"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: None, "does not say its model"),
+        (lambda folder: (folder / "part-0.parquet").write_bytes(b"x"), "not a Parquet file"),
+        (lambda folder: (folder / "part-0.parquet").unlink(), "neither a corpus nor a folder"),
+        (
+            lambda folder: pq.write_table(pa.table({"text": ["a"]}), folder / "part-0.parquet"),
+            "needs the columns text and embedding, has text",
+        ),
+    ],
+)
+def test_what_cannot_be_indexed_is_named(embedded, tmp_path, change, message):
+    (tmp_path / "embedded/manifest.json").unlink()
+    change(tmp_path / "embedded")
+    model = [] if "model" in message else ["--model", "m"]
+    with pytest.raises(UserError, match=message):
+        main(["--corpus", embedded, *model])
+
+
+def test_wrong_usage(corpus, tmp_path):
+    with pytest.raises(SystemExit) as error:
+        main([])
+    assert error.value.code == 2
+    with pytest.raises(UserError, match="name the model"):
+        main(["--corpus", corpus])
+    with pytest.raises(UserError, match="no index is here"):
+        main(["--index", str(tmp_path / "none"), "--query", "x"])
