@@ -1,0 +1,96 @@
+"""Search over embedded texts: time and memory of the index, latency, recall against exact search.
+
+    python benchmarks/search.py --corpus EMBEDDED [--queries 500]
+
+EMBEDDED is a folder made by `pipelines.embed`. The queries are texts of it, drawn at random
+and moved a little, so that each has near neighbours but is not in the index itself. The peer
+is exact search by one matrix product with NumPy in single precision.
+"""
+
+import argparse
+import json
+import os
+import resource
+import tempfile
+import time
+
+import numpy as np
+
+from serving.search import index, sources
+
+_SETTINGS = (16, 64, 128, 256)
+_K = 10
+
+
+def main() -> None:
+    """Prints one line of JSON for the build and one for each setting of the effort."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", required=True, help="made by pipelines.embed")
+    parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--noise", type=float, default=0.3, help="length of what moves a query")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        start, before = time.perf_counter(), _peak_mib()
+        made = index.build(
+            folder, sources.embedded_batches(args.corpus), model="-", source=args.corpus
+        )
+        seconds, rows = time.perf_counter() - start, sum(made.segments)
+        size = sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder))
+        _print(
+            step="build",
+            texts=rows,
+            dimension=made.dimension,
+            seconds=round(seconds, 1),
+            texts_per_second=round(rows / seconds),
+            peak_memory_mib=round(_peak_mib() - before),
+            index_mib=round(size / 2**20),
+        )
+        vectors = np.concatenate([v for _, v in sources.embedded_batches(args.corpus)])
+        queries = _queries(vectors, args.queries, args.noise)
+        opened = index.SearchIndex(folder)
+        start = time.perf_counter()
+        exact = [set(_best(vectors, query)) for query in queries]
+        _print(step="exact, NumPy", milliseconds=_milliseconds(start, queries), recall_at_10=1.0)
+        for effort in _SETTINGS:
+            start = time.perf_counter()
+            found = [opened.rows(query, _K, effort=effort)[0] for query in queries]
+            milliseconds = _milliseconds(start, queries)
+            starts = np.cumsum([0, *made.segments])
+            hits = [
+                len(true & {int(starts[segment]) + row for _, segment, row in rows}) / _K
+                for true, rows in zip(exact, found, strict=True)
+            ]
+            _print(
+                step=f"index, effort {effort}",
+                milliseconds=milliseconds,
+                recall_at_10=round(float(np.mean(hits)), 4),
+            )
+
+
+def _queries(vectors: np.ndarray, count: int, noise: float) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    chosen = vectors[rng.choice(len(vectors), count, replace=False)]
+    moved = rng.normal(size=chosen.shape).astype(np.float32)
+    chosen = chosen + noise * moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    return chosen / np.linalg.norm(chosen, axis=1, keepdims=True)
+
+
+def _best(vectors: np.ndarray, query: np.ndarray) -> list[int]:
+    scores = vectors @ query
+    return np.argpartition(-scores, _K)[:_K].tolist()
+
+
+def _milliseconds(start: float, queries: np.ndarray) -> float:
+    return round(1000 * (time.perf_counter() - start) / len(queries), 2)
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _print(**values: object) -> None:
+    print(json.dumps(values), flush=True)
+
+
+if __name__ == "__main__":
+    main()
