@@ -1,0 +1,127 @@
+"""The real all-mpnet-base-v2 beside torch and sentence-transformers.
+
+The checkpoint's folder is named by `REPARTEE_MPNET` (default
+`~/.cache/repartee/all-mpnet-base-v2`), real comments and STS-B by `REPARTEE_DATA`.
+"""
+
+import csv
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.stats import spearmanr
+
+from models import Encoder, load_model
+from models.packing import gather_segments, pack
+from models.sentence_transformers import save_sentence_transformers
+from models.vocab import read_texts
+
+MODEL = Path(os.environ.get("REPARTEE_MPNET", "~/.cache/repartee/all-mpnet-base-v2")).expanduser()
+DATA = Path(os.environ.get("REPARTEE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+torch = pytest.importorskip("torch", reason="needs `make setup-parity`")
+sentence_transformers = pytest.importorskip(
+    "sentence_transformers", reason="needs `make setup-parity`"
+)
+pytestmark = [
+    pytest.mark.parity,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(
+        not (MODEL / "model.safetensors").exists(), reason=f"no {MODEL}; set REPARTEE_MPNET"
+    ),
+    pytest.mark.skipif(not DATA.exists(), reason=f"no {DATA}; set REPARTEE_DATA"),
+]
+NUM_COMMENTS = int(os.environ.get("REPARTEE_PARITY_COMMENTS", "1000"))
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    return load_model(MODEL)
+
+
+@pytest.fixture(scope="module")
+def peer():
+    model = sentence_transformers.SentenceTransformer(str(MODEL), device="cpu")
+    model.max_seq_length = 128
+    return model
+
+
+@pytest.fixture(scope="module")
+def comments():
+    """Real comments of all lengths, up to ten thousand characters."""
+    every = list(read_texts([str(DATA / "reddit_dumps" / "RC_2006-01.zst")], "body"))
+    return random.Random(0).sample(every, NUM_COMMENTS)
+
+
+@pytest.fixture(scope="module")
+def expected(peer, comments):
+    return peer.encode(comments, batch_size=16)
+
+
+def test_embeddings_of_real_comments(loaded, comments, expected):
+    ours = Encoder.from_loaded(loaded, max_length=128).encode(comments)
+    np.testing.assert_allclose(ours, expected, atol=1e-5)
+
+
+def test_packed_embeddings_of_real_comments(loaded, comments, expected):
+    tokens = loaded.tokenizer(tf.constant(comments), 128)
+    step = tf.function(lambda rows: loaded.encoder(rows, training=False, max_segments=16))
+    for begin in range(0, len(comments), 100):
+        ids = tokens.ids[begin : begin + 100]
+        rows = int(np.ceil(ids.flat_values.shape[0] / 128 / 0.8)) + 1
+        packed = pack(ids, 128, rows, 16, pad_id=1)
+        assert bool(packed.fits)
+        names = ("token_ids", "segment_ids", "positions")
+        embedded = step({name: getattr(packed, name) for name in names})
+        ours = gather_segments(embedded, packed.slots)
+        np.testing.assert_allclose(ours, expected[begin : begin + 100], atol=1e-5)
+
+
+def test_hidden_states(loaded, peer, comments):
+    tokens = loaded.tokenizer(tf.constant(comments[:64]), 128)
+    token_ids = tokens.ids.to_tensor(1).numpy()
+    ours = loaded.encoder.mpnet(tf.constant(token_ids)).numpy()
+    mask = token_ids != 1
+    with torch.no_grad():
+        theirs = (
+            peer[0]
+            .auto_model(
+                input_ids=torch.tensor(token_ids, dtype=torch.int64),
+                attention_mask=torch.tensor(mask, dtype=torch.int64),
+            )
+            .last_hidden_state.numpy()
+        )
+    np.testing.assert_allclose(ours[mask], theirs[mask], atol=1e-5)
+
+
+def test_an_exported_folder_is_bit_equal_and_embeds_the_same(loaded, peer, comments, tmp_path):
+    from safetensors.numpy import load_file
+
+    save_sentence_transformers(tmp_path / "out", loaded.encoder, loaded.tokenizer_folder, None)
+    before, after = (
+        load_file(folder / "model.safetensors") for folder in (MODEL, tmp_path / "out")
+    )
+    assert set(before) - set(after) == {"embeddings.position_ids"}
+    for name, tensor in after.items():
+        assert tensor.tobytes() == before[name].tobytes(), name
+    again = sentence_transformers.SentenceTransformer(str(tmp_path / "out"), device="cpu")
+    again.max_seq_length = 128
+    np.testing.assert_array_equal(again.encode(comments[:50]), peer.encode(comments[:50]))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_sts_benchmark(precision):
+    with (DATA / "eval" / "stsb-en-test.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    encoder = Encoder.load(MODEL, precision=precision)
+    left, right = (encoder.encode([row[column] for row in rows]) for column in (0, 1))
+    score = spearmanr((left * right).sum(1), [float(row[2]) for row in rows]).statistic
+    assert score == pytest.approx(0.83422, abs=5e-5 if precision == "float32" else 2e-3)
+
+
+def test_bfloat16_stays_close_to_float32(loaded, comments):
+    exact = Encoder.from_loaded(loaded, max_length=128).encode(comments[:300])
+    half = Encoder.load(MODEL, precision="bfloat16", max_length=128).encode(comments[:300])
+    assert (exact * half).sum(1).min() > 0.999
