@@ -15,7 +15,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 from trainer.evaluation.baselines import BM25, Okapi, TfIdf
 from trainer.evaluation.compare import compare, fit_baseline
 from trainer.evaluation.pairs import select_pairs
-from trainer.evaluation.sts import read_scored_pairs
+from trainer.evaluation.sts import evaluate_similarity, read_scored_pairs
 
 DATA = pathlib.Path(
     os.environ.get("REPARTEE_DATA", pathlib.Path(__file__).parents[2] / "../shared/data")
@@ -131,6 +131,21 @@ def _okapi(texts, responses):
         )
 
     return score
+
+
+CHECKPOINT = pathlib.Path(
+    os.environ.get("REPARTEE_CHECKPOINT", "~/.cache/repartee/all-mpnet-base-v2")
+).expanduser()
+
+
+@pytest.mark.skipif(not CHECKPOINT.is_dir(), reason=f"{CHECKPOINT}: no such folder")
+def test_the_real_checkpoint_scores_its_known_figure_on_sts_b():
+    from models import Encoder
+
+    data = read_scored_pairs(str(DATA / "eval/stsb-en-test.csv"))
+    result = evaluate_similarity(data, Encoder.load(CHECKPOINT).encode)
+    # sentence-transformers gives 0.83422 for the same folder.
+    assert result.spearman == pytest.approx(0.83422, abs=5e-5)
 
 
 def test_similarity_sets_are_read_whole():

@@ -35,13 +35,15 @@ def colours(results: Sequence[RankingResult]) -> dict[str, str]:
     return chosen | {name: _GREYS[i % len(_GREYS)] for i, name in enumerate(others)}
 
 
-def _figure(width: float, height: float, columns: int = 1, **options: Any) -> tuple[Any, Any]:
+def _figure(
+    width: float, height: float, columns: int = 1, rows: int = 1, **options: Any
+) -> tuple[Any, Any]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.subplots(1, columns, **options)
+        return figure, figure.subplots(rows, columns, **options)
 
 
 def _svg(figure: Any) -> str:
@@ -79,8 +81,12 @@ def accuracy_bars(results: Sequence[RankingResult], colour: dict[str, str]) -> s
 
 def histograms(data: Sequence[Histogram], colour: dict[str, str]) -> str:
     """Returns, for each method, the scores of true pairs over those of negatives."""
-    figure, grid = _figure(3.1 * len(data), 2.5, len(data), squeeze=False)
-    for axes, one in zip(grid[0], data, strict=True):
+    columns = min(3, len(data))
+    rows = -(-len(data) // columns)
+    figure, grid = _figure(3.1 * columns, 2.5 * rows, columns, rows, squeeze=False)
+    for axes in grid.flat[len(data) :]:
+        axes.remove()
+    for axes, one in zip(grid.flat, data, strict=False):
         axes.stairs(one.negative, one.edges, fill=True, color="#CCCCCC", label="in-batch negatives")
         axes.stairs(
             one.true, one.edges, color=colour[one.method], linewidth=1.6, label="true pairs"
