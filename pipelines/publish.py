@@ -9,7 +9,6 @@ object store cannot rename folders: there the files are moved one by one and
 import contextlib
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import uuid
@@ -20,7 +19,7 @@ from typing import Any
 from corpus.errors import UserError
 from corpus.manifest import Manifest, Shard
 from corpus.naming import COMPLETED, MANIFEST, SPLITS, TOKENIZER_FOLDER, shard_name
-from pipelines import storage, tfds_metadata
+from pipelines import report, storage, tfds_metadata
 from pipelines.statistics import PairStatistics
 
 # Where in the staging folder the corpus goes that a new one replaces.
@@ -150,7 +149,8 @@ def publish(
     documents = {
         MANIFEST: manifest.to_json(),
         **tfds_metadata.documents(manifest, publication.text_features),
-        "report.json": _report_json(manifest, statistics),
+        "report.json": report.to_json(manifest, statistics),
+        "report.html": report.to_html(manifest, statistics),
         **{
             f"{TOKENIZER_FOLDER}/{name}": content.decode()
             for name, content in publication.tokenizer_files
@@ -160,16 +160,6 @@ def publish(
         _publish_folder(publication, staging, moves, documents)
     else:
         _publish_objects(publication, staging, moves, documents)
-
-
-def _report_json(manifest: Manifest, statistics: PairStatistics) -> str:
-    report = {
-        "name": manifest.name,
-        "pairs": {split: manifest.examples(split) for split in SPLITS},
-        "counters": manifest.counters,
-        **statistics.to_dict(),
-    }
-    return json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def _publish_folder(

@@ -108,8 +108,10 @@ def test_a_full_disk_is_one_clear_line(inputs, tmp_path):
         "from corpus import cli; from pipelines import preprocess; cli.run(preprocess.main)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", command, "--input", str(inputs["dump"]), "--output"]
-        + [str(tmp_path / "corpus"), "--tokenizer", str(inputs["tokenizer"]), "--quiet"],
+        [
+            *(sys.executable, "-c", command, "--quiet", "--input", str(inputs["dump"])),
+            *("--output", str(tmp_path / "corpus"), "--tokenizer", str(inputs["tokenizer"])),
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""The same bytes from every runner: in memory, several processes, a job service, Dataflow's graph."""
+"""The same bytes from every runner: in memory, several processes, a job service, from gs://."""
 
 import hashlib
 import os

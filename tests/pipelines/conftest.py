@@ -27,6 +27,13 @@ def _own_threads(monkeypatch):
     monkeypatch.setattr("pipelines.runners.limit_threads", lambda: None)
 
 
+@pytest.fixture(autouse=True)
+def _no_plots(request, monkeypatch):
+    """Drawing the report takes longer than everything else on a small dump."""
+    if "test_report" not in request.node.nodeid:
+        monkeypatch.setattr("pipelines.report.to_html", lambda manifest, statistics: "")
+
+
 @pytest.fixture
 def preprocess(tmp_path, tokenizer_folder) -> Callable[..., Path]:
     """Returns a function that runs the command on files and returns the corpus folder."""
