@@ -134,7 +134,7 @@ def _okapi(texts, responses):
 
 
 CHECKPOINT = pathlib.Path(
-    os.environ.get("REPARTEE_CHECKPOINT", "~/.cache/repartee/all-mpnet-base-v2")
+    os.environ.get("REPARTEE_MPNET", "~/.cache/repartee/all-mpnet-base-v2")
 ).expanduser()
 
 

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import numpy as np
 
+from corpus.errors import UserError
 from corpus.manifest import load_manifest
 from trainer.evaluation.baselines import FIT_PAIRS, baselines
 from trainer.evaluation.compare import Method, compare, encode_pairs, fit_baseline
@@ -60,6 +61,8 @@ def evaluate(
     if data is not None:
         limit = batches * candidates
         pairs = load_pairs(data, splits, limit=limit, seed=seed, deduplicate=deduplicate)
+        if not pairs:
+            raise UserError(f"{data}: the {' and '.join(splits)} split holds no pairs")
     methods: list[Method] = []
     for name, path in models.items():
         from models import Encoder

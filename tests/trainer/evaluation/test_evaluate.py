@@ -107,6 +107,13 @@ def test_too_few_pairs_leave_the_accuracy_out_and_say_so(tmp_path, corpus, capsy
     assert result["ranking"][0]["accuracy"] is not None
 
 
+def test_a_split_without_pairs_is_an_error(tmp_path, corpus):
+    with tf.io.TFRecordWriter(f"{corpus}/test.tfrecord-00000-of-00001"):
+        pass
+    with pytest.raises(UserError, match="the test split holds no pairs"):
+        _run(tmp_path, "--data", corpus)
+
+
 def test_similarity_alone(tmp_path):
     file = tmp_path / "sts.csv"
     file.write_text("text 1,text 1,5\ntext 1,text 2,1\ntext 3,text 4,0\n")

@@ -1,0 +1,66 @@
+"""The Beam embedding job beside the encoder alone, on the same texts.
+
+    python benchmarks/embed.py --input RC_2015.zst --model MODEL [--limit 20000]
+
+Prints for each the texts per second, model loading included and apart, and by how much the
+embeddings differ: the job is the local encoder, so they should not.
+"""
+
+import argparse
+import glob
+import json
+import os
+import tempfile
+import time
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.embed import main as embed
+from pipelines.embedding.job import read_embeddings
+
+
+def main() -> None:
+    """Prints one line of JSON for each way, and one for the difference."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--input", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--field", default="body")
+    parser.add_argument("--limit", type=int, default=20_000)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        options = ["--input", args.input, "--model", args.model, "--output", folder]
+        embed([*options, "--field", args.field, "--limit", str(args.limit)])
+        job_seconds = time.perf_counter() - start
+        shards = [pq.read_table(path) for path in sorted(glob.glob(f"{folder}/*.parquet"))]
+    texts = pa.concat_tables(shards)["text"].to_pylist()
+    theirs = np.concatenate([read_embeddings(shard) for shard in shards])
+
+    from models import Encoder
+
+    start = time.perf_counter()
+    encoder = Encoder.load(args.model)
+    encoder.encode(["once, to compile"])
+    loading = time.perf_counter() - start
+    start = time.perf_counter()
+    ours = encoder.encode(texts)
+    seconds = time.perf_counter() - start
+    cores = len(os.sched_getaffinity(0))
+    for name, took in (
+        ("encoder alone", seconds),
+        ("encoder alone, with loading", seconds + loading),
+        ("pipelines.embed, with loading", job_seconds),
+    ):
+        rate = len(texts) / took
+        _print(way=name, texts=len(texts), per_second=round(rate), per_core=round(rate / cores))
+    _print(largest_difference=float(np.abs(ours - theirs).max()))
+
+
+def _print(**values: object) -> None:
+    print(json.dumps(values), flush=True)
+
+
+if __name__ == "__main__":
+    main()
