@@ -56,6 +56,11 @@ preprocess: setup ## Dumps to tokenized pairs: INPUT='RC_*.zst' OUTPUT=dir [TOKE
 	$(PY) -m pipelines.preprocess --input $(INPUT) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
 	  $(if $(RUNNER),--runner $(RUNNER)) $(ARGS)
 
+.PHONY: pairs
+pairs: setup ## Pair files (jsonl) to the same kind of shards: INPUT='x.jsonl.gz' OUTPUT=dir
+	$(PY) -m pipelines.jsonl_pairs --input $(INPUT) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
+	  $(if $(RUNNER),--runner $(RUNNER)) $(ARGS)
+
 .PHONY: train
 train: setup ## Train: CONFIG=configs/x.yaml DATA=dir MODEL_DIR=dir [TPU=local|name|grpc://…]
 	$(PY) -m trainer.train --config_file=$(CONFIG) --data=$(DATA) --model_dir=$(MODEL_DIR) \
@@ -72,6 +77,14 @@ export: setup ## SavedModel and sentence-transformers folder: MODEL=path EXPORT=
 .PHONY: serve
 serve: setup ## Serve the SavedModel over HTTP: EXPORT=dir NAME=name
 	$(PY) -m serving.server --model $(NAME)=$(EXPORT) $(ARGS)
+
+.PHONY: embed
+embed: setup ## Embed texts into Parquet shards: INPUT='RC_*.zst' OUTPUT=dir MODEL=path
+	$(PY) -m pipelines.embed --input $(INPUT) --output $(OUTPUT) --model $(MODEL) $(ARGS)
+
+.PHONY: search
+search: setup ## Answer queries from an index of a corpus: CORPUS=dir MODEL=path QUERY='…'
+	$(PY) -m serving.search --corpus $(CORPUS) --model $(MODEL) $(if $(QUERY),--query '$(QUERY)') $(ARGS)
 
 ##@ Develop
 
