@@ -92,7 +92,8 @@ class PairData(base_config.Config):
         seed: Seed of the data order.
         layout: `packed` (several sentences to a row), `bucketed` (padded to the smallest
             of `bucket_lengths` that holds the batch) or `padded` (to max_length).
-        row_length: Tokens of a packed row; 0 takes the model's max_length.
+        row_length: Tokens of a packed row; 0 takes the model's max_length. Shorter rows make
+            attention cheaper; sentences that do not fit are cut to it (`cut_tokens`).
         rows_per_replica: Packed rows of one replica; 0 finds the number from the data.
         max_segments: Sentences in one packed row at most.
         bucket_lengths: For `bucketed`; max_length is always one.

@@ -21,7 +21,7 @@ from trainer import identity, initialization, overrides
 from trainer.config import EXPERIMENT, DualEncoderExperiment
 from trainer.data.sources import open_corpora
 from trainer.loop import Stopped, Trainer
-from trainer.progress import Progress, duration, table
+from trainer.progress import Evaluations, Progress, duration, table
 from trainer.schedule import complete_schedule
 from trainer.strategy import make_strategy
 from trainer.task import DualEncoder
@@ -129,6 +129,7 @@ def run_experiment(
         trainer=trainer,
         enable_async_checkpointing=config.trainer.async_checkpoints,
     )
+    runner.controller.eval_actions += (Evaluations(trainer.global_step),)
     if not training:
         runner.run()
         return 0

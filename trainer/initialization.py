@@ -1,6 +1,7 @@
 """What a run starts from: sizes, tokenizer and weights."""
 
 import posixpath
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,6 +9,7 @@ from functools import lru_cache
 import tensorflow as tf
 
 from corpus.errors import UserError
+from corpus.naming import TOKENIZER_FOLDER
 from models import SentenceEncoder
 from models.loading import ENCODER_FOLDER, is_model_dir
 from models.mpnet import MPNetConfig
@@ -138,13 +140,16 @@ def _existing(model: EncoderModel) -> Base:
 
 
 def _corpus_tokenizer(corpus: Corpus) -> str:
-    """Returns the tokenizer folder a corpus was made with."""
-    beside = posixpath.join(corpus.source.folder, "tokenizer")
-    recorded = str(corpus.manifest.options.get("tokenizer", ""))
-    for folder in (beside, recorded):
-        if folder and tf.io.gfile.exists(posixpath.join(folder, "tokenizer.json")):
-            return folder
-    raise UserError(
-        "task.model.tokenizer: must name the tokenizer folder that the corpus was made with "
-        f"({recorded or 'unknown'} is not to be found from here)"
-    )
+    """Returns a local folder with the tokenizer that a corpus carries."""
+    folder = posixpath.join(corpus.source.folder, TOKENIZER_FOLDER)
+    if not tf.io.gfile.exists(posixpath.join(folder, "tokenizer.json")):
+        raise UserError(
+            f"{corpus.source.folder}: carries no tokenizer; name the folder of the one it was "
+            "made with in task.model.tokenizer"
+        )
+    if "://" not in folder:
+        return folder
+    local = tempfile.mkdtemp(prefix="repartee-tokenizer-")
+    for name in tf.io.gfile.listdir(folder):
+        tf.io.gfile.copy(posixpath.join(folder, name), posixpath.join(local, name))
+    return local

@@ -58,6 +58,30 @@ class Progress:
         return (time.monotonic() - self._began) / done * (self._steps - step)
 
 
+class Evaluations:
+    """An orbit action that reports each evaluation on a line of its own.
+
+    Args:
+        global_step: The step counter.
+        stream: Where to write.
+    """
+
+    def __init__(self, global_step: tf.Variable, *, stream: TextIO | None = None):
+        self._global_step = global_step
+        self._stream = stream or sys.stdout
+        self.last_logs: dict[str, float] = {}
+
+    def __call__(self, logs: dict[str, float]) -> None:
+        """Reports the metrics of an evaluation."""
+        self.last_logs = {name: float(value) for name, value in logs.items()}
+        values = " | ".join(f"{name} {value:.4f}" for name, value in self.last_logs.items())
+        start = "\r\x1b[K" if self._stream.isatty() else ""
+        self._stream.write(
+            f"{start}evaluated at step {int(self._global_step.numpy())} | {values}\n"
+        )
+        self._stream.flush()
+
+
 def format_line(step: int, steps: int, logs: dict[str, float], remaining: float) -> str:
     """Returns e.g. `step   300/1000  30% | loss 2.31 | … | 1,204 pairs/s | 0:02:10 left`."""
     width = len(str(steps))

@@ -159,11 +159,6 @@ def make_layout(
     max_length = task.model.max_length
     if data.layout == "packed":
         row_length = data.row_length or max_length
-        if row_length < max_length:
-            raise UserError(
-                f"task.*.row_length: must be 0 or at least task.model.max_length ({max_length}), "
-                f"got {row_length}"
-            )
         pairs = data.global_batch_size // (shares.hosts * shares.replicas)
         rows = data.rows_per_replica or rows_needed(
             [sample_lengths(corpus) for corpus in corpora],
