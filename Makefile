@@ -12,6 +12,7 @@ UV_VERSION := 0.13.9
 # TensorFlow's C++ notes on missing GPUs would drown what the commands say; errors still raise.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONUNBUFFERED := 1
+export QUERY
 
 # Variables of the targets below, all overridable: make preprocess INPUT='dumps/RC_*.zst'
 INPUT     ?=
@@ -84,7 +85,7 @@ embed: setup ## Embed texts into Parquet shards: INPUT='RC_*.zst' OUTPUT=dir MOD
 
 .PHONY: search
 search: setup ## Answer queries from an index of a corpus: CORPUS=dir MODEL=path QUERY='…'
-	$(PY) -m serving.search --corpus $(CORPUS) --model $(MODEL) $(if $(QUERY),--query '$(QUERY)') $(ARGS)
+	$(PY) -m serving.search --corpus $(CORPUS) --model $(MODEL) $(if $(QUERY),--query "$$QUERY") $(ARGS)
 
 ##@ Develop
 
