@@ -6,6 +6,7 @@ encoder = Encoder.load("sentence-transformers/all-mpnet-base-v2")
 embeddings = encoder.encode(["This is an example sentence", "Each sentence is converted"])
 """
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
@@ -22,7 +23,7 @@ WINDOW = 4096
 # Tokens in a step when the caller does not limit texts: enough to keep matrix
 # products efficient, small enough to keep a step's activations in the caches.
 STEP_TOKENS = 2048
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+PRECISIONS = ("float32", "bfloat16")
 
 
 class Encoder:
@@ -60,7 +61,7 @@ class Encoder:
         Raises:
           UserError: there is no such model, or the options do not go with it.
         """
-        if precision not in POLICIES:
+        if precision not in PRECISIONS:
             raise UserError(f"precision must be float32 or bfloat16, got {precision}")
         saved_model = None if is_model_dir(path) else find_saved_model(path)
         if saved_model:
@@ -70,7 +71,9 @@ class Encoder:
                     " when it was exported"
                 )
             return _from_saved_model(saved_model)
-        loaded = load_model(path, checkpoint=checkpoint, dtype=POLICIES[precision])
+        loaded = load_model(path, checkpoint=checkpoint)
+        if precision != "float32":
+            loaded = dataclasses.replace(loaded, encoder=loaded.encoder.stored_as(precision))
         return cls.from_loaded(loaded, max_length=max_length)
 
     @classmethod

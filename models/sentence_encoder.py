@@ -56,6 +56,17 @@ class SentenceEncoder(tf_keras.Model):
             raise ValueError("packed rows need max_segments, the most texts that share a row")
         return pool(hidden, tf.one_hot(segment_ids - 1, max_segments))
 
+    def stored_as(self, dtype: str) -> "SentenceEncoder":
+        """Returns a copy for inference that stores and multiplies matrices in `dtype`.
+
+        A mixed policy casts every matrix in every step, which takes a fifth of
+        a small step's time; the copy casts once and computes the same.
+        """
+        copy = SentenceEncoder(self.config, dtype=dtype)
+        for source, target in zip(self.variables, copy.variables, strict=True):
+            target.assign(tf.cast(source, target.dtype))
+        return copy
+
     def get_config(self):
         """Returns the constructor's arguments."""
         return {

@@ -34,13 +34,19 @@ class MPNetEncoder(tf_keras.layers.Layer):
         self.recompute = recompute
         config = self.config
         with tf.name_scope(self.name):
+            # The tables stay float32: a lookup has nothing to gain from casting
+            # all of a table, and what is looked up is normalized in float32.
             self.word_embeddings = self.add_weight(
                 name="word_embeddings",
+                dtype="float32",
+                experimental_autocast=False,
                 shape=[config.vocab_size, config.hidden_size],
                 initializer=normal(config.initializer_range),
             )
             self.position_embeddings = self.add_weight(
                 name="position_embeddings",
+                dtype="float32",
+                experimental_autocast=False,
                 shape=[config.max_position_embeddings, config.hidden_size],
                 initializer=normal(config.initializer_range),
             )

@@ -167,6 +167,14 @@ class TestBfloat16:
         assert kinds["MatMul"] == {bfloat16}
         assert all(variable.dtype == tf.float32 for variable in encoder.variables)
 
+    def test_stored_as_bfloat16_computes_the_same_as_the_mixed_policy(self, make_encoder, golden):
+        inputs = {"token_ids": tf.constant(golden.token_ids)}
+        mixed = make_encoder(dtype="mixed_bfloat16")
+        stored = make_encoder().stored_as("bfloat16")
+        assert stored.mpnet.layers[0].intermediate.kernel.dtype == tf.bfloat16
+        assert stored.mpnet.layers[0].output_norm.gamma.dtype == tf.float32
+        np.testing.assert_array_equal(stored(inputs), mixed(inputs))
+
     def test_follows_the_global_policy(self, golden):
         before = tf_keras.mixed_precision.global_policy()
         tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
