@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -64,7 +65,7 @@ def embedded_batches(folder: str) -> Iterator[Batch]:
             )
         for batch in file.iter_batches(_ROWS):
             table = pa.Table.from_batches([batch])
-            table = table.filter(pa.compute.greater(pa.compute.utf8_length(table[TEXT]), 0))
+            table = table.filter(pc.greater(pc.utf8_length(table[TEXT]), 0))
             column = table[EMBEDDING].combine_chunks()
             numbers = column.flatten().to_numpy(zero_copy_only=False)
             if len(table):
