@@ -7,6 +7,10 @@ from typing import Any
 
 from corpus.errors import UserError
 
+# The position id of a text's first token. Hugging Face's MPNet starts behind
+# padding id 1 whatever the configuration says.
+POSITION_OFFSET = 2
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MPNetConfig:
@@ -60,12 +64,7 @@ class MPNetConfig:
     @property
     def max_length(self) -> int:
         """The longest text in tokens that the position table covers."""
-        return self.max_position_embeddings - self.position_offset
-
-    @property
-    def position_offset(self) -> int:
-        """The position id of a text's first token."""
-        return self.pad_token_id + 1
+        return self.max_position_embeddings - POSITION_OFFSET
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the hyperparameters as plain values."""

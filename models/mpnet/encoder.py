@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras
 
 from models.mpnet.attention import MASKED, RelativeBias
-from models.mpnet.config import MPNetConfig
+from models.mpnet.config import POSITION_OFFSET, MPNetConfig
 from models.mpnet.layer import EncoderLayer
 from models.mpnet.layers import LayerNorm, dense, dropout, normal
 
@@ -85,9 +85,17 @@ class MPNetEncoder(tf_keras.layers.Layer):
         Returns:
           Hidden states [b, s, hidden_size] in the compute dtype; those of
           padding mean nothing.
+
+        Raises:
+          ValueError: packed rows without positions, or a row of one text that is
+            longer than the position table.
         """
         config = self.config
         if segment_ids is None:
+            if (token_ids.shape[1] or 0) > config.max_length:
+                raise ValueError(
+                    f"texts may have up to {config.max_length} tokens, got {token_ids.shape[1]}"
+                )
             real = tf.not_equal(token_ids, config.pad_token_id)
             mask = tf.where(real, 0.0, MASKED)[:, None, None, :]
             positions = tf.cumsum(tf.cast(real, tf.int32), axis=1) - 1
@@ -101,7 +109,7 @@ class MPNetEncoder(tf_keras.layers.Layer):
             seed = None
         elif seed is None:
             seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
-        position_ids = tf.where(real, positions + config.position_offset, config.pad_token_id)
+        position_ids = tf.where(real, positions + POSITION_OFFSET, 0)
         hidden = tf.gather(self.word_embeddings, token_ids)
         hidden += tf.gather(self.position_embeddings, position_ids)
         # One matrix of all tokens: dense layers on it are a plain product, which

@@ -231,6 +231,10 @@ class TestConfig:
         with pytest.raises(ValueError, match="max_segments"):
             encoder({"token_ids": ids, "segment_ids": ones, "positions": ids})
 
+    def test_a_text_longer_than_the_position_table_is_refused(self, make_encoder):
+        with pytest.raises(ValueError, match="up to 150 tokens, got 151"):
+            make_encoder()({"token_ids": tf.ones([1, 151], tf.int32)})
+
 
 def test_relative_buckets_have_t5s_edges():
     buckets = relative_buckets(300, 32)
