@@ -200,9 +200,8 @@ def main(argv: list[str] | None = None) -> int:
     if not args.no_sentence_transformers:
         twin = folder.parent.with_name(folder.parent.name + SENTENCE_TRANSFORMERS_SUFFIX)
         print(f"sentence-transformers  {twin / folder.name}")
-    print(
-        f"serve it with          make serve MODEL={args.name or folder.parent.name}={folder.parent}"
-    )
+    name = args.name or folder.parent.resolve().name
+    print(f"serve it with          make serve EXPORT={folder.parent} NAME={name}")
     return 0
 
 

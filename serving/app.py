@@ -1,9 +1,9 @@
 """The HTTP application: which path leads to which handler."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.applications import Starlette
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from serving.indexes import SearchApi
 from serving.limits import Limits
 from serving.metrics import CONTENT_TYPE, Metrics
 from serving.openai_api import OpenAiApi, openai_error
@@ -22,7 +23,10 @@ from serving.requests import Gate
 from serving.rest import RestApi, rest_error
 from serving.status import Code, ServingError
 
-# The page is three fixed files, read once: no request names a file.
+if TYPE_CHECKING:  # opening an index needs usearch; a server without one does not
+    from serving.search.index import SearchIndex
+
+# The page is a few fixed files, read once: no request names a file.
 _PAGE = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -58,6 +62,7 @@ class Service:
     limits: Limits
     keys: Sequence[str] = ()
     readiness: Readiness
+    indexes: Mapping[str, "SearchIndex"] = field(default_factory=dict)
 
 
 def build_app(service: Service) -> Starlette:
@@ -65,6 +70,7 @@ def build_app(service: Service) -> Starlette:
     gate = Gate(service.limits, service.metrics, service.keys)
     rest = RestApi(service.registry, service.predictor, service.limits)
     openai = OpenAiApi(service.registry, service.predictor)
+    search = SearchApi(service.registry, service.predictor, service.indexes)
     description = orjson.dumps(describe(service.limits, guarded=bool(service.keys)))
 
     async def health(request: Request, body: bytes) -> Response:
@@ -89,6 +95,8 @@ def build_app(service: Service) -> Starlette:
         route("/v1/embeddings", "embeddings", openai.embeddings, "POST", format_error=openai_error),
         route("/v1/models", "models", openai.models, "GET", format_error=openai_error),
         route("/tokenize", "tokenize", openai.tokenize, "POST"),
+        route("/search", "search", search.search, "POST"),
+        route("/indexes", "indexes", search.names, "GET"),
         route("/health", "health", health, "GET", guarded=False),
         route("/ready", "ready", ready, "GET", guarded=False),
         route("/metrics", "metrics", metrics, "GET"),

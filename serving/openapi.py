@@ -3,6 +3,7 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from serving.indexes import MAX_ANSWERS
 from serving.limits import Limits
 
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
@@ -31,6 +32,8 @@ def describe(limits: Limits, *, guarded: bool) -> dict[str, Any]:
             "/v1/models": {"get": _read("Names of the served models")},
             "/v1/embeddings": {"post": _embeddings(limits)},
             "/tokenize": {"post": _tokenize(limits)},
+            "/search": {"post": _search(limits)},
+            "/indexes": {"get": _read("Indexed corpora that /search knows")},
             "/health": {"get": _read("The process answers", open_to_all=True)},
             "/ready": {"get": _read("Send requests here; 503 while draining", open_to_all=True)},
             "/metrics": {"get": _read("Prometheus metrics", media_type="text/plain")},
@@ -173,6 +176,38 @@ def _tokenize(limits: Limits) -> dict[str, Any]:
     )
     operation = _operation("Token ids of texts", request, answer, "Error")
     operation["responses"]["404"] = _error("No such model", "Error")
+    return operation
+
+
+def _search(limits: Limits) -> dict[str, Any]:
+    request = _object(
+        {
+            "index": {"type": "string"},
+            "input": {"type": "string", "maxLength": limits.max_characters},
+            "k": {"type": "integer", "minimum": 1, "maximum": MAX_ANSWERS},
+            "model": {"type": "string"},
+        },
+        required=["index", "input"],
+    )
+    found = _object(
+        {
+            "text": {"type": "string"},
+            "score": {"type": "number"},
+            "fields": {"type": "object"},
+        },
+        required=["text", "score"],
+    )
+    answer = _object(
+        {
+            "index": {"type": "string"},
+            "model": {"type": "string"},
+            "num_tokens": {"type": "integer"},
+            "answers": {"type": "array", "items": found},
+        },
+        required=["index", "model", "num_tokens", "answers"],
+    )
+    operation = _operation("Nearest texts of an indexed corpus", request, answer, "Error")
+    operation["responses"]["404"] = _error("No such index or model", "Error")
     return operation
 
 

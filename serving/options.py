@@ -48,6 +48,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     models.add_argument(
         "--poll-seconds", type=float, default=2.0, help="how often to look for new versions"
     )
+    models.add_argument(
+        "--index",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="an index of `python -m serving.search` for /search and the page; may be repeated",
+    )
     network = parser.add_argument_group("Network")
     network.add_argument("--host", default="127.0.0.1", help="address (default: this machine only)")
     network.add_argument("--port", type=int, default=8501, help="HTTP port; 0: any (default: 8501)")
@@ -131,6 +138,17 @@ def read_models(args: argparse.Namespace) -> list[Model]:
     for model in models.values():
         _check_versions(model)
     return list(models.values())
+
+
+def read_indexes(args: argparse.Namespace) -> dict[str, str]:
+    """Returns the folders of the indexes by name; raises UserError if one is malformed."""
+    indexes = {}
+    for text in args.index:
+        name, separator, folder = text.partition("=")
+        if not separator or not _NAME.fullmatch(name) or not folder or name in indexes:
+            raise UserError(f"--index {text}: write NAME=DIR, each name once")
+        indexes[name] = folder
+    return indexes
 
 
 def _check_versions(model: Model) -> None:

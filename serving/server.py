@@ -28,6 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     args = options.make_parser(__doc__ or "").parse_args(argv)
     limits = options.read_limits(args)
     models = options.read_models(args)
+    index_folders = options.read_indexes(args)
     if args.workers < 1 or args.threads < 0:
         raise UserError("--workers must be at least 1 and --threads at least 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -43,13 +44,14 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
     listener = _bind(args.host, args.port)
-    _serve(args, models, limits, keys, listener)
+    _serve(args, models, index_folders, limits, keys, listener)
     return 0
 
 
 def _serve(
     args: argparse.Namespace,
     models: list[Model],
+    index_folders: dict[str, str],
     limits: Limits,
     keys: list[str],
     listener: socket.socket,
@@ -65,6 +67,11 @@ def _serve(
     from serving.protocol import bounded_protocol
     from serving.registry import Registry
 
+    indexes = {}
+    if index_folders:
+        from serving.search.index import SearchIndex
+
+        indexes = {name: SearchIndex(folder) for name, folder in index_folders.items()}
     metrics = Metrics()
     registry = Registry(models, metrics)
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
@@ -75,6 +82,7 @@ def _serve(
         limits=limits,
         keys=keys,
         readiness=Readiness(),
+        indexes=indexes,
     )
     config = uvicorn.Config(
         build_app(service),

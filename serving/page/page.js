@@ -29,6 +29,25 @@ async function listModels() {
   byId("model").replaceChildren(...models.map((model) => new Option(model.id, model.id)));
 }
 
+async function listIndexes() {
+  const indexes = (await ask("/indexes")).indexes;
+  byId("corpora").hidden = !indexes.length;
+  byId("corpus").replaceChildren(new Option("the list below", ""), ...indexes.map((index) =>
+    new Option(`${index.name} (${index.texts.toLocaleString("en")} texts)`, index.name)));
+}
+
+const list = () => listModels().then(listIndexes);
+
+// Candidates are the replies typed, or the corpus's nearest to the context.
+async function candidates(context) {
+  const index = byId("corpus").value;
+  if (!index) {
+    return byId("replies").value.split("\n").map((line) => line.trim()).filter(Boolean);
+  }
+  const body = { index, input: context, k: 10, model: byId("model").value };
+  return (await ask("/search", body)).answers.map((answer) => answer.text);
+}
+
 const dot = (a, b) => a.reduce((sum, value, index) => sum + value * b[index], 0);
 
 function cell(row, text, className) {
@@ -96,15 +115,16 @@ function showPicture(embeddings) {
 
 async function rank(event) {
   event.preventDefault();
-  const replies = byId("replies").value.split("\n").map((line) => line.trim()).filter(Boolean);
-  if (!replies.length) return say("Write at least one reply.", true);
   const button = document.querySelector("button");
   button.disabled = true;
   say("Encoding…");
   try {
-    if (!byId("model").value) await listModels();
-    const texts = [byId("context").value.trim(), ...replies];
+    if (!byId("model").value) await list();
     const start = performance.now();
+    const contextText = byId("context").value.trim();
+    const replies = await candidates(contextText);
+    if (!replies.length) throw new Error("Write at least one reply.");
+    const texts = [contextText, ...replies];
     const path = `/v1/models/${encodeURIComponent(byId("model").value)}:predict`;
     const outputs = (await ask(path, { inputs: texts })).outputs;
     const milliseconds = performance.now() - start;
@@ -130,4 +150,9 @@ async function rank(event) {
 }
 
 byId("form").addEventListener("submit", rank);
-listModels().catch((error) => say(error.message, true));
+byId("corpus").addEventListener("change", () => {
+  const fromCorpus = byId("corpus").value !== "";
+  byId("typed").hidden = fromCorpus;
+  byId("replies").required = !fromCorpus;
+});
+list().catch((error) => say(error.message, true));

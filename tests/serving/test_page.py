@@ -1,93 +1,8 @@
 """The page in a real browser, driven over WebDriver: headless Chromium and httpx only."""
 
-import base64
-import os
-import shutil
-import socket
-import subprocess
-import time
-from pathlib import Path
-
-import httpx
 import pytest
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(
-        not (shutil.which("chromedriver") and shutil.which("chromium")),
-        reason="needs chromium and chromedriver (apt install chromium chromium-driver)",
-    ),
-]
-
-
-class Browser:
-    """The few WebDriver commands that these tests need."""
-
-    def __init__(self, driver: str):
-        options = {
-            "binary": shutil.which("chromium"),
-            "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1000,1500"],
-        }
-        capabilities = {"alwaysMatch": {"goog:chromeOptions": options}}
-        self.http = httpx.Client(base_url=driver, timeout=60)
-        session = self._post("/session", {"capabilities": capabilities})
-        self.path = f"/session/{session['sessionId']}"
-
-    def _post(self, path, body):
-        answer = self.http.post(path, json=body)
-        answer.raise_for_status()
-        return answer.json()["value"]
-
-    def open(self, url):
-        self._post(f"{self.path}/url", {"url": url})
-
-    def run(self, script, *arguments):
-        body = {"script": script, "args": list(arguments)}
-        return self._post(f"{self.path}/execute/sync", body)
-
-    def wait(self, script, seconds=20):
-        deadline = time.monotonic() + seconds
-        while not (value := self.run(f"return {script}")):
-            assert time.monotonic() < deadline, f"never true: {script}"
-            time.sleep(0.05)
-        return value
-
-    def press(self, selector, keys):
-        using = {"using": "css selector", "value": selector}
-        element = self._post(f"{self.path}/element", using)
-        identifier = next(iter(element.values()))
-        self._post(f"{self.path}/element/{identifier}/value", {"text": keys})
-
-    def screenshot(self, name):
-        folder = os.environ.get("REPARTEE_SCREENSHOTS")
-        if folder:
-            png = self.http.get(f"{self.path}/screenshot").json()["value"]
-            (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(png))
-
-    def close(self):
-        self.http.delete(self.path)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(200):
-            try:
-                httpx.get(f"{url}/status")
-                break
-            except httpx.TransportError:
-                time.sleep(0.05)
-        browser = Browser(url)
-        yield browser
-        browser.close()
-    finally:
-        driver.terminate()
-        driver.wait()
+pytestmark = pytest.mark.e2e
 
 
 RANK = "document.querySelector('button').click()"
@@ -160,6 +75,6 @@ def test_a_key_opens_a_guarded_server(browser, start, tiny_base):
     browser.wait(DONE)
     browser.open(f"{guarded.url}/docs")
     browser.wait("document.querySelectorAll('section').length")
-    assert browser.run("return document.querySelectorAll('section').length") == 9
+    assert browser.run("return document.querySelectorAll('section').length") == 11
     browser.screenshot("docs")
     assert guarded.stop() == 0

@@ -1,0 +1,77 @@
+"""`/search`: the nearest texts of an indexed corpus, for the page and for clients.
+
+Indexes are made by `python -m serving.search` and named on the command line; a
+request picks one by name, and its query shares the batches of all other requests.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving.json_tensors import parse_object
+from serving.predict import Predictor
+from serving.registry import Registry
+from serving.status import Code, ServingError, invalid
+
+if TYPE_CHECKING:  # opening an index needs usearch; a server without one does not
+    from serving.search.index import SearchIndex
+
+MAX_ANSWERS = 100
+
+
+class SearchApi:
+    """Handlers over the named indexes."""
+
+    def __init__(
+        self, registry: Registry, predictor: Predictor, indexes: Mapping[str, "SearchIndex"]
+    ):
+        self._registry = registry
+        self._predictor = predictor
+        self._indexes = indexes
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="search")
+
+    async def names(self, request: Request, body: bytes) -> Response:
+        """`GET /indexes`: names and sizes."""
+        entries = [{"name": name, "texts": len(index)} for name, index in self._indexes.items()]
+        return _json({"indexes": entries})
+
+    async def search(self, request: Request, body: bytes) -> Response:
+        """`POST /search`: `{"index", "input": text, "k"?, "model"?}` → texts, best first."""
+        document = parse_object(body)
+        name, text, k = document.get("index"), document.get("input"), document.get("k", 10)
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise invalid("index and input must be strings")
+        if type(k) is not int or not 1 <= k <= MAX_ANSWERS:
+            raise invalid(f"k must be a whole number from 1 to {MAX_ANSWERS}")
+        if name not in self._indexes:
+            raise ServingError(Code.NOT_FOUND, f"index {name!r} does not exist")
+        model = document.get("model", self._registry.names[0])
+        if not isinstance(model, str):
+            raise invalid("model must be a string")
+        version = self._registry.version(model)
+        index = self._indexes[name]
+        if version.manifest.dimension != index.description.dimension:
+            raise invalid(f"index {name!r} was not made with model {model!r}")
+        embeddings, tokens = await self._predictor.embed(version, [text.encode()])
+        loop = asyncio.get_running_loop()
+        (answers,) = await loop.run_in_executor(self._pool, index.search, embeddings, k)
+        return _json(
+            {
+                "index": name,
+                "model": model,
+                "num_tokens": len(tokens.rows[0]),
+                "answers": [
+                    {"text": answer.text, "score": float(answer.score), "fields": answer.fields}
+                    for answer in answers
+                ],
+            }
+        )
+
+
+def _json(document: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(document), media_type="application/json")

@@ -1,0 +1,66 @@
+"""`/search` over an index of `serving.search`."""
+
+import httpx
+import pyarrow as pa
+import pytest
+
+TEXTS = ["red green blue", "red green q", "x y z"]
+
+
+@pytest.fixture(scope="module")
+def searching(start, tiny_base, tmp_path_factory, vectors):
+    index = pytest.importorskip("serving.search.index")
+    folder = str(tmp_path_factory.mktemp("index"))
+    table = pa.table({"text": TEXTS, "subreddit": ["colours", "colours", "letters"]})
+    index.build(folder, [(table, vectors(TEXTS))], model="tiny", source="test")
+    running = start(tiny_base, "--index", f"small={folder}")
+    yield running
+    assert running.stop() == 0
+
+
+def test_nearest_texts_come_first_with_their_fields(searching):
+    body = {"index": "small", "input": "red green blue", "k": 2}
+    answer = httpx.post(f"{searching.url}/search", json=body).json()
+    assert [found["text"] for found in answer["answers"]] == TEXTS[:2]
+    assert answer["answers"][0]["score"] == pytest.approx(1.0, abs=1e-3)
+    assert answer["answers"][0]["fields"] == {"subreddit": "colours"}
+    assert answer["num_tokens"] == 5
+
+
+def test_indexes_are_listed(searching):
+    answer = httpx.get(f"{searching.url}/indexes").json()
+    assert answer == {"indexes": [{"name": "small", "texts": 3}]}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"input": "a"}, 400, "index and input must be strings"),
+        ({"index": "small", "input": ["a"]}, 400, "index and input must be strings"),
+        ({"index": "small", "input": "a", "k": 0}, 400, "k must be a whole number from 1 to 100"),
+        ({"index": "small", "input": "a", "k": True}, 400, "k must be a whole number"),
+        ({"index": "../etc", "input": "a"}, 404, "index '../etc' does not exist"),
+        ({"index": "small", "input": "a", "model": "x"}, 404, "Servable not found"),
+    ],
+)
+def test_bad_requests(searching, body, status, message):
+    answer = httpx.post(f"{searching.url}/search", json=body)
+    assert answer.status_code == status
+    assert message in answer.json()["error"]
+
+
+@pytest.mark.e2e
+def test_the_page_picks_the_corpus(searching, browser):
+    browser.open(searching.url)
+    browser.wait("document.getElementById('corpus').options.length === 2")
+    browser.run("document.getElementById('context').value = 'red green q'")
+    browser.run(
+        "const corpus = document.getElementById('corpus'); corpus.value = 'small';"
+        "corpus.dispatchEvent(new Event('change'))"
+    )
+    browser.run("document.querySelector('button').click()")
+    browser.wait("document.getElementById('status').textContent.includes('there and back')")
+    replies = "return [...document.querySelectorAll('.reply')].map((cell) => cell.textContent)"
+    assert browser.run(replies)[0] == "red green q"
+    assert browser.run("return document.getElementById('typed').hidden")
+    browser.screenshot("page-corpus")
