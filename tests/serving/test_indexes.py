@@ -62,5 +62,5 @@ def test_the_page_picks_the_corpus(searching, browser):
     browser.wait("document.getElementById('status').textContent.includes('there and back')")
     replies = "return [...document.querySelectorAll('.reply')].map((cell) => cell.textContent)"
     assert browser.run(replies)[0] == "red green q"
-    assert browser.run("return document.getElementById('typed').hidden")
+    assert browser.run("return document.getElementById('typed').offsetParent === null")
     browser.screenshot("page-corpus")

@@ -18,6 +18,7 @@ def fill(browser, context, replies):
 def test_replies_are_ranked_with_numbers_and_a_picture(browser, server):
     browser.open(server.url)
     browser.wait("document.getElementById('model').value")
+    assert browser.run("return document.getElementById('corpora').offsetParent === null")
     browser.screenshot("page-empty")
     fill(browser, "red green blue", ["x y z", "red green blue", "", "red green q"])
     browser.run(RANK)
