@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from corpus.errors import UserError
-from corpus.naming import SPLITS
+from corpus.naming import COMPLETED, SPLITS
 from pipelines.sources import Source
 
 _DEFAULT_TOKENIZER = "sentence-transformers/all-mpnet-base-v2"
@@ -74,6 +74,11 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print options, inputs, plan and estimated time, and stop",
     )
+    running.add_argument(
+        "--detach",
+        action="store_true",
+        help="submit the job to a cluster and return; its last step publishes the corpus",
+    )
     running.add_argument("--quiet", action="store_true", help="no progress line, no summary")
 
 
@@ -116,7 +121,12 @@ def make_corpus(
     parts = inputs.divide(files, choice.workers)
     if arguments.dry_run:
         print(_plan(output, files, parts, resolved, choice))
+        if choice.name == "DataflowRunner":
+            steps = runners.dataflow_steps(choice, _empty_job(source, options, num_buckets, output))
+            print(f"Dataflow graph built, {len(steps)} steps: {', '.join(steps)}")
         return
+    if arguments.detach and choice.is_local:
+        raise UserError("--detach: only a cluster's runner can go on without this process")
     files_of_tokenizer = tokenizer_files.read_files(arguments.tokenizer)
     tokenizer = tokenizer_files.load(files_of_tokenizer)
     publication = publish.Publication(
@@ -149,12 +159,23 @@ def make_corpus(
             keep_damaged=arguments.on_truncated == "keep",
             max_bad_ratio=arguments.max_bad_ratio,
         )
-        _run(spec, parts, publication, choice, quiet=arguments.quiet)
-    if not arguments.quiet:
+        _run(
+            spec,
+            parts,
+            publication,
+            choice,
+            quiet=arguments.quiet,
+            wait=not arguments.detach,
+        )
+    if arguments.detach:
+        print(f"submitted; {output} is finished when it holds {COMPLETED}")
+    elif not arguments.quiet:
         print(_summary(output, time.monotonic() - started))
 
 
-def _run(spec: Any, parts: list[Any], publication: Any, choice: Any, *, quiet: bool) -> None:
+def _run(
+    spec: Any, parts: list[Any], publication: Any, choice: Any, *, quiet: bool, wait: bool
+) -> None:
     import apache_beam as beam
 
     from pipelines import job, runners
@@ -170,12 +191,33 @@ def _run(spec: Any, parts: list[Any], publication: Any, choice: Any, *, quiet: b
         line = ProgressLine(spec.staging, total, spec.num_buckets)
     try:
         with line:
-            pipeline.run().wait_until_finish()
+            result = pipeline.run()
+            if wait:
+                result.wait_until_finish()
     except Exception as error:
         message = runners.user_message(error)
         if message is None:
             raise
         raise UserError(message) from error
+
+
+def _empty_job(source: Source, options: Any, num_buckets: int, output: str) -> Any:
+    """Returns a function that adds the job without input or tokenizer: only its shape counts."""
+    from pipelines import job, publish
+
+    spec = job.JobSpec(
+        source=source,
+        num_buckets=num_buckets,
+        max_length=options.max_length,
+        limit=options.limit,
+        drop_duplicates=options.drop_duplicates and source.duplicates_cross_buckets,
+        staging=publish.staging_folder(output),
+        spill_folder=None,
+        keep_damaged=False,
+        max_bad_ratio=0.0,
+    )
+    publication = publish.Publication(output, "", False, options.max_length, "", 0, 0, [], [])
+    return lambda pipeline: job.build(pipeline, spec, [], publication)
 
 
 def _plan(

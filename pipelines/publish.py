@@ -202,6 +202,7 @@ def _sync(path: str) -> None:
 def _publish_objects(
     publication: Publication, staging: str, moves: dict[str, str], documents: dict[str, str]
 ) -> None:
+    """Publishes file by file; a second attempt goes on where the first one ended."""
     output = publication.output.rstrip("/")
     completed = storage.join(output, COMPLETED)
     keep = {storage.join(output, name) for name in (*moves.values(), *documents)}
@@ -214,6 +215,7 @@ def _publish_objects(
     for name, text in documents.items():
         storage.write_bytes(storage.join(output, name), text.encode())
     storage.write_bytes(completed, b"")
+    clear_staging(staging)
 
 
 @contextlib.contextmanager
@@ -229,8 +231,7 @@ def lock_staging(output: str) -> Iterator[str]:
     staging = staging_folder(output)
     if not storage.is_local(staging):
         clear_staging(staging)
-        yield staging
-        clear_staging(staging)
+        yield staging  # the last step of the job clears it: this process may not wait for that
         return
     storage.make_folder(staging)
     descriptor = os.open(staging, os.O_RDONLY)

@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +119,25 @@ def limit_threads() -> None:
         import pyarrow as pa
 
         pa.set_cpu_count(1)
+
+
+def dataflow_steps(choice: RunnerChoice, build: Callable[[Any], None]) -> list[str]:
+    """Translates a job into Dataflow's form without submitting it; returns its steps' names.
+
+    Raises:
+        UserError: Dataflow's options are missing or wrong.
+    """
+    import apache_beam as beam
+
+    arguments = [*choice.beam_arguments, f"--runner={choice.name}", "--dry_run=True"]
+    try:
+        pipeline = beam.Pipeline(runner=choice.name, options=PipelineOptions(arguments))
+    except ValueError as error:
+        raise UserError(" ".join(str(error).split())) from error
+    build(pipeline)
+    result: Any = pipeline.run()
+    transforms = result.job.proto_pipeline.components.transforms.values()
+    return sorted(t.unique_name for t in transforms if t.spec.urn and "/" not in t.unique_name)
 
 
 def user_message(error: BaseException) -> str | None:
