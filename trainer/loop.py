@@ -91,8 +91,8 @@ class Trainer(base_trainer.Trainer):
         self.total = Consumption()
         self.stop_signal = 0
         self._feed: Feed | None = None
-        self._compiled_step = tf.function(self._replicated_step)
-        self._compiled_evaluation = tf.function(self._replicated_evaluation)
+        self._compiled_step = tf.function(self._replicated_step, autograph=False)
+        self._compiled_evaluation = tf.function(self._replicated_evaluation, autograph=False)
 
     @property
     def train_input(self) -> TrainInput | None:
@@ -175,7 +175,9 @@ class Trainer(base_trainer.Trainer):
         # Only one replica can be compiled as a whole here: with several, XLA's clusters
         # are made by the TPU runtime, or not at all on CPU and GPU.
         xla = self.config.runtime.enable_xla and self.strategy.num_replicas_in_sync == 1
-        train_step = tf.function(self.task.train_step, jit_compile=True) if xla else None
+        train_step = (
+            tf.function(self.task.train_step, jit_compile=True, autograph=False) if xla else None
+        )
 
         def step(features) -> None:
             logs = (train_step or self.task.train_step)(

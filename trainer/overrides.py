@@ -56,7 +56,20 @@ def apply(config: base_config.Config, values: Mapping[str, Any], source: str) ->
     """
     for problem in _problems(config, values, ""):
         raise UserError(f"{source}: {problem}")
-    config.override(dict(values), is_strict=True)
+    config.override(_with_floats(config, values), is_strict=True)
+
+
+def _with_floats(config: base_config.Config, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values with `20` as 20.0 where the key holds a float."""
+    result: dict[str, Any] = {}
+    for key, value in values.items():
+        current = getattr(config, key)
+        if isinstance(current, base_config.Config) and isinstance(value, Mapping):
+            value = _with_floats(current, value)
+        elif isinstance(current, float) and isinstance(value, int):
+            value = float(value)
+        result[key] = value
+    return result
 
 
 def _parse(text: str, source: str) -> Any:
