@@ -17,7 +17,7 @@ def print_summary(out: Path, inputs: list[str], *, seconds: float) -> None:
         ("pairs", f"{manifest.examples('train'):,} train, {manifest.examples('test'):,} test"),
         ("steps", f"{training['steps']:,} of {training['batch_size']:,} pairs"),
         ("loss", f"{training['first_loss']:.3f} first, {training['last_loss']:.3f} last"),
-        *((f"1-of-100 {name}", value) for name, value in ranking_rows(evaluation)),
+        *ranking_rows(evaluation),
         ("corpus", str(out / "corpus")),
         ("model", str(out / "model")),
         ("SavedModel", str(out / "export" / "encoder")),
@@ -37,12 +37,20 @@ def print_summary(out: Path, inputs: list[str], *, seconds: float) -> None:
 
 
 def ranking_rows(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
-    """Returns (method, accuracy with its 95 % interval, in percent) of each method evaluated."""
+    """Returns (label, value) of each method: accuracy with its 95 % interval, in percent.
+
+    A test split of fewer pairs than candidates has no 1-of-100 accuracy; the mean
+    reciprocal rank over all its responses stands in, and is labelled so.
+    """
     rows = []
     for method in evaluation["ranking"]:
-        low, high = method["accuracy_interval"]
-        percent = f"{method['accuracy']:6.1%}  (95 % interval {low:.1%} to {high:.1%})"
-        rows.append((method["name"], percent))
+        name = method["name"]
+        if method["accuracy"] is None:
+            rows.append((f"MRR {name}", f"{method['mrr']:.3f}  (too few pairs for 1-of-100)"))
+        else:
+            low, high = method["accuracy_interval"]
+            percent = f"{method['accuracy']:.1%}  (95 % interval {low:.1%} to {high:.1%})"
+            rows.append((f"1-of-100 {name}", percent))
     return rows
 
 
