@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from corpus.manifest import load_manifest
+from corpus.manifest import Manifest
+from corpus.naming import MANIFEST
 
 
 def print_summary(out: Path, inputs: list[str], *, seconds: float) -> None:
     """Prints the table from what the steps wrote into `out`."""
-    manifest = load_manifest(str(out / "corpus"))
+    manifest = Manifest.from_json((out / "corpus" / MANIFEST).read_text(encoding="utf-8"))
     training = _read(out / "model" / "training.json")
     evaluation = _read(out / "evaluation" / "evaluation.json")
     rows = [
