@@ -88,6 +88,7 @@ def main() -> None:
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=[], help="also ours at 1/N, for memory"
     )
+    parser.add_argument("--no-peers", action="store_true", help="measure ours only")
     parser.add_argument("--json", type=Path, help="write the figures there")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -129,12 +130,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
             ours(part, folder, arguments.tokenizer, 1, core),
             start,
         )
-    for peer, limit in (
-        ("floor", 0),
-        ("DuckDB", 0),
-        ("HF tokenizers", 300_000),
-        ("element-wise Beam", _ELEMENTS),
-    ):
+    peers = {"floor": 0, "DuckDB": 0, "HF tokenizers": 300_000, "element-wise Beam": _ELEMENTS}
+    for peer, limit in () if arguments.no_peers else peers.items():
         command = [sys.executable, "-m", "benchmarks.preprocess_peers", peer, str(big)]
         result = measure([*command, str(folder / "peer"), arguments.tokenizer, str(limit)], core)
         figures = json.loads(result["last"])

@@ -7,6 +7,7 @@ by `pipelines.lines`, so the result does not depend on which path a line took.
 
 from collections.abc import Sequence
 
+import numpy as np
 import polars as pl
 
 from pipelines.chunks import Chunk
@@ -109,14 +110,21 @@ def _parse_fast(
     doubtful = raw.select(_doubtful().alias("doubtful")).get_column("doubtful")
     if doubtful.any():
         indices = doubtful.arg_true().to_list()
-        split = data.split(b"\n")
         careful, rejects, blanks = _parse_carefully(
-            [split[index] for index in indices],
+            _pick_lines(data, indices),
             [first_line + index for index in indices],
             optional,
         )
         return pl.concat([_normalize(raw.filter(~doubtful), optional), careful]), rejects, blanks
     return _normalize(raw, optional), [], 0
+
+
+def _pick_lines(data: bytes, indices: Sequence[int]) -> list[bytes]:
+    """Returns the lines with the given numbers, from 0."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    starts = np.concatenate([[0], ends + 1])
+    ends = np.append(ends, len(data))
+    return [data[starts[index] : ends[index]] for index in indices]
 
 
 def _doubtful() -> pl.Expr:
