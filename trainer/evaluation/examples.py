@@ -44,13 +44,20 @@ def nearest_responses(
 def hardest_mistakes(
     method: Method, pairs: Pairs, *, n: int, batches: int, examples: int = 12
 ) -> list[Example]:
-    """Returns the pairs whose batch holds a response that scores most above their own."""
+    """Returns the pairs whose batch holds a response that scores most above their own.
+
+    A comment answers one and is answered by the next, so that a context can stand in its own
+    batch as the response of another pair: nothing is learned from these, they are left out.
+    """
     complete = min(batches, method.contexts.shape[0] // n)
     mistakes: list[tuple[float, int, NDArray[np.floating]]] = []
     for start in range(0, complete * n, n):
         block = scores(method.contexts[start : start + n], method.responses[start : start + n])
         own = block.diagonal()
         for column in np.flatnonzero(block.max(axis=1) > own):
+            best = start + int(block[column].argmax())
+            if pairs.responses[best] == pairs.contexts[start + column]:
+                continue
             margin = float(block[column].max() - own[column])
             mistakes.append((margin, start + int(column), block[column]))
         mistakes = sorted(mistakes, key=lambda entry: (-entry[0], entry[1]))[:examples]

@@ -81,7 +81,10 @@ def render_html(evaluation: Evaluation) -> str:
     if evaluation.mistakes:
         parts += [
             f"<h2>Hardest mistakes of {escape(evaluation.examples_of)}</h2>",
-            _note("Where another response of the batch scored most above the one really given."),
+            _note(
+                "Where another response of the batch scored most above the one really given "
+                "(the context itself, where it is one of them, left out)."
+            ),
             *map(_example, evaluation.mistakes),
         ]
     parts += ["<h2>How it was made</h2>", _provenance(evaluation)]

@@ -30,3 +30,8 @@ def test_mistakes_are_sought_within_the_batch():
     # Every context prefers a response of the other batch of two.
     assert hardest_mistakes(swapped, PAIRS, n=2, batches=10) == []
     assert len(hardest_mistakes(swapped, PAIRS, n=4, batches=10)) == 4
+
+
+def test_a_context_that_is_its_own_best_response_is_no_mistake_to_learn_from():
+    pairs = Pairs(["c0", "r0", "c2", "c3"], PAIRS.responses, ["s"] * 4, [""] * 4)
+    assert [one.context for one in hardest_mistakes(METHOD, pairs, n=2, batches=10)] == ["c2"]
