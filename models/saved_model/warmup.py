@@ -1,7 +1,7 @@
 """Warm-up requests: a server runs them before it lets a new version answer.
 
 The first run of each shape pays for kernel selection and memory; with these
-records TensorFlow Serving (and our server) pays before traffic arrives. The
+records TensorFlow Serving pays before traffic arrives. The
 file is a TFRecord of `tensorflow.serving.PredictionLog`. Only length-delimited
 fields of that message are needed, so it is written here field by field and the
 export does not depend on `tensorflow-serving-api`.
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-# Where both TensorFlow Serving and `serving.warmup` look.
+# Where TensorFlow Serving looks.
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _ROWS = 2
 
