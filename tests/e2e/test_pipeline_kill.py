@@ -26,7 +26,7 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("kill")
     train_wordpiece(["this is the comment number 1 2 3"] * 50, 200, folder / "tokenizer")
     for number in range(2):
-        (folder / f"RC_{number}").write_bytes(ndjson(dialogue(40_000)))
+        (folder / f"RC_{number}").write_bytes(ndjson(dialogue(20_000)))
     return {"dump": folder, "tokenizer": folder / "tokenizer"}
 
 
@@ -66,7 +66,7 @@ def test_kill_9_at_random_moments(inputs, tmp_path, workers):
     output = tmp_path / "corpus"
     moments = random.Random(workers)
     unfinished = 0
-    for _ in range(KILLS // 2):
+    for _ in range(KILLS // 2):  # as many with one worker as with two
         process = start(inputs, output, *arguments)
         while not output.with_name("corpus.staging").exists() and process.poll() is None:
             time.sleep(0.01)
@@ -78,13 +78,12 @@ def test_kill_9_at_random_moments(inputs, tmp_path, workers):
             subprocess.run(["rm", "-rf", str(output)], check=True)
         else:
             unfinished += 1
-        # A run after each kill ends in the same bytes.
-        process = start(inputs, output, *arguments)
-        assert process.wait() == 0, process.stderr.read()
-        assert hashes(output) == expected
-        assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus", "undisturbed"]
-        subprocess.run(["rm", "-rf", str(output)], check=True)
     assert unfinished >= 2
+    # The next run finds what all of them left.
+    process = start(inputs, output, *arguments)
+    assert process.wait() == 0, process.stderr.read()
+    assert hashes(output) == expected
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus", "undisturbed"]
 
 
 def test_kill_9_while_a_corpus_is_replaced_keeps_one_that_is_whole(inputs, tmp_path):
