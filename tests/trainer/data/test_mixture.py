@@ -1,0 +1,84 @@
+"""Draws follow the weights, and any draw is found without the ones before it."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from corpus.errors import UserError
+from trainer.data.mixture import Mixture, integer_weights
+
+# A correct sampler fails a test at this level once in ten thousand seeds; the seeds are fixed.
+SIGNIFICANCE = 1e-4
+
+
+def test_draws_do_not_depend_on_where_reading_begins():
+    mixture = Mixture((3, 1, 6), seed=7)
+    sources, ordinals = mixture.draws(0, 5_000)
+    for start, count in [(0, 1), (1, 1), (999, 2), (1_234, 2_000), (4_999, 1)]:
+        some_sources, some_ordinals = mixture.draws(start, count)
+        np.testing.assert_array_equal(some_sources, sources[start : start + count])
+        np.testing.assert_array_equal(some_ordinals, ordinals[start : start + count])
+
+
+def test_ordinals_count_each_data_set_without_gap():
+    sources, ordinals = Mixture((5, 2, 1), seed=0).draws(0, 4_000)
+    for source in range(3):
+        np.testing.assert_array_equal(
+            ordinals[sources == source], np.arange((sources == source).sum())
+        )
+
+
+def test_every_block_matches_the_weights_exactly():
+    mixture = Mixture((700, 200, 100), seed=3)
+    for block in range(3):
+        sources, _ = mixture.draws(block * 1_000, 1_000)
+        assert np.bincount(sources).tolist() == [700, 200, 100]
+
+
+@pytest.mark.parametrize("weights", [(1, 1), (9, 1), (50, 30, 15, 5)])
+def test_single_draws_have_the_probabilities_of_the_weights(weights):
+    """The first draw, over seeds: independent, so chi-square applies (level 1e-4)."""
+    seeds = 3_000
+    firsts = [Mixture(weights, seed).draws(0, 1)[0][0] for seed in range(seeds)]
+    observed = np.bincount(firsts, minlength=len(weights))
+    expected = np.asarray(weights) / sum(weights) * seeds
+    assert stats.chisquare(observed, expected).pvalue > SIGNIFICANCE
+
+
+def test_successive_draws_look_independent():
+    """Transitions between successive draws have product probabilities (level 1e-4)."""
+    sources, _ = Mixture((5, 3, 2), seed=11).draws(0, 100_000)
+    table = np.zeros((3, 3))
+    np.add.at(table, (sources[:-1], sources[1:]), 1)
+    assert stats.chi2_contingency(table).pvalue > SIGNIFICANCE
+
+
+def test_far_draw_is_reached_at_once():
+    sources, ordinals = Mixture((3, 1), seed=0).draws(10**15, 4)
+    assert sources.shape == ordinals.shape == (4,)
+    assert abs(ordinals[sources == 0][0] / 10**15 - 0.75) < 1e-9
+
+
+def test_weights_are_taken_as_they_stand():
+    assert integer_weights("weights", weights=[7, 3], examples=[1, 1]) == (7, 3)
+
+
+def test_proportional_and_temperature():
+    examples = [90_000, 10_000]
+    assert integer_weights("proportional", weights=[1, 1], examples=examples) == (9_000, 1_000)
+    roots = integer_weights("temperature", weights=[1, 1], examples=examples, temperature=2.0)
+    assert roots == (7_500, 2_500)
+
+
+def test_a_tiny_data_set_is_still_drawn():
+    assert integer_weights("proportional", weights=[1, 1], examples=[10**9, 1])[1] == 1
+
+
+def test_unknown_weighting_is_refused():
+    with pytest.raises(UserError, match="must be one of weights, proportional, temperature"):
+        integer_weights("size", weights=[1], examples=[1])
+
+
+def test_huge_coprime_weights_are_refused():
+    with pytest.raises(UserError, match="round the weights"):
+        Mixture((726_484_430, 31), seed=0)
