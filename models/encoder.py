@@ -8,6 +8,7 @@ embeddings = encoder.encode(["This is an example sentence", "Each sentence is co
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 
@@ -20,9 +21,10 @@ from models.loading import LoadedModel, is_model_dir, load_model
 # Texts read ahead and sorted by length, so that a step's texts are about
 # equally long and next to nothing is padding.
 WINDOW = 4096
-# Tokens in a step when the caller does not limit texts: enough to keep matrix
-# products efficient, small enough to keep a step's activations in the caches.
-STEP_TOKENS = 2048
+# Tokens in a step when the caller does not limit texts: enough for each core to
+# run its matrix products at full rate. Four times as many take a quarter longer,
+# because activations no longer stay in the cores' caches.
+STEP_TOKENS = min(512 * (os.cpu_count() or 1), 16_384)
 PRECISIONS = ("float32", "bfloat16")
 
 
