@@ -23,6 +23,7 @@ from trainer.data.sources import open_corpora
 from trainer.loop import Stopped, Trainer
 from trainer.progress import Evaluations, Progress, duration, table
 from trainer.schedule import complete_schedule
+from trainer.stopping import EarlyStopping, StoppedEarly
 from trainer.strategy import make_strategy
 from trainer.task import DualEncoder
 
@@ -130,6 +131,14 @@ def run_experiment(
         enable_async_checkpointing=config.trainer.async_checkpoints,
     )
     runner.controller.eval_actions += (Evaluations(trainer.global_step),)
+    if config.trainer.early_stopping_patience:
+        runner.controller.eval_actions += (
+            EarlyStopping(
+                config.trainer.best_checkpoint_eval_metric,
+                config.trainer.best_checkpoint_metric_comp,
+                config.trainer.early_stopping_patience,
+            ),
+        )
     if not training:
         runner.run()
         return 0
@@ -157,6 +166,9 @@ def _train(runner, trainer: Trainer, config: DualEncoderExperiment, model_dir: s
             file=sys.stderr,
         )
         return 128 + stopped.signal_number
+    except StoppedEarly as reason:
+        runner.controller.save_checkpoint()
+        print(f"stopped early: {reason}")
     finally:
         trainer.close()
         for number, handler in previous.items():

@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 from official.core import base_task, task_factory
+from official.modeling import optimization
+from official.modeling.optimization import ema_optimizer
 
 from models import SentenceEncoder
 from trainer import initialization
@@ -112,10 +114,7 @@ class DualEncoder(base_task.Task):
         norm = tf.linalg.global_norm(grads)
         if self._clip_norm:
             grads, _ = tf.clip_by_global_norm(grads, self._clip_norm, use_norm=norm)
-        # The gradients are summed already: the optimizer must not sum (or clip) again.
-        optimizer.apply_gradients(
-            zip(grads, variables, strict=True), experimental_aggregate_gradients=False
-        )
+        apply_summed(optimizer, zip(grads, variables, strict=True))
         self._update_metrics(metrics or [], inputs, result, norm)
         return {self.loss: tf.reduce_mean(result.per_pair)}
 
@@ -155,6 +154,16 @@ class DualEncoder(base_task.Task):
                 ones = tf.ones_like(result.per_pair)
                 pairs = tf.math.unsorted_segment_sum(ones, inputs["source"], count)
                 metric.update_state(tf.math.divide_no_nan(sums, pairs), sample_weight=pairs)
+
+
+def apply_summed(optimizer, grads_and_vars) -> None:
+    """Applies gradients that are summed over replicas already: no second sum, no second clip."""
+    average = isinstance(optimizer, optimization.ExponentialMovingAverage)
+    inner = optimizer._optimizer if average else optimizer
+    inner.apply_gradients(grads_and_vars, experimental_aggregate_gradients=False)
+    if average:
+        strategy = tf.distribute.get_strategy()
+        ema_optimizer.maybe_merge_call(optimizer.update_average, strategy)
 
 
 def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:

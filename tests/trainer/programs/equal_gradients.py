@@ -1,0 +1,126 @@
+"""Computes one step's loss and gradients in every arrangement; prints them as .npz.
+
+Logical devices must exist before TensorFlow starts, so this runs as a process
+of its own: `python equal_gradients.py OUTPUT.npz`.
+"""
+
+import os
+import sys
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from models import SentenceEncoder
+from models.mpnet import MPNetConfig
+from trainer.collectives import sum_over_replicas
+from trainer.data.layout import PackedLayout, PaddedLayout
+from trainer.data.records import Pairs, Ragged
+from trainer.data.sampler import Batch
+from trainer.data.testing import VOCABULARY, make_pair
+from trainer.gradients import gradients
+from trainer.loss import LossOptions, contrastive_loss
+
+PAIRS, WIDTH, SEGMENTS = 16, 24, 6
+OPTIONS = LossOptions(log_q=True, margin=0.05, dims=(8, 16))
+
+
+def batch() -> Batch:
+    """Returns pairs of which some repeat a text of another."""
+    rng = np.random.default_rng(0)
+    pairs = [make_pair(number, rng, (3, 12)) for number in range(PAIRS)]
+    pairs[5] = (pairs[3][0], pairs[5][1])  # the same context twice
+    pairs[9] = (pairs[9][0], pairs[2][1])  # the same response twice
+    pairs[12] = (pairs[7][1], pairs[12][1])  # a response that is a context elsewhere
+    sides = [
+        Ragged(
+            np.concatenate([np.asarray(pair[side], np.int32) for pair in pairs]),
+            np.concatenate([[0], np.cumsum([len(pair[side]) for pair in pairs])]),
+        )
+        for side in (0, 1)
+    ]
+    frequency = rng.uniform(0, 1, [2, PAIRS]).astype(np.float32)
+    extra = {"context_log_q": frequency[0], "response_log_q": frequency[1]}
+    return Batch(Pairs(*sides, extra), np.zeros(PAIRS, np.int32))
+
+
+def compute(replicas: int, packed: bool, chunks: int) -> dict[str, np.ndarray]:
+    """Returns the loss of the batch and the summed gradient of every variable."""
+    # Groups of collectives are known by number in a process, so only the largest
+    # strategy may use them.
+    strategy = tf.distribute.MirroredStrategy(
+        [f"CPU:{i}" for i in range(replicas)],
+        cross_device_ops=None if replicas == 8 else tf.distribute.ReductionToOneDevice(),
+    )
+    if packed:
+        layout = PackedLayout(replicas, WIDTH, 48 // replicas, SEGMENTS, 1)
+    else:
+        layout = PaddedLayout(replicas, [WIDTH], 1)
+    features = layout.arrange(batch()).replicas
+    with strategy.scope():
+        tf_keras.utils.set_random_seed(1)
+        encoder = SentenceEncoder(
+            MPNetConfig(
+                vocab_size=VOCABULARY,
+                hidden_size=16,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=32,
+                max_position_embeddings=64,
+                initializer_range=0.2,
+            )
+        )
+        log_scale = tf.Variable(np.log(20.0), dtype=tf.float32)
+
+    inputs = strategy.experimental_distribute_values_from_function(
+        lambda context: {
+            name: tf.constant(value)
+            for name, value in features[context.replica_id_in_sync_group].items()
+        }
+    )
+
+    @tf.function(autograph=False)
+    def step(inputs):
+        def replica(features):
+            variables = [*encoder.trainable_variables, log_scale]
+            grads, result = gradients(
+                encoder,
+                features,
+                lambda c, r: contrastive_loss(c, r, tf.exp(log_scale), features, OPTIONS),
+                variables,
+                max_segments=SEGMENTS,
+                chunks=chunks,
+            )
+            return sum_over_replicas([result.loss, *grads])
+
+        return strategy.run(replica, args=(inputs,))
+
+    values = [strategy.experimental_local_results(value)[0].numpy() for value in step(inputs)]
+    names = ["loss", *(v.name for v in encoder.trainable_variables), "log_scale"]
+    return dict(zip(names, values, strict=True))
+
+
+def main() -> None:
+    """Writes every arrangement's result under the key `replicas/packed/chunks/name`."""
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 8
+    )
+    results = {}
+    for replicas, packed, chunks in [
+        (1, True, 1),
+        (1, False, 1),
+        (1, True, 4),
+        (1, False, 2),
+        (2, True, 1),
+        (2, False, 2),
+        (8, True, 1),
+    ]:
+        for name, value in compute(replicas, packed, chunks).items():
+            results[f"{replicas}/{packed}/{chunks}/{name}"] = value
+    np.savez(sys.argv[1], **results)
+
+
+if __name__ == "__main__":
+    main()

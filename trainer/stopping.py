@@ -1,0 +1,53 @@
+"""Ends training when the evaluation no longer improves."""
+
+from collections.abc import Mapping
+
+from corpus.errors import UserError
+
+
+class StoppedEarly(Exception):  # noqa: N818 - no error: the run ends as configured
+    """The metric has not improved for as many evaluations as the configuration allows."""
+
+
+class EarlyStopping:
+    """An orbit action after each evaluation.
+
+    The count begins anew when a run is resumed: what was best before is not
+    known, and a few evaluations more do no harm.
+
+    Args:
+        metric: Metric to watch (`trainer.best_checkpoint_eval_metric`).
+        direction: `higher` or `lower` is better.
+        patience: Evaluations without a better value after which to stop.
+    """
+
+    def __init__(self, metric: str, direction: str, patience: int):
+        if direction not in ("higher", "lower"):
+            raise UserError(
+                f"trainer.best_checkpoint_metric_comp: must be higher or lower, got {direction!r}"
+            )
+        self._metric = metric
+        self._sign = 1.0 if direction == "higher" else -1.0
+        self._patience = patience
+        self._best: float | None = None
+        self._waited = 0
+
+    def __call__(self, logs: Mapping[str, float]) -> None:
+        """Takes the metrics of an evaluation.
+
+        Raises:
+            StoppedEarly: patience is at an end.
+            UserError: there is no such metric.
+        """
+        if self._metric not in logs:
+            raise UserError(
+                f"trainer.best_checkpoint_eval_metric: no metric {self._metric!r}; there are "
+                f"{', '.join(sorted(logs))}"
+            )
+        value = self._sign * float(logs[self._metric])
+        if self._best is None or value > self._best:
+            self._best, self._waited = value, 0
+            return
+        self._waited += 1
+        if self._waited >= self._patience:
+            raise StoppedEarly(f"{self._metric} has not improved in {self._waited} evaluations")
