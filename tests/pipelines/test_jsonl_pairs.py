@@ -9,6 +9,7 @@ import zstandard
 
 from corpus.errors import UserError
 from pipelines import jsonl_pairs, reading, verify
+from pipelines.testing import dialogue, ndjson
 
 
 @pytest.fixture
@@ -94,3 +95,37 @@ def test_without_a_test_split(tmp_path, run):
     assert reading.read_manifest(folder).examples("test") == 0
     with pytest.raises(UserError, match="--test-share"):
         run(tmp_path / "a", arguments=["--test-share", "2"])
+
+
+def test_the_trainer_mixes_it_with_reddit_by_data_config(tmp_path, run, preprocess):
+    from trainer.config import PairData
+    from trainer.data.mixture import Mixture
+    from trainer.data.sampler import Sampler
+    from trainer.data.sources import open_corpora
+
+    (tmp_path / "RC").write_bytes(ndjson(dialogue(60)))
+    preprocess(tmp_path / "RC", output="reddit")
+    (tmp_path / "qa.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS))
+    folder = run(tmp_path / "qa.jsonl", output="qa")
+    config = tmp_path / "data_config.json"
+    config.write_text('[{"name": "reddit", "weight": 3}, {"name": "qa.jsonl.gz", "weight": 1}]')
+
+    data = PairData(input_path=str(tmp_path), data_config=str(config))
+    corpora = open_corpora(data, "train_data")
+    assert [corpus.weight for corpus in corpora] == [3, 1]
+    sampler = Sampler(
+        [corpus.source for corpus in corpora],
+        Mixture((3, 1), 0),
+        batch_size=8,
+        datasets_per_batch=8,
+    )
+    ours = {tuple(e["response_ids"]) for e in reading.read_examples(folder, "train")}
+    drawn = []
+    for step in range(40):
+        batch = sampler.batch(step)
+        splits, values = batch.pairs.response.splits, batch.pairs.response.values
+        for row, source in enumerate(batch.source):
+            ids = tuple(values[splits[row] : splits[row + 1]].tolist())
+            assert (ids in ours) == (source == 1)
+            drawn.append(int(source))
+    assert sum(drawn) / len(drawn) == pytest.approx(0.25, abs=0.03)
