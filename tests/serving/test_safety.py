@@ -22,7 +22,7 @@ def guarded(start, tiny_base):
     running = start(
         tiny_base,
         *("--max-body-bytes", "20000", "--max-inflight-bytes", "45000"),
-        *("--header-seconds", "0.5", "--body-seconds", "0.5", "--access-log"),
+        *("--header-seconds", "1.5", "--body-seconds", "1.5", "--access-log"),
         env={"REPARTEE_API_KEYS": "other-key,secret-key"},
     )
     yield running
@@ -34,7 +34,7 @@ def guarded(start, tiny_base):
 
 def connect(server):
     host, port = urlsplit(server.url).netloc.split(":")
-    return socket.create_connection((host, int(port)), timeout=5)
+    return socket.create_connection((host, int(port)), timeout=20)
 
 
 def test_a_key_opens_the_door(guarded):
@@ -95,7 +95,7 @@ def test_a_dribbled_header_is_cut_off(guarded):
         client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
         start_time = time.monotonic()
         assert client.recv(100) == b""
-        assert time.monotonic() - start_time < 3
+        assert time.monotonic() - start_time < 10
 
 
 def test_a_silent_connection_is_cut_off(guarded):

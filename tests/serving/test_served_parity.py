@@ -24,7 +24,7 @@ TEXTS = [
     "How do I keep a bike chain from slipping?",
     "Measure the chain first.",
     "",
-    "naïve café — 日本語 🙂 </s>",
+    "naïve café — 日本語 🙂",  # no "</s>": to us that is text, to Hugging Face a token
     "word " * 500,
 ]
 
