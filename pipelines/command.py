@@ -187,18 +187,19 @@ def _run(
     job.build(pipeline, spec, parts, publication)
     total = sum(part.size for part in parts if part.part == 0)
     line: Any = contextlib.nullcontext()
-    if not quiet and choice.is_local:
-        line = ProgressLine(spec.staging, total, spec.num_buckets)
-    try:
-        with line:
-            result = pipeline.run()
-            if wait:
-                result.wait_until_finish()
-    except Exception as error:
-        message = runners.user_message(error)
-        if message is None:
-            raise
-        raise UserError(message) from error
+    with runners.worker_errors_aside(choice) as terminal:
+        if not quiet and choice.is_local:
+            line = ProgressLine(spec.staging, total, spec.num_buckets, terminal)
+        try:
+            with line:
+                result = pipeline.run()
+                if wait:
+                    result.wait_until_finish()
+        except Exception as error:
+            message = runners.user_message(error)
+            if message is None:
+                raise
+            raise UserError(message) from error
 
 
 def _empty_job(source: Source, options: Any, num_buckets: int, output: str) -> Any:

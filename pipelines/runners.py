@@ -9,9 +9,10 @@ import contextlib
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -119,6 +120,36 @@ def limit_threads() -> None:
         import pyarrow as pa
 
         pa.set_cpu_count(1)
+
+
+@contextlib.contextmanager
+def worker_errors_aside(choice: RunnerChoice) -> Iterator[TextIO]:
+    """Keeps the tracebacks that Beam's local worker processes print off the terminal.
+
+    They repeat, at length, the error that the runner raises. If that is no
+    `UserError`, it is a bug, and what the workers printed is shown.
+
+    Yields:
+        The terminal: standard error as it was before.
+    """
+    if not choice.is_local or choice.workers == 1:
+        yield sys.stderr
+        return
+    sys.stderr.flush()
+    before = os.dup(2)
+    with tempfile.TemporaryFile("w+") as aside, open(before, "w", buffering=1) as terminal:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield terminal
+        except Exception as error:
+            if not isinstance(error, UserError):
+                aside.seek(0)
+                terminal.write(aside.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            terminal.flush()
+            os.dup2(before, 2)
 
 
 def dataflow_steps(choice: RunnerChoice, build: Callable[[Any], None]) -> list[str]:

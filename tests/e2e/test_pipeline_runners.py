@@ -76,6 +76,19 @@ def test_several_processes(inputs, expected, tmp_path, arguments):
     assert shards(tmp_path / "corpus") == expected
 
 
+def test_an_error_in_a_worker_process_is_one_line(inputs, tmp_path):
+    (tmp_path / "RC_cut.zst").write_bytes(b"\x28\xb5\x2f\xfd\x04")
+    command = [sys.executable, "-m", "pipelines.preprocess", "--input", f"{tmp_path}/RC_*"]
+    command += ["--output", str(tmp_path / "out"), "--tokenizer", str(inputs / "tokenizer")]
+    done = subprocess.run(
+        [*command, "--workers", "2", "--quiet"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "RC_cut.zst: truncated zstd archive at byte offset 5" in done.stderr
+
+
 def test_duplicates_over_several_processes(inputs, tmp_path):
     run(inputs, str(tmp_path / "one"), "--preset", "clean")
     run(inputs, str(tmp_path / "two"), "--preset", "clean", "--workers", "2")
