@@ -16,8 +16,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
-THREADS = os.cpu_count() or 1
 PEER_BATCHES = (8, 16, 32, 64)
 RUNNERS = ("ours float32", "ours bfloat16", "torch float32", "torch bfloat16", "onnx float32")
 
@@ -40,6 +40,7 @@ def work(name: str, args: argparse.Namespace) -> None:
     import numpy as np
 
     texts = load_texts(args)
+    clock = time.process_time if args.cpu_seconds else time.perf_counter
     try:
         if name.startswith("ours"):
             encode, batch, tokens = load_ours(name, args, texts)
@@ -52,11 +53,11 @@ def work(name: str, args: argparse.Namespace) -> None:
     print(json.dumps({"batch": batch, "tokens": tokens, "texts": len(texts)}), flush=True)
     for line in sys.stdin:
         if line.strip() == "rate":
-            print(json.dumps(matmul_rates(tokens)), flush=True)
+            print(json.dumps(matmul_rates(clock)), flush=True)
             continue
-        start = time.perf_counter()
+        start = clock()
         embeddings = encode(texts)
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         if line.strip():
             np.save(line.strip(), embeddings)
         print(json.dumps({"seconds": seconds}), flush=True)
@@ -68,7 +69,8 @@ def load_ours(name: str, args: argparse.Namespace, texts: list[str]):
 
     from models import Encoder, Tokenizer
 
-    tf.config.threading.set_intra_op_parallelism_threads(THREADS)
+    tf.config.threading.set_intra_op_parallelism_threads(args.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
     encoder = Encoder.load(args.model, precision=name.split()[1], max_length=args.max_length)
     tokens = Tokenizer.from_folder(args.model)(tf.constant(texts), args.max_length).num_tokens
     return encoder.encode, None, int(tf.reduce_sum(tokens))
@@ -83,7 +85,7 @@ def load_peer(name: str, args: argparse.Namespace, texts: list[str]):
 
     if name.startswith("onnx"):
         import optimum.onnxruntime  # noqa: F401 - says at once whether it is installed
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(args.threads)
     backend = "onnx" if name.startswith("onnx") else "torch"
     model = SentenceTransformer(os.path.expanduser(args.model), device="cpu", backend=backend)
     model.max_seq_length = args.max_length
@@ -95,19 +97,20 @@ def load_peer(name: str, args: argparse.Namespace, texts: list[str]):
             result = model.encode(texts, batch_size=batch_size or best, convert_to_tensor=True)
         return result.float().numpy()
 
+    clock = time.process_time if args.cpu_seconds else time.perf_counter
     best, fastest = PEER_BATCHES[0], float("inf")
-    sample = texts[:128]
+    sample = texts[: args.sample]
     encode(sample[:16])
     for batch_size in PEER_BATCHES:
-        start = time.perf_counter()
+        start = clock()
         encode(sample, batch_size)
-        if (seconds := time.perf_counter() - start) < fastest:
+        if (seconds := clock() - start) < fastest:
             best, fastest = batch_size, seconds
     return encode, best, None
 
 
-def matmul_rates(tokens: int) -> dict[str, float]:
-    """Returns the best rate of matrix products of the model's shape, in FLOP/s."""
+def matmul_rates(clock: Callable[[], float]) -> dict[str, float]:
+    """Returns the best rate of matrix products of the model's shape, FLOP a second of `clock`."""
     import tensorflow as tf
 
     rates = {}
@@ -118,9 +121,9 @@ def matmul_rates(tokens: int) -> dict[str, float]:
         product(left, right)
         best = float("inf")
         for _ in range(20):
-            start = time.perf_counter()
+            start = clock()
             product(left, right).numpy()
-            best = min(best, time.perf_counter() - start)
+            best = min(best, clock() - start)
         rates[dtype.name] = 2 * 2048 * 768 * 3072 / best
     return rates
 
@@ -164,14 +167,19 @@ def flops_per_token(model: str) -> int:
     return 4 * config.num_hidden_layers * hidden * (2 * hidden + config.intermediate_size)
 
 
-def report(runners: list[Runner], rates: dict[str, float], flops: int) -> None:
+def report(
+    runners: list[Runner], rates: dict[str, float], flops: int, args: argparse.Namespace
+) -> None:
     """Prints the table."""
     info = runners[0].info
     texts, tokens = info["texts"], info["tokens"]
-    print(f"{texts} texts of {tokens / texts:.1f} tokens on average, {THREADS} threads; matrix")
+    print(
+        f"{texts} texts of {tokens / texts:.1f} tokens on average, {args.threads} threads; matrix"
+    )
     print(f"products {rates['float32'] / 1e9:.0f} GFLOP/s float32,", end=" ")
     print(f"{rates['bfloat16'] / 1e9:.0f} bfloat16; load average {os.getloadavg()[0]:.1f}\n")
-    print("| runner | batch | sentences/s | of the floor | beside torch |")
+    second = "CPU second" if args.cpu_seconds else "second"
+    print(f"| runner | batch | sentences a {second} | of the floor | beside torch |")
     print("| --- | --- | --- | --- | --- |")
     speed = {runner.name: texts / min(runner.seconds) for runner in runners if runner.seconds}
     for runner in runners:
@@ -200,6 +208,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=512, help="texts a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--max-length", type=int, default=128, help="tokens kept of a text")
+    parser.add_argument("--sample", type=int, default=128, help="texts to find a batch size with")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--cpu-seconds",
+        action="store_true",
+        help="count CPU seconds; with --threads 1, other work on the machine matters less",
+    )
     parser.add_argument("--min-chars", type=int, default=9)
     parser.add_argument("--max-chars", type=int, default=127)
     parser.add_argument("--runners", nargs="+", default=list(RUNNERS), choices=RUNNERS)
@@ -222,7 +237,7 @@ def main() -> None:
             for runner in present:
                 file = f"{folder}/{runner.name}.npy" if number == 0 else ""
                 runner.seconds.append(runner.ask(file)["seconds"])
-        report(runners, rates, flops_per_token(args.model))
+        report(runners, rates, flops_per_token(args.model), args)
         first = np.load(f"{folder}/{present[0].name}.npy")
         for runner in present[1:]:
             other = np.load(f"{folder}/{runner.name}.npy")

@@ -177,6 +177,7 @@ def resolve_folder(folder_or_hub_name: str | Path) -> Path:
 
 def _open_safetensors(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
     """Returns a reader for each tensor, by its name without the model's prefix."""
+    import ml_dtypes  # noqa: F401 - gives numpy the bfloat16 of half precision checkpoints
     from safetensors import SafetensorError, safe_open
 
     index = folder / "model.safetensors.index.json"

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -81,19 +82,20 @@ def test_all_unfit_tensors_are_listed_and_nothing_is_changed(folder):
         np.testing.assert_array_equal(variable, value)
 
 
-def test_sharded_and_half_precision_checkpoints_are_read(folder, make_encoder):
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_sharded_and_half_precision_checkpoints_are_read(folder, make_encoder, dtype):
     tensors = load_file(folder / "model.safetensors")
     (folder / "model.safetensors").unlink()
     names = sorted(tensors)
     shards = {"a.safetensors": names[:20], "b.safetensors": names[20:]}
     for file, part in shards.items():
-        save_file({name: tensors[name].astype(np.float16) for name in part}, folder / file)
+        save_file({name: tensors[name].astype(dtype) for name in part}, folder / file)
     weight_map = {name: file for file, part in shards.items() for name in part}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     encoder = fresh(folder)
     load_huggingface_weights(encoder, folder)
     for one, other in zip(encoder.variables, make_encoder().variables, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(one, other, rtol=5e-3, atol=1e-6)
 
 
 def test_what_is_no_safetensors_checkpoint_is_refused(folder, tmp_path):
