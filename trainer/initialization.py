@@ -16,7 +16,10 @@ from models.mpnet import MPNetConfig
 from models.tokenizer import Tokenizer
 from models.weights import load_huggingface_weights, resolve_folder
 from trainer.config import DualEncoderTask, EncoderModel
+from trainer.data.inputs import sample_pairs
+from trainer.data.records import Pairs
 from trainer.data.sources import Corpus
+from trainer.lexical import start_from_idf
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,15 @@ def check_tokenizer(base: Base, corpora: Sequence[Corpus]) -> None:
             )
 
 
-def load_weights(encoder: SentenceEncoder, base: Base, model: EncoderModel) -> None:
+def load_weights(
+    encoder: SentenceEncoder, base: Base, params: DualEncoderTask, corpora: Sequence[Corpus]
+) -> None:
     """Gives a new encoder its first weights."""
-    if not base.weights:
+    model = params.model
+    if not base.weights and model.idf_start:
+        pairs = Pairs.concatenate([sample_pairs(corpus) for corpus in corpora])
+        start_from_idf(encoder, pairs, model.embedding_stddev, params.seed)
+    elif not base.weights:
         embeddings = encoder.mpnet.word_embeddings
         factor = model.embedding_stddev / base.config.initializer_range
         embeddings.assign(embeddings.read_value() * factor)

@@ -161,7 +161,7 @@ def make_layout(
         row_length = data.row_length or max_length
         pairs = data.global_batch_size // (shares.hosts * shares.replicas)
         rows = data.rows_per_replica or rows_needed(
-            [sample_lengths(corpus) for corpus in corpora],
+            [sample_pairs(corpus) for corpus in corpora],
             pairs,
             shares.replicas,
             row_length,
@@ -179,7 +179,7 @@ def make_layout(
     return PaddedLayout(shares.replicas, lengths, pad_id)
 
 
-def sample_lengths(corpus: Corpus) -> Pairs:
+def sample_pairs(corpus: Corpus) -> Pairs:
     """Returns the first pairs of a corpus (of its first shard that has any)."""
     shard = next(shard for shard in corpus.source.shards if shard.examples)
     pairs = read_shard(corpus.source.folder, shard)

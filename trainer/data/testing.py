@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from corpus import features
 from corpus.manifest import Manifest, Shard
-from corpus.naming import COMPLETED, MANIFEST, shard_name
+from corpus.naming import COMPLETED, MANIFEST, TOKENIZER_FOLDER, shard_name
 
 VOCABULARY = 200
 BOS, PAD, EOS = 0, 1, 2
@@ -88,3 +88,18 @@ def serialize(context: list[int], response: list[int], thread: str = "") -> byte
             bytes_list=tf.train.BytesList(value=[thread.encode()])
         )
     return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()
+
+
+def write_trainable_corpus(folder: Path, **options) -> Path:
+    """Writes a corpus that carries a real tokenizer of `VOCABULARY` entries, ready to train on."""
+    import random
+
+    from models.tokenizer import Tokenizer
+    from models.vocab import train_wordpiece
+
+    rng = random.Random(0)
+    words = ["".join(rng.choices("abcdefghij", k=rng.randint(1, 4))) for _ in range(300)]
+    texts = (" ".join(rng.choices(words, k=10)) for _ in range(500))
+    tokenizer = train_wordpiece(texts, VOCABULARY, folder / TOKENIZER_FOLDER)
+    fingerprint = Tokenizer.from_folder(tokenizer).fingerprint
+    return write_corpus(folder, tokenizer=fingerprint, **options)
