@@ -1,0 +1,138 @@
+"""A run that is stopped or killed, and started again, ends with the bits of one that was not."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
+
+STEPS = 60
+KILLS = int(os.environ.get("REPARTEE_KILLS", "20"))
+CONFIG = {
+    "task": {
+        "model": {
+            "max_length": 32,
+            "num_hidden_layers": 1,
+            "hidden_size": 32,
+            "num_attention_heads": 2,
+            "intermediate_size": 64,
+            "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1,
+        },
+        "train_data": {"global_batch_size": 32, "shuffle_window": 100},
+    },
+    "trainer": {
+        "train_steps": STEPS,
+        "steps_per_loop": 2,
+        "checkpoint_interval": 4,
+        "deterministic": True,
+        "optimizer_config": {
+            "learning_rate": {"polynomial": {"initial_learning_rate": 1e-3}},
+            "warmup": {"linear": {"warmup_steps": 10}},
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("survival")
+    program = (
+        "import sys; from pathlib import Path; from trainer.data.testing import "
+        "write_trainable_corpus; write_trainable_corpus(Path(sys.argv[1]), pairs=400)"
+    )
+    # In a process of its own, so that this one never starts TensorFlow's devices.
+    subprocess.run([sys.executable, "-c", program, str(folder / "corpus")], check=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    return folder / "corpus"
+
+
+def command(corpus: Path, model_dir: Path) -> list[str]:
+    return [
+        *(sys.executable, "-m", "trainer.train", "--mode=train", f"--data={corpus}"),
+        *(f"--config_file={corpus.parent / 'config.yaml'}", f"--model_dir={model_dir}"),
+    ]
+
+
+def weights(model_dir: Path) -> dict[str, np.ndarray]:
+    """Returns every value of the last checkpoint, optimizer included."""
+    import tensorflow as tf
+
+    path = tf.train.latest_checkpoint(str(model_dir))
+    assert path is not None
+    assert path.endswith(f"ckpt-{STEPS}")
+    reader = tf.train.load_checkpoint(path)
+    names = [n for n in reader.get_variable_to_shape_map() if not n.startswith("_CHECK")]
+    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus) -> dict[str, np.ndarray]:
+    model_dir = corpus.parent / "undisturbed"
+    subprocess.run(command(corpus, model_dir), check=True)
+    return weights(model_dir)
+
+
+def assert_same_bits(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert set(got) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(got[name], value, err_msg=name)
+
+
+def test_sigterm_saves_and_the_next_run_goes_on(corpus, undisturbed):
+    model_dir = corpus.parent / "terminated"
+    process = subprocess.Popen(
+        command(corpus, model_dir), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("step"):
+            break
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "the same command goes on from there" in errors
+    subprocess.run(command(corpus, model_dir), check=True)
+    report = json.loads((model_dir / "training.json").read_text())
+    assert 0 < report["steps_this_run"] < STEPS
+    assert_same_bits(weights(model_dir), undisturbed)
+
+
+def test_kill_at_random_moments(corpus, undisturbed):
+    """Kills every run a random time after its first sign of training, also while it saves."""
+    model_dir = corpus.parent / "killed"
+    moments = random.Random(0)
+    kills = 0
+    while kills < KILLS:
+        process = subprocess.Popen(
+            command(corpus, model_dir), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(("step", "trained")):
+                break
+        time.sleep(moments.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+        kills += 1
+        if process.returncode == 0:
+            break  # it was through before the kill came
+    subprocess.run(command(corpus, model_dir), check=True)
+    assert_same_bits(weights(model_dir), undisturbed)
+
+
+def test_changed_data_is_refused(corpus, undisturbed):
+    model_dir = corpus.parent / "undisturbed"
+    changed = [*command(corpus, model_dir), "--params_override=task.train_data.seed=1"]
+    result = subprocess.run(changed, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "task.train_data.seed changed from 0 to 1 since its checkpoint" in result.stderr
