@@ -14,6 +14,8 @@ from pipelines.shards import Tokenize
 
 # What `models.tokenizer` reads; the rest of a model folder may be gigabytes.
 _REQUIRED = "tokenizer.json"
+# Bounds the memory of the tokenizer's intermediate tensors; larger is not faster.
+_TEXTS_AT_ONCE = 32_768
 _OPTIONAL = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "config.json")
 
 
@@ -80,7 +82,13 @@ def tokenize_function(files: tuple[tuple[str, bytes], ...], max_length: int) -> 
     )
 
     def tokenize(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        ids = graph(tf.constant(texts, tf.string, [len(texts)]))
-        return ids.flat_values.numpy(), ids.row_splits.numpy()
+        values, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            some = texts[start : start + _TEXTS_AT_ONCE]
+            ids = graph(tf.constant(some, tf.string, [len(some)]))
+            values.append(ids.flat_values.numpy())
+            lengths.append(ids.row_lengths().numpy())
+        row_splits = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])
+        return np.concatenate(values), row_splits.astype(np.int64)
 
     return tokenize
