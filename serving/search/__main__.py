@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     query.add_argument("-k", type=int, default=10, metavar="N", help="answers each; default 10")
     query.add_argument(
-        "--effort", type=int, default=128, metavar="N", help="more finds more, slower; default 128"
+        "--effort", type=int, default=256, metavar="N", help="more finds more, slower; default 256"
     )
     query.add_argument("--exact", action="store_true", help="compare with every text")
     query.add_argument("--json", action="store_true", help="print one JSON object per query")

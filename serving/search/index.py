@@ -20,7 +20,7 @@ TEXT = "text"
 # Vectors of one segment, in bytes as stored: what building holds in memory, and a third more.
 SEGMENT_BYTES = 512 << 20
 _BYTES_PER_NUMBER = 2
-DEFAULT_EFFORT = 128
+DEFAULT_EFFORT = 256
 # Equal texts are one answer ("Thanks!" is said often), so more is fetched than shown.
 _OVERFETCH = 4
 
