@@ -186,7 +186,10 @@ def dual_encoder() -> DualEncoderExperiment:
             # Collectives inside tf.while hang or serialize on several CPU or GPU
             # devices, so the loop around the step is Python's.
             train_tf_while_loop=False,
-            recovery_max_trials=0,
+            # Without recovery a loss that is no number ends the run (`trainer.experiment`).
+            recovery_max_trials=-1,
+            # SIGTERM is handled by the loop itself, which finishes the step at hand.
+            preemption_on_demand_checkpoint=False,
             best_checkpoint_eval_metric="accuracy",
             optimizer_config=optimization.OptimizationConfig(
                 {

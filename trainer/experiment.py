@@ -166,6 +166,13 @@ def _train(runner, trainer: Trainer, config: DualEncoderExperiment, model_dir: s
             file=sys.stderr,
         )
         return 128 + stopped.signal_number
+    except tf.errors.OpError as error:
+        if "No space left" not in str(error):
+            raise
+        raise UserError(
+            f"{model_dir}: the disk is full; free space and repeat the command, which goes on "
+            f"from {runner.checkpoint_manager.latest_checkpoint}"
+        ) from error
     except StoppedEarly as reason:
         runner.controller.save_checkpoint()
         print(f"stopped early: {reason}")
@@ -248,11 +255,14 @@ def _report(
         "data_sets": dict(zip(data.names, data.weights, strict=True)),
     }
     path = posixpath.join(model_dir, REPORT)
-    if not total.steps and tf.io.gfile.exists(path):
+    if not total.steps:
         print(f"{model_dir}: already trained to step {report['steps']}; nothing to do")
-        return
+        if tf.io.gfile.exists(path):
+            return
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(json.dumps(report, indent=2, sort_keys=True) + "\n")
+    if not total.steps:  # killed between its last checkpoint and its report
+        return
     rows = [
         ("steps", f"{report['steps']:,} ({total.steps:,} in this run, {duration(seconds)})"),
         ("loss", f"{progress.first_loss:.4f} -> {progress.last_loss:.4f}"),

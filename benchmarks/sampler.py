@@ -1,0 +1,80 @@
+"""How fast batches come, beside the floor: reading and parsing the records alone.
+
+python -m benchmarks.sampler --data CORPUS [--batch 1024] [--epochs 3]
+"""
+
+import argparse
+import os
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def main() -> None:
+    """Prints the rates of the floor, the sampler, and the sampler with packing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--batch", type=int, default=1024)
+    parser.add_argument("--epochs", type=int, default=3)
+    arguments = parser.parse_args()
+
+    from corpus.manifest import load_manifest
+    from trainer.config import dual_encoder
+    from trainer.data.inputs import Shares, TrainInput
+    from trainer.data.mixture import Mixture
+    from trainer.data.records import read_shard
+    from trainer.data.sampler import Sampler, Source
+    from trainer.data.sources import open_corpora
+
+    shards = tuple(load_manifest(arguments.data).splits["train"])
+    pairs = sum(shard.examples for shard in shards)
+    steps = arguments.epochs * pairs // arguments.batch
+    rates = {}
+
+    began = time.perf_counter()
+    for _ in range(arguments.epochs):
+        for shard in shards:
+            read_shard(arguments.data, shard)
+    rates["read and parse (the floor)"] = arguments.epochs * pairs / (time.perf_counter() - began)
+
+    def fresh() -> Sampler:
+        return Sampler(
+            [Source("data", arguments.data, shards)],
+            Mixture((1,), 0),
+            batch_size=arguments.batch,
+            window=max(1, pairs // 4),
+        )
+
+    sampler = fresh()
+    began = time.perf_counter()
+    for step in range(steps):
+        sampler.batch(step)
+    rates["sampler, windows of a quarter"] = steps * arguments.batch / (time.perf_counter() - began)
+
+    config = dual_encoder()
+    config.task.train_data.input_path = arguments.data
+    config.task.train_data.global_batch_size = arguments.batch
+    data = TrainInput(config.task, open_corpora(config.task.train_data, "data"), Shares())
+    data(0)
+    began = time.perf_counter()
+    packed = [data(step) for step in range(1, 1 + steps // arguments.epochs)]
+    rates["sampler and packing to 128"] = (
+        len(packed) * arguments.batch / (time.perf_counter() - began)
+    )
+
+    for name, rate in rates.items():
+        print(f"{name:<32} {rate:>12,.0f} pairs/s")
+    tokens, capacity = sum(b.tokens for b in packed), sum(b.capacity for b in packed)
+    print(f"{'real tokens':<32} {tokens / capacity:>12.1%}")
+    print(f"{'tokens cut':<32} {sum(b.cut for b in packed) / tokens:>12.5%}")
+    for step in (0, 1, 12_345, 10**9):
+        sampler = fresh()
+        began = time.perf_counter()
+        sampler.batch(step)
+        name = f"fresh start at step {step:,}"
+        print(f"{name:<32} {time.perf_counter() - began:>12.2f} s")
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+
+
+if __name__ == "__main__":
+    main()
