@@ -1,0 +1,106 @@
+"""One step's loss and gradients beside sentence-transformers' on the same weights and batch."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from trainer.data.testing import VOCABULARY, make_pair
+
+torch = pytest.importorskip("torch")
+sentence_transformers = pytest.importorskip("sentence_transformers")
+pytestmark = pytest.mark.parity
+
+PAIRS = 12
+
+
+@pytest.fixture(scope="module")
+def step(tmp_path_factory):
+    """Returns (loss, gradients by checkpoint name) of sentence-transformers and of ours."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.losses import MultipleNegativesRankingLoss
+
+    from models import SentenceEncoder
+    from models.mpnet import MPNetConfig
+    from models.sentence_transformers import save_sentence_transformers
+    from models.weights import bindings
+    from trainer.data.testing import write_trainable_corpus
+    from trainer.gradients import gradients
+    from trainer.loss import LossOptions, contrastive_loss
+
+    folder = tmp_path_factory.mktemp("loss")
+    corpus = write_trainable_corpus(folder / "corpus", pairs=10, shards=1)
+    tf_keras.utils.set_random_seed(3)
+    config = MPNetConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    encoder = SentenceEncoder(config)
+    save_sentence_transformers(folder / "model", encoder, corpus / "tokenizer", None, max_length=32)
+    rng = np.random.default_rng(0)
+    pairs = [make_pair(number, rng, (3, 12)) for number in range(PAIRS)]
+    width = max(len(ids) for pair in pairs for ids in pair)
+    sides = [
+        np.array([pair[side] + [1] * (width - len(pair[side])) for pair in pairs], np.int32)
+        for side in (0, 1)
+    ]
+
+    model = SentenceTransformer(str(folder / "model"), device="cpu")
+    model.train()
+    theirs = MultipleNegativesRankingLoss(model, scale=20.0)
+    features = [
+        {
+            "input_ids": torch.tensor(ids, dtype=torch.long),
+            "attention_mask": torch.tensor(ids != 1, dtype=torch.long),
+        }
+        for ids in sides
+    ]
+    loss = theirs(features, torch.zeros(PAIRS))
+    loss.backward()
+    their_gradients = {
+        name.split("auto_model.")[-1].split("model.")[-1]: parameter.grad.numpy()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
+
+    variables = encoder.trainable_variables
+    grads, result = gradients(
+        encoder,
+        {"token_ids": tf.constant(np.concatenate(sides))},
+        lambda c, r: contrastive_loss(
+            c, r, 20.0, {}, LossOptions(symmetric=False, mask_duplicates=False)
+        ),
+        variables,
+        max_segments=1,
+    )
+    by_variable = {v.ref(): g.numpy() for v, g in zip(variables, grads, strict=True)}
+    our_gradients = {}
+    for binding in bindings(encoder.mpnet):
+        if binding.variable.ref() not in by_variable:
+            continue  # the pooler, which no sentence embedding depends on
+        parts = np.split(by_variable[binding.variable.ref()], len(binding.names), axis=-1)
+        for name, part in zip(binding.names, parts, strict=True):
+            our_gradients[name] = part.T if binding.is_kernel else part
+    return (float(loss), their_gradients), (float(result.loss), our_gradients)
+
+
+def test_same_loss(step):
+    (theirs, _), (ours, _) = step
+    assert ours == pytest.approx(theirs, rel=1e-5)
+
+
+def test_same_gradient_of_every_weight(step):
+    (_, theirs), (_, ours) = step
+    compared = 0
+    for name, gradient in ours.items():
+        if name in theirs:
+            np.testing.assert_allclose(gradient, theirs[name], atol=5e-6, err_msg=name)
+            compared += 1
+    assert compared == len(ours)

@@ -1,0 +1,96 @@
+"""The training step as a graph, and what its options do."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainer.data.feed import Feed
+
+
+def run(trainer, steps: int):
+    with trainer.strategy.scope():
+        return trainer.train(tf.constant(steps))
+
+
+def step_graph(trainer):
+    feed = Feed(trainer.train_input, trainer.strategy, last=1)
+    inputs = next(feed).inputs
+    feed.close()
+    return trainer._compiled_step.get_concrete_function(inputs).graph
+
+
+def operations(graph):
+    yield from graph.get_operations()
+    for function in graph._functions.values():
+        yield from function.graph.get_operations()
+
+
+def test_no_python_and_no_text_in_the_step(make_trainer):
+    for operation in operations(step_graph(make_trainer())):
+        assert operation.type not in ("PyFunc", "EagerPyFunc", "PyFuncStateless")
+        for tensor in operation.outputs:
+            assert tensor.dtype != tf.string, operation.name
+
+
+def test_every_batch_has_the_same_static_shapes(make_trainer):
+    trainer = make_trainer()
+    run(trainer, 20)
+    assert trainer._compiled_step.experimental_get_tracing_count() == 1
+
+
+def test_training_lowers_the_loss_and_evaluation_sees_it(make_trainer):
+    trainer = make_trainer()
+    before = trainer.evaluate(tf.constant(-1))
+    first = run(trainer, 2)["training_loss"]
+    run(trainer, 16)
+    assert run(trainer, 2)["training_loss"] < first
+    after = trainer.evaluate(tf.constant(-1))
+    assert after["validation_loss"] < before["validation_loss"]
+
+
+def test_xla_compiles_the_whole_step(make_trainer):
+    """Without dropout, whose random bits XLA draws in its own way."""
+    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    plain = make_trainer({"task": {"model": still}})
+    compiled = make_trainer({"task": {"model": still}, "runtime": {"enable_xla": True}})
+    for _ in range(2):
+        a, b = run(plain, 1), run(compiled, 1)
+        np.testing.assert_allclose(b["training_loss"], a["training_loss"], rtol=1e-5)
+        np.testing.assert_allclose(b["gradient_norm"], a["gradient_norm"], rtol=1e-4)
+
+
+def test_restored_run_goes_on_with_the_same_bits(make_trainer, tmp_path):
+    """Dropout included: masks are a function of the step."""
+    whole = make_trainer()
+    run(whole, 3)
+    path = whole.checkpoint.save(str(tmp_path / "ckpt"))
+    expected = run(whole, 3)["training_loss"]
+    again = make_trainer()
+    again.checkpoint.restore(path).assert_consumed()
+    assert run(again, 3)["training_loss"] == expected
+    for a, b in zip(whole.model.weights, again.model.weights, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_learned_scale_is_clamped_and_saved(make_trainer, tmp_path):
+    loss = {"learn_scale": True, "max_scale": 20.0, "scale": 20.0}
+    trainer = make_trainer({"task": {"loss": loss}})
+    assert run(trainer, 5)["scale"] <= 20.0
+    names = dict(tf.train.list_variables(trainer.checkpoint.save(str(tmp_path / "ckpt"))))
+    assert any(name.startswith("log_scale") for name in names)
+
+
+def test_average_of_the_weights_is_evaluated(make_trainer):
+    trainer = make_trainer({"trainer": {"optimizer_config": {"ema": {"average_decay": 0.9}}}})
+    run(trainer, 3)
+    before = trainer.model.weights[0].numpy()
+    with trainer.strategy.scope():
+        trainer.evaluate(tf.constant(1))
+    np.testing.assert_allclose(trainer.model.weights[0].numpy(), before, atol=1e-5)
+    average = trainer.optimizer.get_slot(trainer.model.trainable_variables[0], "average")
+    assert np.abs(average.numpy()).max() > 0
+
+
+@pytest.mark.parametrize("options", [{"layout": "padded"}, {"layout": "bucketed"}])
+def test_other_layouts_train(make_trainer, options):
+    assert np.isfinite(run(make_trainer({"task": {"train_data": options}}), 2)["training_loss"])
