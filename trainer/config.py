@@ -30,7 +30,8 @@ class EncoderModel(base_config.Config):
         num_attention_heads: Heads.
         intermediate_size: Width inside the feed-forward block.
         idf_start: Whether random weights begin as a bag of words weighted by idf
-            (`trainer.lexical`): worth it for small corpora.
+            (`trainer.lexical`): worth it for small corpora. Dropout of hidden states must
+            be 0 with it: it would drown the words in noise on what all tokens share.
         hidden_dropout_prob: Dropout of embeddings and layer outputs.
         attention_probs_dropout_prob: Dropout of attention weights.
         embedding_stddev: Standard deviation of random word embeddings. Above that of the

@@ -72,6 +72,11 @@ def find_base(model: EncoderModel, corpora: Sequence[Corpus]) -> Base:
         except ValueError as error:
             raise UserError(f"task.model: {error}") from error
         base = Base(config, folder)
+    if model.idf_start and not model.init_from and model.hidden_dropout_prob:
+        raise UserError(
+            "task.model.hidden_dropout_prob: must be 0 with task.model.idf_start, got "
+            f"{model.hidden_dropout_prob}"
+        )
     longest = max(corpus.manifest.max_length for corpus in corpora)
     if model.max_length > base.config.max_length:
         raise UserError(
