@@ -29,9 +29,6 @@ class EncoderModel(base_config.Config):
         hidden_size: Width.
         num_attention_heads: Heads.
         intermediate_size: Width inside the feed-forward block.
-        idf_start: Whether random weights begin as a bag of words weighted by idf
-            (`trainer.lexical`): worth it for small corpora. Dropout of hidden states must
-            be 0 with it: it would drown the words in noise on what all tokens share.
         hidden_dropout_prob: Dropout of embeddings and layer outputs.
         attention_probs_dropout_prob: Dropout of attention weights.
         embedding_stddev: Standard deviation of random word embeddings. Above that of the
@@ -46,7 +43,6 @@ class EncoderModel(base_config.Config):
     hidden_size: int = 768
     num_attention_heads: int = 12
     intermediate_size: int = 3072
-    idf_start: bool = False
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
     embedding_stddev: float = 0.02

@@ -16,10 +16,7 @@ from models.mpnet import MPNetConfig
 from models.tokenizer import Tokenizer
 from models.weights import load_huggingface_weights, resolve_folder
 from trainer.config import DualEncoderTask, EncoderModel
-from trainer.data.inputs import sample_pairs
-from trainer.data.records import Pairs
 from trainer.data.sources import Corpus
-from trainer.lexical import start_from_idf
 
 
 @dataclass(frozen=True)
@@ -72,11 +69,6 @@ def find_base(model: EncoderModel, corpora: Sequence[Corpus]) -> Base:
         except ValueError as error:
             raise UserError(f"task.model: {error}") from error
         base = Base(config, folder)
-    if model.idf_start and not model.init_from and model.hidden_dropout_prob:
-        raise UserError(
-            "task.model.hidden_dropout_prob: must be 0 with task.model.idf_start, got "
-            f"{model.hidden_dropout_prob}"
-        )
     longest = max(corpus.manifest.max_length for corpus in corpora)
     if model.max_length > base.config.max_length:
         raise UserError(
@@ -106,15 +98,9 @@ def check_tokenizer(base: Base, corpora: Sequence[Corpus]) -> None:
             )
 
 
-def load_weights(
-    encoder: SentenceEncoder, base: Base, params: DualEncoderTask, corpora: Sequence[Corpus]
-) -> None:
+def load_weights(encoder: SentenceEncoder, base: Base, model: EncoderModel) -> None:
     """Gives a new encoder its first weights."""
-    model = params.model
-    if not base.weights and model.idf_start:
-        pairs = Pairs.concatenate([sample_pairs(corpus) for corpus in corpora])
-        start_from_idf(encoder, pairs, model.embedding_stddev, params.seed)
-    elif not base.weights:
+    if not base.weights:
         embeddings = encoder.mpnet.word_embeddings
         factor = model.embedding_stddev / base.config.initializer_range
         embeddings.assign(embeddings.read_value() * factor)

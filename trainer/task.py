@@ -12,7 +12,7 @@ from trainer import initialization
 from trainer.collectives import sum_over_replicas
 from trainer.config import DualEncoderTask
 from trainer.data.inputs import Shares, TrainInput, ValidationInput
-from trainer.data.sources import Corpus, open_corpora
+from trainer.data.sources import open_corpora
 from trainer.embed import encode_rows, row_features, split_pairs
 from trainer.gradients import gradients
 from trainer.loss import LossOptions, contrastive_loss
@@ -44,7 +44,6 @@ class DualEncoder(base_task.Task):
         )
         self.log_scale: tf.Variable | None = None
         self.source_names: list[str] = []
-        self._corpora: list[Corpus] = []
 
     def build_model(self) -> SentenceEncoder:
         """Returns the encoder with random weights; `initialize` loads those to start from."""
@@ -60,7 +59,7 @@ class DualEncoder(base_task.Task):
 
     def initialize(self, model: SentenceEncoder) -> None:
         """Loads the weights to start from, when there is no checkpoint to go on with."""
-        initialization.load_weights(model, self.base, self.task_config, self._corpora)
+        initialization.load_weights(model, self.base, self.task_config.model)
 
     def build_inputs(self, params, input_context=None):
         """Returns the function from step to batch; `params` is train_data or validation_data."""
@@ -71,7 +70,6 @@ class DualEncoder(base_task.Task):
         corpora = open_corpora(params, key)
         initialization.check_tokenizer(self.base, corpora)
         if training:
-            self._corpora = corpora
             return TrainInput(self.task_config, corpora, shares)
         return ValidationInput(self.task_config, corpora, shares)
 
