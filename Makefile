@@ -17,7 +17,9 @@ export QUERY
 # Variables of the targets below, all overridable: make preprocess INPUT='dumps/RC_*.zst'
 INPUT     ?=
 OUTPUT    ?= out/corpus
-TOKENIZER ?= sentence-transformers/all-mpnet-base-v2
+# A local copy of the base model where there is one, else its name on the hub.
+BASE_MODEL := $(or $(REPARTEE_MPNET),$(HOME)/.cache/repartee/all-mpnet-base-v2)
+TOKENIZER ?= $(or $(wildcard $(BASE_MODEL)),sentence-transformers/all-mpnet-base-v2)
 RUNNER    ?=
 DATA      ?= out/corpus
 CONFIG    ?= configs/reddit_single_context_mpnet_base.yaml
