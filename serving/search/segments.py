@@ -49,7 +49,8 @@ class SegmentWriter:
     def add(self, texts: pa.Table, embeddings: NDArray[np.floating]) -> None:
         """Adds rows: `texts` [n] and float `embeddings` [n, d] of unit length."""
         keys = np.arange(self.rows, self.rows + len(embeddings), dtype=np.uint64)
-        self._graph.add(keys, np.ascontiguousarray(embeddings))
+        # One thread: with several, the graph depends on which of them comes first.
+        self._graph.add(keys, np.ascontiguousarray(embeddings), threads=1)
         self._texts.write_table(texts)
         self.rows += len(embeddings)
 

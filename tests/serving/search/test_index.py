@@ -63,6 +63,16 @@ def test_several_segments_answer_as_one(tmp_path):
         assert texts[0] == texts[1]
 
 
+def test_the_same_texts_give_the_same_bytes(tmp_path):
+    for name in ("first", "second"):
+        _build(tmp_path / name, _vectors(), rows_in_segment=100)
+    files = sorted(path.name for path in (tmp_path / "first").iterdir())
+    assert any(name.endswith(".usearch") for name in files)
+    for name in files:
+        first, second = ((tmp_path / folder / name).read_bytes() for folder in ("first", "second"))
+        assert first == second, name
+
+
 def test_exact_search_is_the_sorted_product(tmp_path):
     vectors, queries = _vectors(), _vectors(20, seed=1)
     found = _build(tmp_path, vectors).rows(queries, 5, exact=True)
