@@ -83,8 +83,7 @@ class MPNetEncoder(tf_keras.layers.Layer):
           seed: int32 [2] that decides the dropout masks; drawn when None.
 
         Returns:
-          Hidden states [b, s, hidden_size] in the compute dtype; those of
-          padding mean nothing.
+          Hidden states, float32 [b, s, hidden_size]; those of padding mean nothing.
 
         Raises:
           ValueError: packed rows without positions, or a row of one text that is
@@ -115,7 +114,7 @@ class MPNetEncoder(tf_keras.layers.Layer):
         # One matrix of all tokens: dense layers on it are a plain product, which
         # runtimes fuse with the bias and the activation.
         hidden = tf.reshape(hidden, [-1, config.hidden_size])
-        hidden = tf.cast(self.embeddings_norm(hidden), self.compute_dtype)
+        hidden = self.embeddings_norm(hidden)
         hidden = dropout(hidden, config.hidden_dropout_prob, seed, 0)
         shape = [
             static or dynamic

@@ -20,7 +20,8 @@ class EncoderLayer(tf_keras.layers.Layer):
     NUM_SITES = 3
 
     def __init__(self, config: MPNetConfig | dict, **kwargs):
-        super().__init__(**kwargs)
+        # The residual stream is float32: rounding it to bfloat16 after every sum would add up.
+        super().__init__(**(kwargs | {"autocast": False}))
         self.config = config if isinstance(config, MPNetConfig) else MPNetConfig(**config)
         config, dtype = self.config, self._dtype_policy
         with tf.name_scope(self.name):
@@ -55,13 +56,13 @@ class EncoderLayer(tf_keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, bias, rows, seed=None, site=0):
-        """Transforms [b * s, hidden]; see `SelfAttention` for the arguments."""
+        """Transforms float32 [b * s, hidden]; see `SelfAttention` for the arguments."""
         rate = self.config.hidden_dropout_prob
         attended = self.attention(inputs, bias=bias, rows=rows, seed=seed, site=site)
         attended = dropout(attended, rate, seed, site + 1)
-        hidden = tf.cast(self.attention_norm(attended + inputs), self.compute_dtype)
+        hidden = self.attention_norm(tf.cast(attended, tf.float32) + inputs)
         output = dropout(self.output_dense(self.intermediate(hidden)), rate, seed, site + 2)
-        return tf.cast(self.output_norm(output + hidden), self.compute_dtype)
+        return self.output_norm(tf.cast(output, tf.float32) + hidden)
 
     def get_config(self):
         """Returns the constructor's arguments."""
