@@ -1,14 +1,14 @@
-"""Dynamic batching by padded tokens across concurrent requests.
+"""Dynamic batching by tokens across concurrent requests.
 
 Work is never delayed to wait for company: a free worker takes what is there, and
 while all workers are busy the queue fills, so batches grow exactly when the load
-does. A batch holds rows of one bucket width (padding is bounded by the bucket),
-oldest width first, up to a budget of padded tokens. The expected wait, from the
+does. A batch takes one text from each waiting request in turn, up to a budget of
+tokens, so a request of a thousand texts does not keep a request of one waiting;
+texts of all lengths share it, packed side by side. The expected wait, from the
 measured seconds per token, decides when to refuse work instead of queueing it.
 """
 
 import asyncio
-import itertools
 import math
 import time
 from collections import deque
@@ -29,21 +29,25 @@ _RATE_WEIGHT = 0.1
 
 @dataclass(eq=False)
 class _Request:
-    """Rows of one call that are still out, and where their embeddings go."""
+    """One call: its rows of ids, how many a batch has taken, and where embeddings go."""
 
+    rows: Sequence[np.ndarray]
     embeddings: np.ndarray
-    left: int
     done: asyncio.Future
+    taken: int = 0
+    delivered: int = 0
 
 
 @dataclass(eq=False, slots=True)
 class _Row:
-    """One row of ids in the queue."""
+    """One row of a request in a batch."""
 
-    order: int
-    ids: np.ndarray
     request: _Request
     index: int
+
+    @property
+    def ids(self) -> np.ndarray:
+        return self.request.rows[self.index]
 
 
 class Batcher:
@@ -55,8 +59,8 @@ class Batcher:
         self._metrics = metrics
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
-        self._queues: dict[tuple[LoadedVersion, int], deque[_Row]] = {}
-        self._order = itertools.count()
+        # Versions and, in each, requests: whoever was served last stands last.
+        self._queues: dict[LoadedVersion, deque[_Request]] = {}
         self._running = 0
         self._queued_tokens = 0
         self._seconds_per_token = 0.0
@@ -85,21 +89,15 @@ class Batcher:
             ServingError: the queue is full, or the model failed on one of these rows.
         """
         self.admit()
-        request = _Request(
-            np.empty([len(rows), version.manifest.dimension], np.float32),
-            len(rows),
-            asyncio.get_running_loop().create_future(),
-        )
-        for index, ids in enumerate(rows):
-            key = (version, version.width(len(ids)))
-            queue = self._queues.setdefault(key, deque())
-            queue.append(_Row(next(self._order), ids, request, index))
-            self._queued_tokens += key[1]
+        embeddings = np.empty([len(rows), version.manifest.dimension], np.float32)
         if not rows:
-            return request.embeddings
+            return embeddings
+        request = _Request(rows, embeddings, asyncio.get_running_loop().create_future())
+        self._queues.setdefault(version, deque()).append(request)
+        self._queued_tokens += sum(map(_weight, rows))
         self._start_batches()
         await request.done
-        return request.embeddings
+        return embeddings
 
     def close(self) -> None:
         """Waits for running batches and ends the threads."""
@@ -117,54 +115,69 @@ class Batcher:
         if not task.cancelled():
             self._start_batches()
 
-    def _next_batch(self) -> tuple[LoadedVersion, int, list[_Row]] | None:
-        """Takes rows of the width whose first row has waited longest."""
+    def _next_batch(self) -> tuple[LoadedVersion, list[_Row]] | None:
+        """Takes a row of each request in turn, of the version that has waited longest."""
         while self._queues:
-            key = min(self._queues, key=lambda key: self._queues[key][0].order)
-            queue, (version, width) = self._queues[key], key
-            room = max(1, self._limits.max_batch_tokens // width)
-            rows: list[_Row] = []
-            while queue and len(rows) < room:
-                row = queue.popleft()
-                self._queued_tokens -= width
-                if not row.request.done.done():  # its client is still there
-                    rows.append(row)
-            if not queue:
-                del self._queues[key]
+            version = next(iter(self._queues))
+            queue = self._queues.pop(version)
+            rows = self._take(queue)
+            if queue:
+                self._queues[version] = queue
             if rows:
-                return version, width, rows
+                return version, rows
         return None
 
-    async def _run(self, version: LoadedVersion, width: int, rows: list[_Row]) -> None:
+    def _take(self, queue: deque[_Request]) -> list[_Row]:
+        room = self._limits.max_batch_tokens
+        rows: list[_Row] = []
+        while queue:
+            request = queue[0]
+            if request.done.done():  # its client has gone, or another row of it failed
+                self._queued_tokens -= sum(map(_weight, request.rows[request.taken :]))
+                queue.popleft()
+                continue
+            weight = _weight(request.rows[request.taken])
+            if rows and weight > room:
+                break
+            room -= weight
+            self._queued_tokens -= weight
+            rows.append(_Row(request, request.taken))
+            request.taken += 1
+            queue.popleft()
+            if request.taken < len(request.rows):
+                queue.append(request)
+        return rows
+
+    async def _run(self, version: LoadedVersion, rows: list[_Row]) -> None:
         loop = asyncio.get_running_loop()
         start = time.monotonic()
         try:
-            embeddings = await loop.run_in_executor(
-                self._pool, version.encode, [row.ids for row in rows], width
+            embeddings, padded = await loop.run_in_executor(
+                self._pool, version.encode, [row.ids for row in rows]
             )
         except Exception:
             self._metrics.failed_batches.inc()
-            await self._run_alone(version, width, rows)
+            await self._run_alone(version, rows)
             return
-        tokens = width * len(rows)
-        self._observe(tokens, time.monotonic() - start)
-        self._metrics.batch(rows=len(rows), tokens=sum(len(row.ids) for row in rows), padded=tokens)
+        self._observe(sum(_weight(row.ids) for row in rows), time.monotonic() - start)
+        tokens = sum(len(row.ids) for row in rows)
+        self._metrics.batch(rows=len(rows), tokens=tokens, padded=padded)
         for row, embedding in zip(rows, embeddings, strict=True):
             _deliver(row, embedding)
 
-    async def _run_alone(self, version: LoadedVersion, width: int, rows: list[_Row]) -> None:
+    async def _run_alone(self, version: LoadedVersion, rows: list[_Row]) -> None:
         """Runs the rows of a failed batch one by one, so that only the culprit fails."""
         loop = asyncio.get_running_loop()
         for row in rows:
             try:
-                embedding = await loop.run_in_executor(self._pool, version.encode, [row.ids], width)
+                embeddings, _ = await loop.run_in_executor(self._pool, version.encode, [row.ids])
             except Exception as error:
                 if not row.request.done.done():
                     failure = ServingError(Code.INTERNAL, "the model failed on this input")
                     failure.__cause__ = error
                     row.request.done.set_exception(failure)
             else:
-                _deliver(row, embedding[0])
+                _deliver(row, embeddings[0])
 
     def _observe(self, tokens: int, seconds: float) -> None:
         newest = seconds / tokens
@@ -172,9 +185,14 @@ class Batcher:
         self._seconds_per_token += weight * (newest - self._seconds_per_token)
 
 
+def _weight(ids: np.ndarray) -> int:
+    """Tokens that a row counts as; an empty one is work too."""
+    return max(1, len(ids))
+
+
 def _deliver(row: _Row, embedding: np.ndarray) -> None:
     request = row.request
     request.embeddings[row.index] = embedding
-    request.left -= 1
-    if not request.left and not request.done.done():
+    request.delivered += 1
+    if request.delivered == len(request.rows) and not request.done.done():
         request.done.set_result(None)

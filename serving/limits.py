@@ -1,6 +1,11 @@
 """Every bound on what one client, or all of them together, can make the server do."""
 
+import os
 from dataclasses import dataclass
+
+# Enough for each core to run its matrix products at full rate. Twice as many gave no
+# more throughput on two cores, and every text of a batch waits for all of it.
+_BATCH_TOKENS = min(256 * (os.cpu_count() or 1), 16_384)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +18,7 @@ class Limits:
         max_items: Texts (or rows of token ids) of one request.
         max_characters: Code points of one text. Only the first `max_length` tokens
             are encoded, but the tokenizer reads them all.
-        max_batch_tokens: Padded tokens of one forward pass.
+        max_batch_tokens: Tokens of one forward pass, padding not counted.
         max_queue_tokens: Tokens waiting for a forward pass, over all requests.
         max_queue_seconds: Expected wait beyond which a request is refused with 429.
         max_connections: Open HTTP connections; more are closed at once.
@@ -29,7 +34,7 @@ class Limits:
     max_inflight_bytes: int = 256 * 2**20
     max_items: int = 1024
     max_characters: int = 32_768
-    max_batch_tokens: int = 2048
+    max_batch_tokens: int = _BATCH_TOKENS
     max_queue_tokens: int = 262_144
     max_queue_seconds: float = 5.0
     max_connections: int = 1000

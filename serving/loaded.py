@@ -11,6 +11,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from corpus.errors import UserError
 from models.saved_model.manifest import ExportManifest
+from serving.packing import pack_rows
 
 # What `serving_default` must offer for the server to run a model at all.
 _NEEDED = {"serving_default", "tokenize", "encode_tokens"}
@@ -45,13 +46,10 @@ class LoadedVersion:
                 f"{folder}: lacks the signatures {sorted(missing)}; export with `make export`"
             )
         self._module = tf.saved_model.load(str(folder))
+        if not hasattr(self._module, "encode_packed"):
+            raise UserError(f"{folder}: an older release's export; run `make export` again")
         self._tokenize = self._module.signatures["tokenize"]
-        self._encode = self._module.signatures["encode_tokens"]
-        self._widths = np.array(self.manifest.widths)
-
-    def width(self, tokens: int) -> int:
-        """Returns the bucket width that a row of `tokens` ids is padded to."""
-        return int(self._widths[np.searchsorted(self._widths, tokens)])
+        self._encode = self._module.encode_packed
 
     def tokenize(self, texts: Sequence[bytes]) -> tuple[list[np.ndarray], np.ndarray]:
         """Tokenizes texts.
@@ -67,12 +65,24 @@ class LoadedVersion:
         rows = [row[:length] for row, length in zip(ids, lengths, strict=True)]
         return rows, out["truncated"].numpy()
 
-    def encode(self, rows: Sequence[np.ndarray], width: int) -> np.ndarray:
-        """Embeds rows of ids, none longer than `width`; returns float32 [n, d]."""
-        batch = np.full([len(rows), width], self.manifest.pad_id, np.int32)
-        for index, row in enumerate(rows):
-            batch[index, : len(row)] = row
-        return self._encode(token_ids=tf.constant(batch))["embedding"].numpy()
+    def encode(self, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
+        """Embeds rows of ids.
+
+        Args:
+            rows: n ≥ 1 int32 arrays, none longer than the model takes.
+
+        Returns:
+            float32 [n, d], zeros for a row without tokens, and the tokens that were
+            computed, padding included.
+        """
+        packed = pack_rows(rows, pad_id=self.manifest.pad_id)
+        embeddings = np.zeros([len(rows), self.manifest.dimension], np.float32)
+        if packed.token_ids.size:
+            found = self._encode(*map(tf.constant, packed[:3])).numpy()
+            row, number = packed.slots[:, 0], packed.slots[:, 1]
+            inside = (row >= 0) & (number < found.shape[1])
+            embeddings[inside] = found[row[inside], number[inside]]
+        return embeddings, packed.token_ids.size
 
     def warm_up(self) -> float:
         """Runs every bucket width once; returns the seconds it took.
@@ -82,5 +92,5 @@ class LoadedVersion:
         start = time.monotonic()
         rows, _ = self.tokenize([b"warm up"])
         for width in self.manifest.widths:
-            self.encode([rows[0][:width]], width)
+            self.encode([np.resize(rows[0], width)])
         return time.monotonic() - start

@@ -73,7 +73,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     )
     compute = parser.add_argument_group("Compute")
     compute.add_argument(
-        "--workers", type=int, default=2, help="batches that run at once (default: 2)"
+        "--workers", type=int, default=1, help="batches that run at once (default: 1)"
     )
     compute.add_argument(
         "--threads", type=int, default=0, help="threads for one batch (default: all cores)"

@@ -68,6 +68,25 @@ class ServingModule(tf.Module):
         embedding = self.encoder({"token_ids": token_ids}, training=False)
         return tf.ensure_shape(tf.cast(embedding, tf.float32), [None, self.dimension])
 
+    @tf.function(input_signature=[_TOKEN_IDS, _TOKEN_IDS, _TOKEN_IDS])
+    def encode_packed(
+        self, token_ids: tf.Tensor, segment_ids: tf.Tensor, positions: tf.Tensor
+    ) -> tf.Tensor:
+        """Rows that hold several texts each → their embeddings; no signature, for our server.
+
+        Args:
+            token_ids: int32 [b, s].
+            segment_ids: int32 [b, s]; 0 is padding, 1… the number of the text in its row.
+            positions: int32 [b, s], 0-based inside the text.
+
+        Returns:
+            float32 [b, k, d], k the most texts in a row; zeros where a row has fewer.
+        """
+        packed = {"token_ids": token_ids, "segment_ids": segment_ids, "positions": positions}
+        most = tf.reduce_max(segment_ids)
+        embedding = self.encoder(packed, training=False, max_segments=most)
+        return tf.ensure_shape(tf.cast(embedding, tf.float32), [None, None, self.dimension])
+
     @tf.function(input_signature=[_TEXTS])
     def encode(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signatures `serving_default`, `encode_context` and `encode_response`."""

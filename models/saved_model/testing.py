@@ -53,12 +53,21 @@ class TinyEncoder(tf.Module):
         table = np.random.default_rng(seed).normal(size=[VOCAB_SIZE, DIMENSION])
         self.table = tf.Variable(table, dtype=tf.float32)
 
-    def __call__(self, inputs: dict[str, tf.Tensor], training: bool = False) -> tf.Tensor:
-        """Token ids [b, s] → float32 [b, DIMENSION]."""
+    def __call__(
+        self,
+        inputs: dict[str, tf.Tensor],
+        training: bool = False,
+        max_segments: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Token ids [b, s] → float32 [b, DIMENSION], or [b, max_segments, DIMENSION] if packed."""
         ids = inputs["token_ids"]
-        mask = tf.cast(ids != TinyTokenizer.pad_id, tf.float32)[..., tf.newaxis]
-        total = tf.reduce_sum(tf.gather(self.table, ids) * mask, axis=1)
-        return tf.math.l2_normalize(total, axis=-1)
+        if max_segments is None:
+            members = tf.cast(ids != TinyTokenizer.pad_id, tf.float32)[..., tf.newaxis]
+        else:
+            members = tf.one_hot(inputs["segment_ids"] - 1, max_segments)
+        total = tf.matmul(members, tf.gather(self.table, ids), transpose_a=True)
+        embedding = tf.math.l2_normalize(total, axis=-1)
+        return embedding[:, 0] if max_segments is None else embedding
 
     def count_params(self) -> int:
         """Returns the number of weights."""

@@ -12,6 +12,7 @@ from models.saved_model.manifest import ExportManifest
 from models.sentence_encoder import SentenceEncoder
 from models.sentence_transformers import save_sentence_transformers
 from models.tokenizer import Tokenizer
+from serving.loaded import LoadedVersion
 
 TEXTS = ["", "The quick brown fox", "over " * 60, "jumps, doesn't it?"]
 
@@ -56,6 +57,21 @@ def test_the_sentence_transformers_folder_lies_beside_it(base, model_folder):
     np.testing.assert_allclose(
         Encoder.load(twin).encode(TEXTS), Encoder.load(model_folder).encode(TEXTS), atol=1e-6
     )
+
+
+def test_packed_rows_give_the_embeddings_of_rows_of_their_own(base):
+    pad, rng = 1, np.random.default_rng(0)
+    rows = [rng.integers(3, 90, length).astype(np.int32) for length in (5, 32, 1, 17, 9, 9, 26)]
+    rows += [np.array([0, 7, pad, 8, 2], np.int32), np.array([], np.int32)]
+    loaded = LoadedVersion(base / "1")
+    got, computed = loaded.encode(rows)
+    padded = np.full([len(rows), 32], pad, np.int32)
+    for line, row in zip(padded, rows, strict=True):
+        line[: len(row)] = row
+    alone = tf.saved_model.load(str(base / "1")).signatures["encode_tokens"]
+    expected = np.concatenate([alone(token_ids=line[None])["embedding"] for line in padded])
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert sum(map(len, rows)) <= computed < 32 * len(rows)
 
 
 def test_numeric_part_holds_no_string_operation(base):

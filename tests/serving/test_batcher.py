@@ -25,15 +25,12 @@ class FakeVersion:
         self.gate = threading.Event()
         self.gate.set()
 
-    def width(self, tokens):
-        return 8 if tokens <= 8 else 32
-
-    def encode(self, rows, width):
+    def encode(self, rows):
         self.gate.wait(10)
-        self.batches.append((len(rows), width))
+        self.batches.append([int(row[0]) for row in rows])
         if any(row[0] == POISON for row in rows):
             raise RuntimeError("poison")
-        return np.array([[row[0], len(row)] for row in rows], np.float32)
+        return np.array([[row[0], len(row)] for row in rows], np.float32), sum(map(len, rows))
 
 
 def row(first, length=3):
@@ -54,7 +51,7 @@ async def blocked(batcher, version, *requests):
     return first, tasks
 
 
-def test_concurrent_requests_share_batches_of_one_width():
+def test_concurrent_requests_of_all_lengths_share_a_batch():
     async def scenario():
         batcher, version = make(), FakeVersion()
         first, tasks = await blocked(batcher, version, [row(1)], [row(2, 20), row(3)], [row(4, 20)])
@@ -64,18 +61,54 @@ def test_concurrent_requests_share_batches_of_one_width():
 
     results, batches = asyncio.run(scenario())
     assert [r.tolist() for r in results] == [[[0, 3]], [[1, 3]], [[2, 20], [3, 3]], [[4, 20]]]
-    assert batches == [(1, 8), (2, 8), (2, 32)]
+    assert batches == [[0], [1, 2, 4, 3]]
 
 
-def test_a_batch_stays_within_its_padded_tokens():
+def test_a_batch_stays_within_its_tokens():
     async def scenario():
         batcher, version = make(max_batch_tokens=64), FakeVersion()
-        out = await batcher.encode(version, [row(i, 20) for i in range(5)])
+        out = await batcher.encode(version, [row(i, 30) for i in range(5)])
         return out, version.batches
 
     out, batches = asyncio.run(scenario())
     assert out[:, 0].tolist() == [0, 1, 2, 3, 4]
-    assert batches == [(2, 32), (2, 32), (1, 32)]
+    assert batches == [[0, 1], [2, 3], [4]]
+
+
+def test_a_row_longer_than_a_batch_runs_alone():
+    async def scenario():
+        batcher, version = make(max_batch_tokens=8), FakeVersion()
+        await batcher.encode(version, [row(1, 20), row(2)])
+        return version.batches
+
+    assert asyncio.run(scenario()) == [[1], [2]]
+
+
+def test_one_text_does_not_wait_behind_a_request_of_many():
+    async def scenario():
+        batcher, version = make(max_batch_tokens=12), FakeVersion()
+        first, tasks = await blocked(batcher, version, [row(i) for i in range(1, 9)], [row(50)])
+        version.gate.set()
+        await asyncio.gather(first, *tasks)
+        return version.batches
+
+    assert asyncio.run(scenario()) == [[0], [1, 50, 2, 3], [4, 5, 6, 7], [8]]
+
+
+def test_versions_take_turns_and_never_share_a_batch():
+    async def scenario():
+        batcher, old, new = make(max_batch_tokens=3), FakeVersion(), FakeVersion()
+        first, tasks = await blocked(batcher, old, [row(1), row(2)])
+        tasks.append(asyncio.ensure_future(batcher.encode(new, [row(3), row(4)])))
+        await asyncio.sleep(0.02)
+        order = []
+        for version in (old, new):
+            version.batches = order
+        old.gate.set()
+        await asyncio.gather(first, *tasks)
+        return order
+
+    assert asyncio.run(scenario()) == [[0], [1], [3], [2], [4]]
 
 
 def test_a_poisonous_request_fails_alone():
@@ -103,12 +136,12 @@ def test_a_client_that_left_is_not_computed():
         assert batcher.expected_wait() == 0
         return version.batches
 
-    assert asyncio.run(scenario()) == [(1, 8), (1, 8)]
+    assert asyncio.run(scenario()) == [[0], [2]]
 
 
 def test_a_full_queue_refuses_with_the_time_to_come_back():
     async def scenario():
-        batcher, version = make(max_queue_tokens=16), FakeVersion()
+        batcher, version = make(max_queue_tokens=6), FakeVersion()
         first, tasks = await blocked(batcher, version, [row(1), row(2)])
         with pytest.raises(ServingError, match="overloaded") as error:
             await batcher.encode(version, [row(3)])
@@ -125,16 +158,16 @@ def test_the_expected_wait_refuses_before_the_queue_is_full():
     async def scenario():
         batcher, version = make(max_queue_seconds=0.5), FakeVersion()
         await batcher.encode(version, [row(0)])
-        batcher._seconds_per_token = 0.25  # as measured on a very slow machine
+        batcher._seconds_per_token = 1.0  # as measured on a very slow machine
         first, _ = await blocked(batcher, version, [row(1)])
-        assert batcher.expected_wait() == pytest.approx(2.0)
+        assert batcher.expected_wait() == pytest.approx(3.0)
         with pytest.raises(ServingError) as error:
             await batcher.encode(version, [row(2)])
         version.gate.set()
         await first
         return error.value
 
-    assert asyncio.run(scenario()).headers == {"Retry-After": "2"}
+    assert asyncio.run(scenario()).headers == {"Retry-After": "3"}
 
 
 def test_no_rows_give_an_empty_answer():

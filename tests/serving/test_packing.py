@@ -1,0 +1,66 @@
+"""Packed rows: every text is there once, apart from the others, with little padding."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.packing import pack_rows
+
+PAD = 1
+
+
+def text(length, first=5):
+    return np.arange(first, first + length, dtype=np.int32)
+
+
+def pack(lengths):
+    return pack_rows([text(length) for length in lengths], pad_id=PAD)
+
+
+@given(st.lists(st.integers(0, 128), min_size=1, max_size=60))
+def test_every_text_keeps_its_tokens_and_positions_under_a_number_of_its_own(lengths):
+    packed = pack(lengths)
+    seen = 0
+    for length, (row, number) in zip(lengths, packed.slots, strict=True):
+        if not length:
+            assert (row, number) == (-1, -1)
+            continue
+        own = packed.segment_ids[row] == number + 1
+        np.testing.assert_array_equal(packed.token_ids[row][own], text(length))
+        np.testing.assert_array_equal(packed.positions[row][own], np.arange(length))
+        (columns,) = np.nonzero(own)
+        assert columns[-1] - columns[0] == length - 1  # neighbours stay neighbours
+        seen += length
+    assert np.count_nonzero(packed.segment_ids) == seen
+    assert np.all(packed.token_ids[packed.segment_ids == 0] == PAD)
+
+
+def test_a_lone_text_has_a_row_of_its_own_length():
+    assert pack([17]).token_ids.shape == (1, 17)
+
+
+def test_rows_are_filled_evenly():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(4, 40, 60)
+    packed = pack(lengths)
+    assert packed.token_ids.shape[1] <= 128
+    assert lengths.sum() / packed.token_ids.size > 0.97
+
+
+def test_equal_long_texts_do_not_leave_half_of_the_rows_empty():
+    packed = pack([65] * 4)
+    assert packed.token_ids.size == 4 * 65
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
+def test_nothing_packs_into_nothing(lengths):
+    packed = pack(lengths)
+    assert packed.token_ids.size == 0
+    assert len(packed.slots) == len(lengths)
+
+
+def test_the_padding_id_inside_a_text_is_masked_where_it_stands():
+    packed = pack_rows([np.array([0, 5, PAD, 6, 2], np.int32)], pad_id=PAD)
+    assert packed.segment_ids[0, :5].tolist() == [1, 1, 0, 1, 1]
+    assert packed.positions[0, [0, 1, 3, 4]].tolist() == [0, 1, 2, 3]
