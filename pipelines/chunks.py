@@ -26,12 +26,14 @@ class Chunk:
         first_line: Number of the first one, from 1.
         lines: How many there are.
         oversize: The chunk is one line longer than the limit, and `data` only its beginning.
+        index: Its number in the file, from 0.
     """
 
     data: bytes
     first_line: int
     lines: int
     oversize: bool = False
+    index: int = 0
 
 
 @dataclass
@@ -55,24 +57,26 @@ def read_chunks(
     path: str,
     summary: FileSummary,
     *,
-    part: int = 0,
-    parts: int = 1,
+    begin: int = 0,
+    end: int | None = None,
     checksum: bool = True,
     keep_damaged: bool = False,
     chunk_bytes: int = CHUNK_BYTES,
     limit: int = 0,
     progress: Callable[[int], None] = lambda stored: None,
 ) -> Iterator[Chunk]:
-    """Yields the chunks of a file whose index modulo `parts` is `part`.
+    """Yields the chunks of a file that end in a range of its stored bytes.
 
     Where a chunk ends depends only on the decompressed bytes, so several workers
-    can share one archive: each decompresses all of it (fast) and parses its part.
+    can share one archive: each decompresses it as far as its range goes, and
+    parses what ends in there.
 
     Args:
         path: Local path or any that Beam can open.
         summary: Filled in on the way.
-        part: Which part of the chunks to yield.
-        parts: Number of parts.
+        begin: Stored bytes that are read before the first chunk ends.
+        end: Stored bytes at which the range ends, and reading with it; None is the
+            end of the file. Only then `summary` knows all of the file.
         checksum: Whether to compute the sha256 of the stored bytes.
         keep_damaged: End quietly at damage, with `summary.damage` set, instead of raising.
         chunk_bytes: Size of a chunk and longest line accepted.
@@ -84,12 +88,17 @@ def read_chunks(
     """
     first_line = 1
     blocks = _blocks(path, summary, checksum, keep_damaged, progress)
-    for index, (data, lines, oversize) in enumerate(_cut(blocks, chunk_bytes)):
+    for index, (pieces, lines, oversize) in enumerate(_cut(blocks, chunk_bytes)):
+        stored = summary.stored_bytes
+        if end is not None and stored >= end:
+            blocks.close()
+            break
         left = limit - summary.lines
         if limit and lines > left:
-            data, lines = b"\n".join(data.split(b"\n", left)[:left]), left
-        if index % parts == part:
-            yield Chunk(data, first_line, lines, oversize)
+            pieces, lines = [b"\n".join(b"".join(pieces).split(b"\n", left)[:left])], left
+        if stored >= begin:
+            data = b"".join(pieces)
+            yield Chunk(data, first_line, lines, oversize, index)
         first_line += lines
         summary.lines += lines
         if limit and summary.lines >= limit:
@@ -144,10 +153,10 @@ def count_newlines(data: bytes) -> int:
     )
 
 
-def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[bytes, int, bool]]:
-    """Yields (data, lines, oversize): `chunk_bytes` at a time, cut at the last newline in them.
+def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes], int, bool]]:
+    """Yields (pieces, lines, oversize): `chunk_bytes` at a time, cut at the last newline in them.
 
-    Each byte is copied once, when a chunk's blocks are joined.
+    Joining the pieces is left to whoever wants the chunk.
     """
     parts: list[bytes] = []
     size = 0
@@ -159,7 +168,7 @@ def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[bytes, int
                 end = rest.find(b"\n")
                 if end < 0:
                     break
-                yield skipping, 1, True
+                yield [skipping], 1, True
                 skipping, rest = b"", rest[end + 1 :]
                 continue
             room = chunk_bytes - size
@@ -174,12 +183,12 @@ def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[bytes, int
                 parts, size = [], 0
                 continue
             end = parts[last].rfind(b"\n") + 1
-            data = b"".join([*parts[:last], parts[last][:end]])
+            whole = [*parts[:last], parts[last][:end]]
             parts = [parts[last][end:], *parts[last + 1 :]]
-            size -= len(data)
-            yield data, count_newlines(data), False
+            size = sum(map(len, parts))
+            yield whole, sum(map(count_newlines, whole)), False
     if skipping:
-        yield skipping, 1, True
+        yield [skipping], 1, True
     elif size:
-        data = b"".join(parts)
-        yield data, count_newlines(data) + (not data.endswith(b"\n")), False
+        unended = not next(part for part in reversed(parts) if part).endswith(b"\n")
+        yield parts, sum(map(count_newlines, parts)) + unended, False

@@ -185,7 +185,7 @@ def _run(
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     pipeline = beam.Pipeline(runner=choice.create_runner(), options=choice.pipeline_options())
     job.build(pipeline, spec, parts, publication)
-    total = sum(part.size for part in parts if part.part == 0)
+    total = sum(part.length for part in parts)
     line: Any = contextlib.nullcontext()
     with runners.worker_errors_aside(choice) as terminal:
         if not quiet and choice.is_local:

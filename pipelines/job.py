@@ -126,9 +126,9 @@ class ReadDump(beam.DoFn):
         for chunk in read_chunks(
             part.path,
             summary,
-            part=part.part,
-            parts=part.parts,
-            checksum=part.part == 0,
+            begin=part.begin,
+            end=part.end,
+            checksum=part.is_last,
             keep_damaged=self._spec.keep_damaged,
             limit=self._spec.limit,
             progress=self._progress.reader(part),
@@ -141,7 +141,7 @@ class ReadDump(beam.DoFn):
             if self._bytes >= _FLUSH_BYTES:
                 yield from self._flush()
         report: dict[str, Any] = {"counts": counts, "rejects": rejects}
-        if part.part == 0:
+        if part.is_last:
             report["input"] = {
                 "path": part.path,
                 "bytes": summary.stored_bytes,

@@ -31,15 +31,15 @@ class Progress:
         """Returns a function that takes the number of stored bytes read of a part's file."""
         if not self._folder:
             return lambda stored: None
-        name = f"read-{zlib.crc32(part.path.encode())}-{part.part}"
+        name = f"read-{zlib.crc32(part.path.encode())}-{part.begin}"
         path, written = os.path.join(self._folder, name), 0.0
 
         def report(stored: int) -> None:
             nonlocal written
             now = time.monotonic()
-            if now - written >= _WRITE_SECONDS or stored >= part.size:
+            if now - written >= _WRITE_SECONDS or stored >= part.begin + part.length:
                 written = now
-                _replace(path, str(stored // part.parts))
+                _replace(path, str(min(max(stored - part.begin, 0), part.length)))
 
         return report
 

@@ -26,19 +26,21 @@ _CHUNK_BYTES = 4 << 20
 
 @dataclass(frozen=True)
 class Source:
-    """A worker's share of one input: every `parts`-th batch of it from the `part`-th.
+    """A worker's share of one input, all of it but for large NDJSON files.
 
     Attributes:
         kind: "ndjson", "parquet" or "tfrecord".
         number: Position among the inputs, the first part of its shards' names.
+        begin: As in `inputs.Part`.
+        end: As in `inputs.Part`.
     """
 
     kind: str
     number: int
     path: str
     size: int
-    part: int = 0
-    parts: int = 1
+    begin: int = 0
+    end: int | None = None
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ def find_sources(patterns: Sequence[str], options: ReadOptions, workers: int = 1
         files = parquet or inputs.expand([pattern])
         for file in files:
             kind = "parquet" if file.path.endswith(".parquet") else "ndjson"
-            parts = inputs.divide([file], workers) if kind == "ndjson" else [None]
+            shared = kind == "ndjson"
+            parts = inputs.divide([file], workers if shared else 1)
             number = len({source.number for source in sources})
             sources += [
-                Source(kind, number, file.path, file.size, part, len(parts))
-                for part in range(len(parts))
+                Source(kind, number, file.path, file.size, part.begin, part.end) for part in parts
             ]
     return sources
 
@@ -130,20 +132,19 @@ def _read_ndjson(source: Source, options: ReadOptions) -> Iterator[TextBatch]:
     chunks = read_chunks(
         source.path,
         FileSummary(),
-        part=source.part,
-        parts=source.parts,
+        begin=source.begin,
+        end=source.end,
         checksum=False,
         keep_damaged=options.keep_damaged,
         chunk_bytes=_CHUNK_BYTES,
         limit=options.limit,
     )
-    for index, chunk in enumerate(chunks):
+    for chunk in chunks:
         rows, bad = _parse(chunk.data, options)
         columns = {name: [row[i] for row in rows] for i, name in enumerate(_names(options))}
         for piece, start in enumerate(range(0, max(len(rows), 1), BATCH_ROWS)):
             part = {name: column[start : start + BATCH_ROWS] for name, column in columns.items()}
-            number = index * source.parts + source.part
-            yield _batch(source, number, piece, part, options, bad_rows=0 if piece else bad)
+            yield _batch(source, chunk.index, piece, part, options, bad_rows=0 if piece else bad)
 
 
 def _parse(data: bytes, options: ReadOptions) -> tuple[list[tuple[str, ...]], int]:

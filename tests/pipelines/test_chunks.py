@@ -1,15 +1,21 @@
 """A file's chunks hold all its lines once, wherever the reads fall."""
 
+import bz2
 import hashlib
+import random
 
 import pytest
 import zstandard
 
 from corpus.errors import UserError
+from pipelines import inputs
 from pipelines.chunks import FileSummary, read_chunks
 
 LINES = [b"x" * (n % 50) for n in range(1000)]
 DATA = b"\n".join(LINES) + b"\n"
+# So large that several reads are needed, compressed or not.
+_NOISE = random.Random(0)
+DENSE = b"".join(_NOISE.randbytes(50).hex().encode() + b"\n" for _ in range(5000))
 
 
 def chunks(path, **options):
@@ -37,11 +43,35 @@ def test_chunks_are_whole_lines_in_order(dump, chunk_bytes):
     assert summary.lines == len(LINES)
 
 
-def test_the_parts_share_the_chunks_of_one_file(dump):
-    whole, _ = chunks(dump, chunk_bytes=100)
-    shared = [chunks(dump, chunk_bytes=100, part=part, parts=3) for part in range(3)]
-    assert sorted((c for part, _ in shared for c in part), key=lambda c: c.first_line) == whole
-    assert all(summary.lines == len(LINES) for _, summary in shared)
+@pytest.mark.parametrize("ending", ["", ".zst", ".bz2"])
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_the_parts_of_a_file_hold_its_chunks_once(tmp_path, ending, count):
+    path = tmp_path / f"RC{ending}"
+    compress = {"": bytes, ".zst": zstandard.ZstdCompressor().compress, ".bz2": bz2.compress}
+    path.write_bytes(compress[ending](DENSE))
+    whole, complete = chunks(path, chunk_bytes=1000)
+    (file,) = inputs.expand([str(path)])
+    parts = inputs._divide_file(file, count)
+    assert [part.is_last for part in parts] == [False] * (count - 1) + [True]
+    found = []
+    for part in parts:
+        some, summary = chunks(path, chunk_bytes=1000, begin=part.begin, end=part.end)
+        found += some
+    assert found == whole
+    assert [chunk.index for chunk in whole] == list(range(len(whole)))
+    assert summary == complete  # that of the last part
+
+
+def test_a_part_stops_reading_at_its_end(tmp_path):
+    path = tmp_path / "RC.zst"
+    path.write_bytes(zstandard.ZstdCompressor().compress(DENSE) + b"damage behind the part")
+    middle = path.stat().st_size // 2
+    found, summary = chunks(path, chunk_bytes=1000, end=middle)
+    assert DENSE.startswith(b"".join(chunk.data for chunk in found))
+    assert found
+    assert middle <= summary.stored_bytes < path.stat().st_size
+    with pytest.raises(UserError, match="corrupt zstd"):
+        chunks(path, chunk_bytes=1000, begin=middle)
 
 
 def test_the_summary_knows_the_stored_bytes(dump):
