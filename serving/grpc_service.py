@@ -1,8 +1,8 @@
 """TensorFlow Serving's gRPC services over the same predictor.
 
 `PredictionService.Predict` and `GetModelMetadata`, `ModelService.GetModelStatus`.
-Classify, Regress and MultiInference answer as TensorFlow Serving does for a model
-without such signatures.
+Classify and Regress answer as TensorFlow Serving does for a model without such
+signatures; MultiInference, which would run both, is unimplemented.
 """
 
 from collections.abc import AsyncIterator, Awaitable

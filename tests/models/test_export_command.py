@@ -1,5 +1,10 @@
 """`python -m models.export` on a small MPNet, as a user runs it."""
 
+import json
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,10 +14,12 @@ from models import Encoder
 from models.export import main
 from models.mpnet import MPNetConfig
 from models.saved_model.manifest import ExportManifest
+from models.saved_model.publish import versions
 from models.sentence_encoder import SentenceEncoder
 from models.sentence_transformers import save_sentence_transformers
 from models.tokenizer import Tokenizer
 from serving.loaded import LoadedVersion
+from serving.options import make_parser, read_models
 
 TEXTS = ["", "The quick brown fox", "over " * 60, "jumps, doesn't it?"]
 
@@ -49,6 +56,28 @@ def test_the_export_embeds_as_the_model_does(base, model_folder):
     np.testing.assert_allclose(out["embedding"], expected, atol=1e-5)
     np.testing.assert_allclose(Encoder.load(base).encode(TEXTS), expected, atol=1e-5)
     assert out["truncated"].numpy().tolist() == [False, False, True, False]
+
+
+def test_loads_in_a_fresh_process_with_only_tensorflow_and_tensorflow_text(base, model_folder):
+    program = """
+import sys, json
+import tensorflow as tf, tensorflow_text
+model = tf.saved_model.load(sys.argv[1])
+out = model.signatures["serving_default"](text=tf.constant(sys.argv[2:]))
+foreign = [m for m in sys.modules if m.split(".")[0] in ("models", "corpus", "serving", "tf_keras")]
+print(json.dumps([out["embedding"].numpy().tolist(), foreign]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(base / "1"), *TEXTS],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+        env={"PATH": "", "TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    embedding, foreign = json.loads(done.stdout.splitlines()[-1])
+    np.testing.assert_allclose(embedding, Encoder.load(model_folder).encode(TEXTS), atol=1e-5)
+    assert foreign == []
 
 
 def test_the_sentence_transformers_folder_lies_beside_it(base, model_folder):
@@ -105,3 +134,24 @@ def test_a_published_version_is_refused(base, model_folder):
 def test_wrong_arguments_are_told(model_folder, tmp_path, arguments, message):
     with pytest.raises(UserError, match=message):
         main(["--model", str(model_folder), "--output", str(tmp_path / "x"), *arguments])
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("file", ["saved_model.pb", "variables/*", "assets.extra/*"])
+def test_kill_9_at_any_moment_leaves_nothing_that_a_server_would_load(model_folder, tmp_path, file):
+    base = tmp_path / "small"
+    command = [sys.executable, "-m", "models.export", "--model", str(model_folder)]
+    command += ["--output", str(base), "--no-sentence-transformers"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not list(base.glob(f".export-*/{file}")) and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    assert list(base.glob(".export-*/")), "the export was over before the kill"
+    assert versions(base) == []
+    with pytest.raises(UserError, match="holds no version"):
+        read_models(make_parser("").parse_args(["--model", f"small={base}"]))
+    assert main(command[3:]) == 0
+    assert versions(base) == [1]
+    assert list(base.glob(".export-*/")) == []

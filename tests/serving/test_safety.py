@@ -1,6 +1,7 @@
 """What a hostile, slow or greedy client can do: nothing but get an error."""
 
 import concurrent.futures
+import contextlib
 import json
 import socket
 import time
@@ -22,7 +23,8 @@ def guarded(start, tiny_base):
     running = start(
         tiny_base,
         *("--max-body-bytes", "20000", "--max-inflight-bytes", "45000"),
-        *("--header-seconds", "1.5", "--body-seconds", "1.5", "--access-log"),
+        *("--header-seconds", "1.5", "--body-seconds", "1.5", "--send-seconds", "1.5"),
+        "--access-log",
         env={"REPARTEE_API_KEYS": "other-key,secret-key"},
     )
     yield running
@@ -35,6 +37,15 @@ def guarded(start, tiny_base):
 def connect(server):
     host, port = urlsplit(server.url).netloc.split(":")
     return socket.create_connection((host, int(port)), timeout=20)
+
+
+def read_all(client):
+    """Returns what comes until the other side closes, in whatever way."""
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while chunk := client.recv(2**20):
+            received += chunk
+    return received
 
 
 def test_a_key_opens_the_door(guarded):
@@ -110,6 +121,19 @@ def test_a_dribbled_body_is_cut_off(guarded):
         assert client.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_client_that_never_reads_its_answers_is_cut_off(guarded):
+    with connect(guarded) as client:
+        # Far more than the buffers of both ends hold.
+        client.settimeout(5)
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            for _ in range(2000):
+                client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+        time.sleep(3)
+        answers = read_all(client).count(b"HTTP/1.1 200 OK")
+    assert answers < 2000
+    assert httpx.get(guarded.url + "/health").is_success
+
+
 def test_bodies_of_all_clients_together_are_bounded(guarded):
     head = (
         f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-key\r\n"
@@ -161,6 +185,21 @@ def test_metrics_count_without_quoting(guarded):
     assert 'repartee_requests_total{code="404",endpoint="rest"}' in text
     assert "repartee_texts_total" in text
     assert SECRET_TEXT not in text
+
+
+def test_connections_and_the_time_for_an_answer_are_bounded(start, tiny_base):
+    running = start(tiny_base, "--max-connections", "3", "--request-seconds", "0.00001")
+    answer = httpx.post(running.url + PREDICT, content=BODY)
+    assert answer.status_code == 504
+    assert answer.json() == {"error": "the request took longer than 1e-05 seconds"}
+    clients = [connect(running) for _ in range(3)]
+    with connect(running) as fourth:
+        assert read_all(fourth) == b""
+    for client in clients:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 200 ")
+        client.close()
+    assert running.stop() == 0
 
 
 def test_overload_is_refused_with_the_time_to_come_back(start, tiny_base):
