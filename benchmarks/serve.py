@@ -1,21 +1,27 @@
-"""Requests per second and latency of the server, beside a Python peer, under real load.
+"""Requests per second and latency of servers under real load, ours beside its peers.
 
-    python benchmarks/serve.py --name ours --url http://127.0.0.1:8501/v1/embeddings \
-        --model encoder --texts comments.txt --clients 1 8 64 --seconds 20
+    python benchmarks/serve.py --texts comments.jsonl --clients 1 8 64 --seconds 10 \
+        --server ours http://127.0.0.1:8521/v1/embeddings PID \
+        --server infinity http://127.0.0.1:8522/v1/embeddings PID
 
-Drives one running server at a time with closed-loop clients: each sends a text,
-waits for the answer, sends the next. Any server with OpenAI's embeddings API can be
-measured (ours, infinity, or `--serve-sentence-transformers FOLDER`, which starts the
-plain peer: sentence-transformers behind FastAPI, one encode per request). Texts are
-one per line. Prints one Markdown row for each number of clients; 429s are counted
-apart (after one, a client pauses `--pause` seconds, whatever Retry-After says).
+The servers run already, each with the same model under the name `--model`; they are
+measured in turn, one at a time, for each number of clients. Clients are closed
+loops: each sends a text, waits for the answer, sends the next. Any server with
+OpenAI's embeddings API can be measured (ours, infinity, or
+`--serve-sentence-transformers FOLDER`, which starts the plain peer:
+sentence-transformers behind FastAPI, one encode per request). Prints Markdown rows;
+the last column says how many times the requests of this row's server the first one
+answers. With `--repeat` the memory of PID shows over time. 429s are counted apart
+(after one, a client pauses `--pause` seconds, whatever Retry-After says).
 """
 
 import argparse
 import asyncio
 import itertools
 import json
+import math
 import os
+import random
 import statistics
 import time
 from collections import Counter
@@ -47,34 +53,44 @@ async def client(
     return latencies, statuses
 
 
-async def measure(args: argparse.Namespace, clients: int, texts) -> None:
-    """Runs `clients` closed loops and prints their row."""
+async def load(args: argparse.Namespace, url: str, clients: int, texts) -> tuple[float, list, int]:
+    """Runs `clients` closed loops: requests/s, sorted latencies in seconds, refusals."""
     connector = aiohttp.TCPConnector(limit=clients)
     timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        await client(session, args.url, args.model, texts, time.monotonic() + args.warm_up, 0.1)
+        await client(session, url, args.model, texts, time.monotonic() + args.warm_up, 0.1)
         start = time.monotonic()
         results = await asyncio.gather(
             *(
-                client(session, args.url, args.model, texts, start + args.seconds, args.pause)
+                client(session, url, args.model, texts, start + args.seconds, args.pause)
                 for _ in range(clients)
             )
         )
         seconds = time.monotonic() - start
     latencies = sorted(latency for some, _ in results for latency in some)
     statuses: Counter = sum((counter for _, counter in results), Counter())
-    refused = sum(count for status, count in statuses.items() if status != 200)
-    memory = f"{resident(args.pid):,}" if args.pid else "-"
-    if not latencies:
-        print(f"| {args.name} | {clients} | 0 | - | - | {dict(statuses)} | {memory} |", flush=True)
-        return
-    percentiles = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else latencies * 99
-    print(
-        f"| {args.name} | {clients} | {len(latencies) / seconds:.1f} "
-        f"| {percentiles[49] * 1000:.0f} | {percentiles[98] * 1000:.0f} "
-        f"| {refused} | {memory} |",
-        flush=True,
-    )
+    if unexpected := statuses.keys() - {200, 429}:
+        print(f"neither answered nor refused: { {key: statuses[key] for key in unexpected} }")
+    return len(latencies) / seconds, latencies, statuses.total() - statuses[200]
+
+
+def report(args: argparse.Namespace, clients: int, texts: list[str]) -> None:
+    """Measures every server with `clients` clients and prints a row for each."""
+    first = 0.0
+    for name, url, *pid in args.server:
+        # Every measurement begins at the same text.
+        endless = itertools.cycle(texts)
+        rate, latencies, refused = asyncio.run(load(args, url, clients, endless))
+        first = first or rate
+        memory = f"{resident(int(pid[0])):,}" if pid else "-"
+        # One latency, or none, has no percentiles.
+        percentiles = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else [0.0] * 99
+        print(
+            f"| {name} | {clients} | {rate:.1f} | {percentiles[49] * 1000:.0f} "
+            f"| {percentiles[98] * 1000:.0f} | {refused} | {memory} "
+            f"| {first / rate if rate else math.inf:.2f} |",
+            flush=True,
+        )
 
 
 def resident(pid: int) -> int:
@@ -125,26 +141,36 @@ def main() -> None:
     )
     parser.add_argument("--serve-sentence-transformers", metavar="FOLDER", help="start the peer")
     parser.add_argument("--port", type=int, default=8600, help="port of the peer")
-    parser.add_argument("--name", default="ours", help="name in the table")
-    parser.add_argument("--url", help="full URL of an OpenAI embeddings endpoint")
+    parser.add_argument(
+        "--server",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar=("NAME", "URL [PID]"),
+        help="a server: name in the table, full URL of its OpenAI embeddings endpoint, and "
+        "process, to report its memory; may be repeated",
+    )
     parser.add_argument("--model", default="encoder", help="model name in requests")
-    parser.add_argument("--texts", type=Path, help="file of texts")
+    parser.add_argument("--texts", type=Path, help="texts: plain lines, or JSON lines")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--warm-up", type=float, default=3)
     parser.add_argument("--pause", type=float, default=0.05, help="after a refusal, in seconds")
-    parser.add_argument("--pid", type=int, help="server process, to report its memory")
     parser.add_argument("--repeat", type=int, default=1, help="rounds, to see memory over time")
     args = parser.parse_args()
     if args.serve_sentence_transformers:
         serve_sentence_transformers(args.serve_sentence_transformers, args.port)
         return
-    texts = itertools.cycle(read_texts(args.texts))
-    print("| server | clients | requests/s | p50 ms | p99 ms | refused | MiB |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    if not args.server or not args.texts:
+        parser.error("--server and --texts are needed")
+    texts = read_texts(args.texts)
+    # Neighbours in a file are alike; whoever gets further must not meet other lengths.
+    random.Random(0).shuffle(texts)
+    print("| server | clients | requests/s | p50 ms | p99 ms | refused | MiB | first / this |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     for _ in range(args.repeat):
         for clients in args.clients:
-            asyncio.run(measure(args, clients, texts))
+            report(args, clients, texts)
 
 
 if __name__ == "__main__":
