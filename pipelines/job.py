@@ -10,7 +10,6 @@ before WriteBucket find equal pairs by their digests (`pipelines.duplicates`).
 """
 
 import json
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from corpus.errors import UserError
 from corpus.naming import REJECTS_FOLDER
-from pipelines import publish, spill, storage
+from pipelines import publish, spill
 from pipelines.inputs import Part
 from pipelines.progress import Progress
 from pipelines.sources import Source
@@ -286,13 +285,12 @@ def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
         json.dumps(dict(zip(keys, reject, strict=True)), ensure_ascii=False) + "\n"
         for reject in rejects
     )
-    name = storage.join(spec.staging, f"rejects-{uuid.uuid4().hex}")
-    storage.write_bytes(name, text.encode())
+    staged = publish.stage(spec.staging, text.encode(), len(rejects))
     return {
         "inputs": sorted(inputs, key=lambda entry: entry["path"]),
         "lines": lines,
         "counters": counters,
-        "rejects": {"staged": name, "name": f"{REJECTS_FOLDER}/rejects.ndjson"},
+        "rejects": staged | {"name": f"{REJECTS_FOLDER}/rejects.ndjson"},
     }
 
 

@@ -8,7 +8,6 @@ object store cannot rename folders: there the files are moved one by one and
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import shutil
 import uuid
@@ -19,7 +18,7 @@ from typing import Any
 from corpus.errors import UserError
 from corpus.manifest import Manifest, Shard
 from corpus.naming import COMPLETED, MANIFEST, SPLITS, TOKENIZER_FOLDER, shard_name
-from pipelines import report, storage, tfds_metadata
+from pipelines import checksums, report, storage, tfds_metadata
 from pipelines.statistics import PairStatistics
 
 # Where in the staging folder the corpus goes that a new one replaces.
@@ -86,14 +85,14 @@ def check_output(output: str, *, overwrite: bool) -> None:
 
 
 def stage(staging: str, data: bytes, examples: int) -> dict[str, Any]:
-    """Writes a shard under a name that no other attempt uses, and describes it."""
-    path = storage.join(staging, f"shard-{uuid.uuid4().hex}")
+    """Writes a file under a name that no other attempt uses, and describes it."""
+    path = storage.join(staging, f"staged-{uuid.uuid4().hex}")
     storage.write_bytes(path, data)
     return {
         "staged": path,
         "examples": examples,
         "bytes": len(data),
-        "sha256": hashlib.sha256(data).hexdigest(),
+        "sha256": checksums.sha256(data),
     }
 
 
@@ -103,7 +102,7 @@ def publish(
     staging: str,
     num_shards: int,
     shards: dict[int, dict[str, dict[str, Any]]],
-    rejects: dict[str, str],
+    rejects: dict[str, Any],
     inputs: list[dict[str, Any]],
     counters: dict[str, int],
     statistics: PairStatistics,
@@ -115,7 +114,7 @@ def publish(
         staging: Folder with the staged files.
         num_shards: Shards per split; a bucket without comments becomes an empty one.
         shards: For each bucket and split, what `stage` returned.
-        rejects: Staged path and final name of the rejected lines.
+        rejects: What `stage` returned for the rejected lines, and their final `name`.
         inputs: For the manifest.
         counters: For the manifest.
         statistics: For the report.
@@ -156,14 +155,27 @@ def publish(
             for name, content in publication.tokenizer_files
         },
     }
-    if storage.is_local(publication.output):
-        _publish_folder(publication, staging, moves, documents)
-    else:
-        _publish_objects(publication, staging, moves, documents)
+    digests = {shard.name: shard.sha256 for entries in splits.values() for shard in entries}
+    digests[rejects["name"]] = rejects["sha256"]
+    digests |= {name: checksums.sha256(text.encode()) for name, text in documents.items()}
+    finish = checksums.to_text(digests)
+    try:
+        if storage.is_local(publication.output):
+            _publish_folder(publication, staging, moves, documents, finish)
+        else:
+            _publish_objects(publication, staging, moves, documents, finish)
+    except OSError as error:
+        raise UserError(
+            f"{publication.output}: cannot be published ({error}); mend that and run again"
+        ) from error
 
 
 def _publish_folder(
-    publication: Publication, staging: str, moves: dict[str, str], documents: dict[str, str]
+    publication: Publication,
+    staging: str,
+    moves: dict[str, str],
+    documents: dict[str, str],
+    completed: str,
 ) -> None:
     ready = os.path.join(staging, "ready")
     # A second attempt of this very step starts from whatever the first has moved.
@@ -174,7 +186,7 @@ def _publish_folder(
             os.replace(staged, path)
     for name, text in documents.items():
         storage.write_bytes(os.path.join(ready, name), text.encode())
-    storage.write_bytes(os.path.join(ready, COMPLETED), b"")
+    storage.write_bytes(os.path.join(ready, COMPLETED), completed.encode())
     _sync_tree(ready)
     output = publication.output.rstrip("/")
     if os.path.lexists(output):
@@ -200,21 +212,25 @@ def _sync(path: str) -> None:
 
 
 def _publish_objects(
-    publication: Publication, staging: str, moves: dict[str, str], documents: dict[str, str]
+    publication: Publication,
+    staging: str,
+    moves: dict[str, str],
+    documents: dict[str, str],
+    completed: str,
 ) -> None:
     """Publishes file by file; a second attempt goes on where the first one ended."""
     output = publication.output.rstrip("/")
-    completed = storage.join(output, COMPLETED)
+    last = storage.join(output, COMPLETED)
     keep = {storage.join(output, name) for name in (*moves.values(), *documents)}
-    if storage.exists(completed):
-        storage.delete([completed])  # from here on nothing looks finished
+    if storage.exists(last):
+        storage.delete([last])  # from here on nothing looks finished
     storage.delete([e.path for e in storage.list_tree(output) if e.path not in keep])
     for staged, name in moves.items():
         if storage.exists(staged):  # not moved by an earlier attempt
             storage.rename(staged, storage.join(output, name))
     for name, text in documents.items():
         storage.write_bytes(storage.join(output, name), text.encode())
-    storage.write_bytes(completed, b"")
+    storage.write_bytes(last, completed.encode())
     clear_staging(staging)
 
 

@@ -70,7 +70,7 @@ def write_bytes(path: str, data: bytes) -> None:
 
 def size(path: str) -> int:
     """Returns a file's size in bytes."""
-    return FileSystems.match([path])[0].metadata_list[0].size_in_bytes
+    return FileSystems.get_filesystem(path).metadata(path).size_in_bytes
 
 
 def exists(path: str) -> bool:
@@ -79,7 +79,12 @@ def exists(path: str) -> bool:
 
 
 def glob(pattern: str) -> list[FileEntry]:
-    """Returns the files that match a path or glob, sorted by path."""
+    """Returns the files that match a path or glob, sorted by path.
+
+    A local file of exactly that name wins over what its brackets could stand for.
+    """
+    if is_local(pattern) and os.path.isfile(pattern):
+        return [FileEntry(pattern, os.path.getsize(pattern))]
     try:
         matches = FileSystems.match([pattern])[0].metadata_list
     except (BeamIOError, OSError) as error:
@@ -93,7 +98,11 @@ def glob(pattern: str) -> list[FileEntry]:
 
 def list_tree(folder: str) -> Iterator[FileEntry]:
     """Yields every file below `folder`, sorted by path."""
-    yield from glob(folder.rstrip("/") + "/**")
+    if is_local(folder):  # walked, because the folder's name may look like a glob
+        paths = (join(root, name) for root, _, names in os.walk(folder) for name in names)
+        yield from sorted(FileEntry(path, os.path.getsize(path)) for path in paths)
+    else:
+        yield from glob(folder.rstrip("/") + "/**")
 
 
 def make_folder(path: str) -> None:
@@ -107,14 +116,28 @@ def make_folder(path: str) -> None:
 
 
 def rename(source: str, destination: str) -> None:
-    """Moves a file, over an existing one if there is one."""
-    FileSystems.rename([source], [destination])
+    """Moves a file, over an existing one if there is one.
+
+    Raises:
+        UserError: the file system refused.
+    """
+    try:
+        FileSystems.rename([source], [destination])
+    except (BeamIOError, OSError) as error:
+        raise UserError(f"{destination}: cannot be written ({_first_line(error)})") from error
 
 
 def delete(paths: list[str]) -> None:
-    """Deletes files or folders (with what is in them)."""
-    if paths:
-        FileSystems.delete(paths)
+    """Deletes files or folders (with what is in them).
+
+    Raises:
+        UserError: the file system refused.
+    """
+    try:
+        if paths:
+            FileSystems.delete(paths)
+    except (BeamIOError, OSError) as error:
+        raise UserError(f"{paths[0]}: cannot be deleted ({_first_line(error)})") from error
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,21 +1,21 @@
 """`python -m pipelines.verify CORPUS`: proves that a corpus is whole, byte by byte."""
 
 import argparse
-import hashlib
 from collections.abc import Iterator, Sequence
 
 from corpus import cli
 from corpus.errors import UserError
 from corpus.features import ID_FEATURES, TEXT_FEATURES
 from corpus.manifest import Manifest, Shard
-from corpus.naming import COMPLETED, parse_shard_name
+from corpus.naming import COMPLETED, MANIFEST, parse_shard_name
 
 
 def problems(folder: str) -> Iterator[str]:
     """Yields everything that is wrong with a corpus: nothing, if it can be trusted.
 
     Every shard's size, sha256, record checksums and number of examples are
-    compared with the manifest, and every example's features are decoded and checked.
+    compared with the manifest, every example's features are decoded and checked, and the
+    manifest and all other files are compared with their sha256 in `COMPLETED`.
 
     Raises:
         UserError: there is no finished corpus, or its manifest cannot be read.
@@ -39,6 +39,7 @@ def problems(folder: str) -> Iterator[str]:
         name = path.rsplit("/", 1)[-1]
         if parse_shard_name(name) and path not in expected:
             yield f"{name}: is not in the manifest"
+    yield from _document_problems(folder, set(found))
     lines = sum(entry.get("lines", 0) for entry in manifest.inputs)
     if sum(manifest.counters.values()) != lines:
         yield f"manifest.json: counters add up to {sum(manifest.counters.values())}, not {lines}"
@@ -50,13 +51,30 @@ def problems(folder: str) -> Iterator[str]:
             )
 
 
+def _document_problems(folder: str, found: set[str]) -> Iterator[str]:
+    from pipelines import checksums, storage
+
+    completed = storage.read_bytes(storage.join(folder, COMPLETED)).decode("utf-8", "replace")
+    digests = checksums.from_text(completed)
+    if MANIFEST not in digests:
+        yield f"{COMPLETED}: does not say which {MANIFEST} it belongs to"
+    for name, digest in digests.items():
+        path = storage.join(folder, name)
+        if parse_shard_name(name):
+            continue  # the manifest has those
+        if path not in found:
+            yield f"{name}: missing"
+        elif checksums.sha256(storage.read_bytes(path)) != digest:
+            yield f"{name}: sha256 differs from that in {COMPLETED}"
+
+
 def _shard_problems(path: str, shard: Shard, split: str, manifest: Manifest) -> Iterator[str]:
-    from pipelines import storage, tfrecord
+    from pipelines import checksums, storage, tfrecord
 
     data = storage.read_bytes(path)
     if len(data) != shard.bytes:
         yield f"{shard.name}: {len(data)} bytes, the manifest says {shard.bytes}"
-    if hashlib.sha256(data).hexdigest() != shard.sha256:
+    if checksums.sha256(data) != shard.sha256:
         yield f"{shard.name}: sha256 differs from the manifest's"
     count = 0
     try:
@@ -94,7 +112,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
     parser = argparse.ArgumentParser(
         prog="python -m pipelines.verify",
-        description="Compares every shard, record and example of a corpus with its manifest. "
+        description="Compares every shard, record and example of a corpus with its manifest, and "
+        "every other file with its checksum. "
         "Exit status 0 if all is well, 1 if anything is wrong.",
     )
     parser.add_argument("corpus", help="folder of a finished corpus")
