@@ -125,6 +125,13 @@ def test_steps_hold_every_text_once_and_are_bounded():
     assert max(len(step) for step in cut_steps(lengths, order, 5)) == 5
 
 
+def test_few_texts_of_different_lengths_are_hardly_padded():
+    lengths = np.arange(100, 3, -1)
+    steps = list(cut_steps(lengths, np.arange(len(lengths)), None))
+    np.testing.assert_array_equal(np.concatenate(steps), np.arange(len(lengths)))
+    assert lengths.sum() / sum(len(step) * lengths[step].max() for step in steps) > 0.88
+
+
 class TestModelDir:
     def test_the_latest_checkpoint_is_the_default(self, model_dir, folder, texts):
         latest = Encoder.load(model_dir).encode(texts)
