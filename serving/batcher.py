@@ -5,7 +5,9 @@ while all workers are busy the queue fills, so batches grow exactly when the loa
 does. A batch takes one text from each waiting request in turn, up to a budget of
 tokens, so a request of a thousand texts does not keep a request of one waiting;
 texts of all lengths share it, packed side by side. The expected wait, from the
-measured seconds per token, decides when to refuse work instead of queueing it.
+measured seconds per token, decides when to refuse work instead of queueing it; what
+has waited longer all the same, because the machine became slower, is refused when
+its turn comes, so no answer is older than that wait and one batch.
 """
 
 import asyncio
@@ -24,16 +26,17 @@ from serving.metrics import Metrics
 from serving.status import Code, ServingError, overloaded
 
 # Weight of the newest batch in the running average of seconds per token.
-_RATE_WEIGHT = 0.1
+_RATE_WEIGHT = 0.25
 
 
 @dataclass(eq=False)
 class _Request:
-    """One call: its rows of ids, how many a batch has taken, and where embeddings go."""
+    """One call: its rows of ids, how many batches have taken, and where embeddings go."""
 
     rows: Sequence[np.ndarray]
     embeddings: np.ndarray
     done: asyncio.Future
+    arrived: float
     taken: int = 0
     delivered: int = 0
 
@@ -74,11 +77,7 @@ class Batcher:
         wait = self.expected_wait()
         full = self._queued_tokens >= self._limits.max_queue_tokens
         if full or wait > self._limits.max_queue_seconds:
-            self._metrics.rejected.labels("queue").inc()
-            raise overloaded(
-                f"server is overloaded: the queue is {wait:.1f} seconds long; retry later",
-                retry_after=math.ceil(wait),
-            )
+            raise self._refusal(wait)
 
     async def encode(self, version: LoadedVersion, rows: Sequence[np.ndarray]) -> np.ndarray:
         """Embeds rows of ids: n arrays → float32 [n, d].
@@ -92,7 +91,8 @@ class Batcher:
         embeddings = np.empty([len(rows), version.manifest.dimension], np.float32)
         if not rows:
             return embeddings
-        request = _Request(rows, embeddings, asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        request = _Request(rows, embeddings, done, time.monotonic())
         self._queues.setdefault(version, deque()).append(request)
         self._queued_tokens += sum(map(_weight, rows))
         self._start_batches()
@@ -129,10 +129,13 @@ class Batcher:
 
     def _take(self, queue: deque[_Request]) -> list[_Row]:
         room = self._limits.max_batch_tokens
+        oldest = time.monotonic() - self._limits.max_queue_seconds
         rows: list[_Row] = []
         while queue:
             request = queue[0]
-            if request.done.done():  # its client has gone, or another row of it failed
+            if request.arrived < oldest and not request.taken and not request.done.done():
+                request.done.set_exception(self._refusal(self.expected_wait()))
+            if request.done.done():  # refused, its client gone, or another row of it failed
                 self._queued_tokens -= sum(map(_weight, request.rows[request.taken :]))
                 queue.popleft()
                 continue
@@ -147,6 +150,13 @@ class Batcher:
             if request.taken < len(request.rows):
                 queue.append(request)
         return rows
+
+    def _refusal(self, wait: float) -> ServingError:
+        self._metrics.rejected.labels("queue").inc()
+        return overloaded(
+            f"server is overloaded: the queue is {wait:.1f} seconds long; retry later",
+            retry_after=math.ceil(wait),
+        )
 
     async def _run(self, version: LoadedVersion, rows: list[_Row]) -> None:
         loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -168,6 +169,43 @@ def test_the_expected_wait_refuses_before_the_queue_is_full():
         return error.value
 
     assert asyncio.run(scenario()).headers == {"Retry-After": "3"}
+
+
+def test_what_waited_too_long_all_the_same_is_refused_when_its_turn_comes():
+    async def scenario():
+        batcher, version = make(max_queue_seconds=0.2), FakeVersion()
+        first, (late,) = await blocked(batcher, version, [row(1)])
+        await asyncio.sleep(0.3)
+        fresh = asyncio.ensure_future(batcher.encode(version, [row(2)]))
+        await asyncio.sleep(0)
+        version.gate.set()
+        await asyncio.gather(first, fresh)
+        with pytest.raises(ServingError, match="overloaded") as error:
+            await late
+        assert batcher.expected_wait() == 0
+        return error.value, version.batches
+
+    error, batches = asyncio.run(scenario())
+    assert error.headers == {"Retry-After": "1"}
+    assert batches == [[0], [2]]
+
+
+def test_a_long_request_that_began_is_finished_however_long_it_takes():
+    async def scenario():
+        batcher, version = make(max_queue_seconds=0.2, max_batch_tokens=3), FakeVersion()
+        first, (bulk,) = await blocked(batcher, version, [row(i) for i in range(1, 5)])
+        encode = version.encode
+
+        def slow(rows):
+            time.sleep(0.1)
+            return encode(rows)
+
+        version.encode = slow
+        version.gate.set()
+        await first
+        return (await bulk)[:, 0].tolist()
+
+    assert asyncio.run(scenario()) == [1, 2, 3, 4]
 
 
 def test_no_rows_give_an_empty_answer():

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import grpc
 import httpx
 import pytest
+import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 KEY = {"Authorization": "Bearer secret-key"}
@@ -202,15 +203,32 @@ def test_connections_and_the_time_for_an_answer_are_bounded(start, tiny_base):
     assert running.stop() == 0
 
 
-def test_overload_is_refused_with_the_time_to_come_back(start, tiny_base):
-    running = start(tiny_base, "--max-queue-tokens", "8", "--workers", "1")
+@pytest.fixture(scope="module")
+def narrow(start, tiny_base):
+    """A server that holds next to nothing in its queue."""
+    running = start(tiny_base, "--max-queue-tokens", "8")
+    yield running
+    assert httpx.post(running.url + PREDICT, content=BODY).is_success
+    assert running.stop() == 0
 
+
+def test_overload_is_refused_with_the_time_to_come_back(narrow):
     def post(_):
-        answer = httpx.post(running.url + PREDICT, json={"instances": ["a"] * 500}, timeout=30)
+        answer = httpx.post(narrow.url + PREDICT, json={"instances": ["a"] * 500}, timeout=30)
         return answer.status_code, answer.headers.get("retry-after")
 
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(post, range(200)))
     assert set(answers) == {(200, None), (429, "1")}
-    assert httpx.post(running.url + PREDICT, content=BODY).is_success
-    assert running.stop() == 0
+
+
+def test_overload_is_refused_over_grpc_too(narrow):
+    request = predict_pb2.PredictRequest(model_spec={"name": "tiny"})
+    request.inputs["text"].CopyFrom(tf.make_tensor_proto(["a"] * 500))
+    with grpc.insecure_channel(narrow.grpc) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        calls = [stub.Predict.future(request, timeout=30) for _ in range(200)]
+        answers = {
+            (call.code().name, dict(call.trailing_metadata()).get("retry-after")) for call in calls
+        }
+    assert answers == {("OK", None), ("RESOURCE_EXHAUSTED", "1")}
