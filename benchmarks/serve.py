@@ -1,8 +1,9 @@
-"""Requests per second and latency of servers under real load, ours beside its peers.
+r"""Requests per second and latency of servers under real load, ours beside its peers.
 
-    python benchmarks/serve.py --texts comments.jsonl --clients 1 8 64 --seconds 10 \
+    python -m benchmarks.serve --texts comments.jsonl --clients 1 8 64 --seconds 10 \
         --server ours http://127.0.0.1:8521/v1/embeddings PID \
-        --server infinity http://127.0.0.1:8522/v1/embeddings PID
+        --server infinity http://127.0.0.1:8522/v1/embeddings PID \
+        --limit out/export/encoder/1
 
 The servers run already, each with the same model under the name `--model`; they are
 measured in turn, one at a time, for each number of clients. Clients are closed
@@ -28,6 +29,7 @@ from collections import Counter
 from pathlib import Path
 
 import aiohttp
+import numpy as np
 
 
 async def client(
@@ -93,6 +95,25 @@ def report(args: argparse.Namespace, clients: int, texts: list[str]) -> None:
         )
 
 
+def model_alone(folder: Path, texts: list[str], seconds: float) -> float:
+    """The limit: texts/s of an exported version without a server, in batches as large as ours."""
+    from serving.limits import Limits
+    from serving.loaded import LoadedVersion
+
+    version = LoadedVersion(folder)
+    room = Limits().max_batch_tokens
+    rows, _ = version.tokenize([text.encode() for text in texts[:4096]])
+    ends = np.flatnonzero(np.diff(np.cumsum([len(row) for row in rows]) // room)) + 1
+    batches = itertools.cycle([rows[a:b] for a, b in itertools.pairwise([0, *ends])])
+    version.encode(next(batches))
+    done, start = 0, time.monotonic()
+    while time.monotonic() - start < seconds:
+        batch = next(batches)
+        version.encode(batch)
+        done += len(batch)
+    return done / (time.monotonic() - start)
+
+
 def resident(pid: int) -> int:
     """Returns a process's resident memory in MiB."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
@@ -150,6 +171,12 @@ def main() -> None:
         help="a server: name in the table, full URL of its OpenAI embeddings endpoint, and "
         "process, to report its memory; may be repeated",
     )
+    parser.add_argument(
+        "--limit",
+        type=Path,
+        metavar="FOLDER",
+        help="an exported version: its rate without a server is printed first",
+    )
     parser.add_argument("--model", default="encoder", help="model name in requests")
     parser.add_argument("--texts", type=Path, help="texts: plain lines, or JSON lines")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
@@ -168,6 +195,9 @@ def main() -> None:
     random.Random(0).shuffle(texts)
     print("| server | clients | requests/s | p50 ms | p99 ms | refused | MiB | first / this |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    if args.limit:
+        rate = model_alone(args.limit, texts, args.seconds)
+        print(f"| the model alone | - | {rate:.1f} | - | - | - | - | - |", flush=True)
     for _ in range(args.repeat):
         for clients in args.clients:
             report(args, clients, texts)
