@@ -131,12 +131,16 @@ def matmul_rates(clock: Callable[[], float]) -> dict[str, float]:
 class Runner:
     """A worker process and its results."""
 
-    def __init__(self, name: str, arguments: list[str]):
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "false"}
+    def __init__(self, name: str, python: str, arguments: list[str]):
+        environment = os.environ | {
+            "PYTHONPATH": os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "TOKENIZERS_PARALLELISM": "false",
+        }
         self.name = name
         self.seconds: list[float] = []
         self.process = subprocess.Popen(
-            [sys.executable, __file__, *arguments, "--worker", name],
+            [python, __file__, *arguments, "--worker", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -218,6 +222,13 @@ def main() -> None:
     parser.add_argument("--min-chars", type=int, default=9)
     parser.add_argument("--max-chars", type=int, default=127)
     parser.add_argument("--runners", nargs="+", default=list(RUNNERS), choices=RUNNERS)
+    parser.add_argument(
+        "--onnx-python",
+        default=sys.executable,
+        metavar="PATH",
+        help="Python with sentence-transformers[onnx] and zstandard, which at present asks for"
+        " an older transformers than this project and so needs an environment of its own",
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
@@ -227,7 +238,10 @@ def main() -> None:
 
     import numpy as np
 
-    runners = [Runner(name, sys.argv[1:]) for name in args.runners]
+    pythons = {"onnx float32": args.onnx_python}
+    runners = [
+        Runner(name, pythons.get(name, sys.executable), sys.argv[1:]) for name in args.runners
+    ]
     present = [runner for runner in runners if "missing" not in runner.info]
     with tempfile.TemporaryDirectory() as folder:
         rates: dict[str, float] = {}
