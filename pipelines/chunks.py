@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from corpus.errors import UserError
 from pipelines import storage
 from pipelines.decompress import DamagedArchiveError, read_blocks
 
@@ -106,15 +107,17 @@ def read_chunks(
             break
 
 
-class _HashingFile:
-    """Hashes what is read through it."""
+class _Counted:
+    """Counts and, if asked to, hashes what is read through it."""
 
     def __init__(self, file, digest) -> None:
-        self._file, self._digest = file, digest
+        self._file, self._digest, self.bytes = file, digest, 0
 
     def read(self, size: int) -> bytes:
         data = self._file.read(size)
-        self._digest.update(data)
+        self.bytes += len(data)
+        if self._digest is not None:
+            self._digest.update(data)
         return data
 
 
@@ -125,9 +128,9 @@ def _blocks(
     keep_damaged: bool,
     progress: Callable[[int], None],
 ) -> Generator[bytes, None, None]:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256() if checksum else None
     with storage.open_read(path) as file:
-        source = _HashingFile(file, digest) if checksum else file
+        source = _Counted(file, digest)
         try:
             for block, stored in read_blocks(path, source):  # type: ignore[arg-type]
                 summary.stored_bytes = stored
@@ -137,9 +140,15 @@ def _blocks(
             if not keep_damaged:
                 raise
             summary.damage = str(error)
-        while rest := source.read(1 << 20):  # behind damage, or a tail without content
-            summary.stored_bytes += len(rest)
-    if checksum:
+        try:
+            while source.read(1 << 20):  # behind damage
+                pass
+        except OSError as error:
+            raise UserError(
+                f"{path}: cannot be read at byte offset {source.bytes} ({error})"
+            ) from error
+        summary.stored_bytes = source.bytes  # also those that gave no text
+    if digest is not None:
         summary.sha256 = digest.hexdigest()
 
 

@@ -1,6 +1,7 @@
-"""Made-up dumps for tests and benchmarks, in pushshift's form."""
+"""Made-up dumps for tests and benchmarks, in pushshift's form, and the pairs they hold."""
 
 import json
+import random
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,3 +39,62 @@ def ndjson(lines: Iterable[dict | bytes | str]) -> bytes:
             line = json.dumps(line)
         parts.append(line if isinstance(line, bytes) else line.encode())
     return b"".join(part + b"\n" for part in parts)
+
+
+def awkward(lines: int, seed: int) -> list[dict | bytes]:
+    """Returns lines with everything that goes wrong in dumps, in a small space of ids.
+
+    Repeated ids, self-loops, cycles, orphans, replies to what is filtered, filtered
+    texts, blank lines, and about one line in twenty that is no comment.
+    """
+    choose = random.Random(seed)
+    ids = max(lines // 2, 4)
+    bodies = ["[deleted]", "[removed]", "short", "long " * 40, "&lt;an entity&gt;", "not\x00this"]
+    found: list[dict | bytes] = []
+    for _ in range(lines):
+        number = choose.randrange(ids)
+        parent = choose.choice([None, "gone", *(f"c{choose.randrange(ids)}" for _ in range(6))])
+        made = comment(number, parent, thread=f"t{number % 7}")
+        if choose.random() < 0.3:
+            made["body"] = choose.choice(bodies)
+        elif choose.random() < 0.2:
+            made["body"] += f", version {choose.randrange(3)}"
+        bad = [b"", b"{broken", b"\xff\xfe", b"[]", b'{"id": "c1"}']
+        found.append(choose.choice(bad) if choose.random() < 0.05 else made)
+    return found
+
+
+def expected_pairs(lines: Iterable[dict | bytes]) -> set[tuple[str, str, str]]:
+    """Returns (thread, context id, response id) of the `polyai` preset's pairs, by plain loops.
+
+    Only for lines as `comment` and `awkward` make them: ids with prefix, and
+    an author and subreddit that follow from the id.
+    """
+    winners: dict[tuple[str, str], tuple] = {}
+    for line in lines:
+        if isinstance(line, dict) and "\0" not in line["body"]:
+            reason, body = _refusal(line["body"]), line["body"]
+            parent = line["parent_id"][3:] if line["parent_id"].startswith("t1_") else None
+            row = (reason, "" if reason else body, parent is None, parent)
+            key = (line["link_id"][3:], line["id"])
+            winners[key] = min(winners.get(key, row), row)
+    above = {key: (key[0], row[3]) for key, row in winners.items() if row[3] is not None}
+    passed = {key for key, row in winners.items() if row[0] == 0}
+    return {
+        (thread, above[thread, response][1], response)
+        for thread, response in passed & above.keys()
+        if above[thread, response] in passed and _ends(above, (thread, response))
+    }
+
+
+def _refusal(body: str) -> int:
+    refused = (body == "[deleted]", body == "[removed]", len(body) < 9, len(body) > 127)
+    return 1 + refused.index(True) if any(refused) else 0
+
+
+def _ends(above: dict, at: tuple) -> bool:
+    seen = set()
+    while at in above and at not in seen:
+        seen.add(at)
+        at = above[at]
+    return at not in seen

@@ -101,11 +101,31 @@ def test_an_error_while_a_corpus_is_replaced_leaves_the_old_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "rename", failing)
-        with pytest.raises((UserError, OSError, RuntimeError), match="Input/output error"):
+        with pytest.raises(UserError, match=r"corpus: cannot be published .*Input/output error"):
             preprocess(dump, arguments=["--overwrite", "--num-shards", "2"])
     assert shards(folder) == before
     assert list(verify.problems(str(folder))) == []
     assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus", "in"]
+
+
+@pytest.mark.parametrize("call", ["os.replace", "os.fsync", "os.rename"])
+def test_a_file_system_that_fails_while_publishing(dump, preprocess, tmp_path, monkeypatch, call):
+    name = call.split(".")[1]
+    real, count = getattr(os, name), 0
+
+    def failing(*args):
+        nonlocal count
+        count += 1
+        if count == (1 if name == "rename" else 3):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, failing)
+        with pytest.raises(UserError, match=r"corpus: cannot be published .*run again"):
+            preprocess(dump)
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+    assert list(verify.problems(str(preprocess(dump)))) == []
 
 
 def test_a_run_that_died_between_the_two_renames_is_undone_by_the_next(dump, preprocess, tmp_path):

@@ -1,0 +1,48 @@
+"""Every command on docs/runners.md is one that the program and Beam 2.77 understand."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from pipelines import preprocess, runners
+
+PAGE = Path(__file__).parents[2] / "docs" / "runners.md"
+
+
+def commands() -> list[list[str]]:
+    """The arguments of each `python -m pipelines.preprocess` on the page."""
+    text = PAGE.read_text().replace("\\\n", " ")
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    found = [line.split("pipelines.preprocess", 1)[1] for line in lines if "preprocess " in line]
+    return [shlex.split(line, comments=True) for line in found]
+
+
+def resolve(given: list[str]) -> runners.RunnerChoice:
+    required = ["--input", "x", "--output", "y"]
+    known, rest = preprocess.build_parser().parse_known_args(
+        [*required, *(argument for argument in given if argument != "…")]
+    )
+    return runners.choose(known.runner, known.workers, rest)
+
+
+@pytest.mark.parametrize("given", commands(), ids=" ".join)
+def test_no_option_is_unknown(given):
+    options = resolve(given).pipeline_options().get_all_options(drop_default=True)
+    for argument in given:
+        name, _, value = argument.removeprefix("--").partition("=")
+        if argument.startswith("--") and value and name in options:
+            assert str(options[name]) == value
+
+
+def test_all_runners_are_on_the_page():
+    assert {resolve(given).name for given in commands()} == {
+        "FnApiRunner",
+        "PortableRunner",
+        "PrismRunner",
+        "FlinkRunner",
+        "SparkRunner",
+        "DataflowRunner",
+    }
