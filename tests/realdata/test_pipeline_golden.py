@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from corpus.errors import UserError
 from pipelines import preprocess, reading
 
 pytestmark = pytest.mark.realdata
@@ -87,3 +88,67 @@ def test_counters_add_up_to_the_lines_of_the_files(tmp_path):
     assert sum(manifest.counters.values()) == 1_075 + 3_666 + 9_095
     assert [entry["lines"] for entry in manifest.inputs] == [1_075, 3_666, 9_095]
     assert (manifest.examples("train"), manifest.examples("test")) == (553, 65)
+
+
+def small_lines(*names: str) -> list[dict]:
+    return [
+        json.loads(line)
+        for name in names
+        for line in (DUMPS / name).read_text(encoding="utf-8").splitlines()
+    ]
+
+
+def by_plain_loops(lines: list[dict]) -> Counter[str]:
+    """The pairs of a few comments whose repeated ids have equal bodies, as the reference joins."""
+    comments = {(line["link_id"], line["id"]): line for line in lines}
+
+    def passes(line: dict) -> bool:
+        return 9 <= len(line["body"]) <= 127 and line["body"] not in ("[deleted]", "[removed]")
+
+    found: Counter[str] = Counter()
+    for (thread, _), line in comments.items():
+        above = comments.get((thread, line["parent_id"].removeprefix("t1_")))
+        if above and passes(above) and passes(line):
+            values = (above["body"], line["body"], above["author"], line["author"])
+            pair = dict(zip(FIELDS, (*values, line["subreddit"], thread[3:]), strict=True))
+            found[canonical(pair, 0)] += 1
+    return found
+
+
+def test_one_line_of_every_schema_era(tmp_path):
+    """No line is lost or rejected, and every time is a date."""
+    lines = small_lines("one_line_per_schema_era.json")
+    output = extract(tmp_path, DUMPS / "one_line_per_schema_era.json")
+    manifest = reading.read_manifest(str(output))
+    found = {name: count for name, count in manifest.counters.items() if count}
+    assert sum(found.values()) == manifest.inputs[0]["lines"] == len(lines) == 27
+    assert not [name for name in found if name.startswith(("rejected/", "blank"))]
+    assert manifest.examples("train") + manifest.examples("test") == by_plain_loops(lines).total()
+
+
+def test_the_2021_schema_with_repeated_ids(tmp_path):
+    names = sorted(path.name for path in DUMPS.glob("comment_2021-*.json"))
+    lines = small_lines(*names)
+    output = extract(tmp_path, *(DUMPS / name for name in names))
+    manifest = reading.read_manifest(str(output))
+    repeated = len(lines) - len({(line["link_id"], line["id"]) for line in lines})
+    assert len(lines) == 350
+    assert manifest.counters["duplicate_id"] == repeated
+    assert sum(manifest.counters.values()) == len(lines)
+    ours = Counter(
+        canonical(example, 0)
+        for split in ("train", "test")
+        for example in reading.read_examples(str(output), split)
+    )
+    assert ours == by_plain_loops(lines)
+    assert ours
+
+
+def test_submissions_are_refused_whatever_their_name(tmp_path):
+    dump = DUMPS / "RS_2006-01.bz2"
+    with pytest.raises(UserError, match=r"RS_2006-01\.bz2: RS_ files hold submissions"):
+        extract(tmp_path, dump)
+    renamed = tmp_path / "comments.bz2"
+    renamed.write_bytes(dump.read_bytes())
+    with pytest.raises(UserError, match=r"comments\.bz2: holds submissions"):
+        extract(tmp_path, renamed)
