@@ -109,7 +109,8 @@ def make_corpus(
 
     runners.limit_threads()
     choice = runners.choose(arguments.runner, arguments.workers, beam_arguments)
-    from pipelines import inputs, job, publish, spill, storage, tokenizer_files
+    from pipelines import inputs, publish, spill, storage, tokenizer_files
+    from pipelines.steps.spec import JobSpec
 
     output = arguments.output.rstrip("/")
     if storage.is_local(output):
@@ -148,7 +149,7 @@ def make_corpus(
         # Again: a corpus that an interrupted run had moved aside may be back.
         publish.check_output(output, overwrite=arguments.overwrite)
         spill_here = choice.is_local and storage.is_local(staging)
-        spec = job.JobSpec(
+        spec = JobSpec(
             source=source,
             num_buckets=num_buckets,
             max_length=options.max_length,
@@ -205,8 +206,9 @@ def _run(
 def _empty_job(source: Source, options: Any, num_buckets: int, output: str) -> Any:
     """Returns a function that adds the job without input or tokenizer: only its shape counts."""
     from pipelines import job, publish
+    from pipelines.steps.spec import JobSpec
 
-    spec = job.JobSpec(
+    spec = JobSpec(
         source=source,
         num_buckets=num_buckets,
         max_length=options.max_length,

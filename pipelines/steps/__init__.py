@@ -1,0 +1,1 @@
+"""What the Beam job runs on its workers, one file a step."""

@@ -1,0 +1,45 @@
+"""The two steps that find equal pairs in the whole corpus, by their digests."""
+
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+
+from pipelines.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, resolve
+
+
+class DigestPairs(beam.DoFn):
+    """(bucket, blobs) -> the same blobs and, under keys beyond the buckets, pair digests."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        self._spec = spec
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        """Digests one bucket's pairs."""
+        from pipelines import duplicates
+
+        key, values = group
+        blobs = list(values)
+        yield from ((key, ROWS + blob) for blob in blobs)
+        if key != REPORT:
+            keys = self._spec.source.pair_keys(resolve(self._spec, blobs))
+            count = self._spec.num_buckets
+            for index, blob in duplicates.partition(keys, key, count):
+                yield count + index, blob
+
+
+class FindDuplicates(beam.DoFn):
+    """(digest range, digests) -> (bucket, pairs to leave out); everything else passes."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        self._spec = spec
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        """Compares one range of digests."""
+        from pipelines import duplicates
+
+        key, values = group
+        if key < self._spec.num_buckets:
+            yield from ((key, value) for value in values)
+        else:
+            for bucket, blob in duplicates.losers(list(values)):
+                yield bucket, DUPLICATES + blob

@@ -1,0 +1,49 @@
+"""The last step: the results of all buckets to the finished corpus."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+
+import apache_beam as beam
+
+from corpus.errors import UserError
+from pipelines import publish
+from pipelines.statistics import PairStatistics
+from pipelines.steps.spec import JobSpec
+
+
+class Publish(beam.DoFn):
+    """All results -> the finished corpus."""
+
+    def __init__(self, spec: JobSpec, publication: publish.Publication) -> None:
+        self._spec = spec
+        self._publication = publication
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> None:
+        """Checks that everything is there and adds up, and publishes it."""
+        _, blobs = group
+        results = [json.loads(blob) for blob in blobs]
+        (report,) = [result for result in results if "inputs" in result]
+        buckets = sorted(
+            (result for result in results if "bucket" in result), key=lambda r: r["bucket"]
+        )
+        counters: Counter[str] = Counter(report["counters"])
+        statistics = PairStatistics()
+        for bucket in buckets:
+            counters.update(bucket["counters"])
+            statistics.add(PairStatistics.from_dict(bucket["statistics"]))
+        if sum(counters.values()) != report["lines"]:
+            raise UserError(
+                f"{report['lines']:,} lines were read but {sum(counters.values()):,} counted; "
+                "nothing was published. Please report this with the input"
+            )
+        publish.publish(
+            self._publication,
+            staging=self._spec.staging,
+            num_shards=self._spec.num_buckets,
+            shards={bucket["bucket"]: bucket["shards"] for bucket in buckets},
+            rejects=report["rejects"],
+            inputs=report["inputs"],
+            counters=dict(counters),
+            statistics=statistics,
+        )

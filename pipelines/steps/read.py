@@ -1,0 +1,83 @@
+"""The first step: a part of a file to blobs of rows by bucket, and a report of the rest."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+from pipelines import spill
+from pipelines.inputs import Part
+from pipelines.progress import Progress
+from pipelines.steps.spec import REPORT, JobSpec
+
+# Rows collected before they are partitioned: large enough that a blob is worth its overhead.
+_FLUSH_BYTES = 64 << 20
+
+
+class ReadDump(beam.DoFn):
+    """Part of a file -> (bucket, Arrow blob)…, (REPORT, JSON)."""
+
+    def __init__(self, spec: JobSpec) -> None:
+        self._spec = spec
+
+    def setup(self) -> None:
+        """Prepares what every bundle uses."""
+        self._progress = Progress(self._spec.staging)
+
+    def start_bundle(self) -> None:
+        """Begins without rows."""
+        self._frames: list[Any] = []
+        self._bytes = 0
+
+    def process(self, part: Part) -> Iterator[tuple[int, bytes]]:
+        """Reads one part."""
+        from pipelines.chunks import FileSummary, read_chunks
+
+        summary = FileSummary()
+        rejects: list[list[Any]] = []
+        counts: Counter[str] = Counter()
+        for chunk in read_chunks(
+            part.path,
+            summary,
+            begin=part.begin,
+            end=part.end,
+            checksum=part.is_last,
+            keep_damaged=self._spec.keep_damaged,
+            limit=self._spec.limit,
+            progress=self._progress.reader(part),
+        ):
+            rows, bad, ended = self._spec.source.read(part.path, chunk)
+            rejects.extend([part.path, r.line, r.reason, r.excerpt] for r in bad)
+            counts.update(ended)
+            self._frames.append(rows)
+            self._bytes += int(rows.estimated_size())
+            if self._bytes >= _FLUSH_BYTES:
+                yield from self._flush()
+        report: dict[str, Any] = {"counts": counts, "rejects": rejects}
+        if part.is_last:
+            report["input"] = {
+                "path": part.path,
+                "bytes": summary.stored_bytes,
+                "sha256": summary.sha256,
+                "lines": summary.lines,
+            } | ({"damage": summary.damage} if summary.damage else {})
+        yield REPORT, json.dumps(report).encode()
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        """Sends what is left."""
+        for value in self._flush():
+            yield WindowedValue(value, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+
+    def _flush(self) -> Iterator[tuple[int, bytes]]:
+        import polars as pl
+
+        if self._frames:
+            rows = pl.concat(self._frames)
+            self._frames, self._bytes = [], 0
+            blobs = self._spec.source.partition(rows, self._spec.num_buckets)
+            folder = self._spec.spill_folder
+            yield from blobs if folder is None else spill.write(folder, blobs)

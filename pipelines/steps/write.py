@@ -1,0 +1,101 @@
+"""The step behind the shuffle: a bucket's blobs to staged shards, the reports to one."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from corpus.errors import UserError
+from corpus.naming import REJECTS_FOLDER
+from pipelines import publish
+from pipelines.progress import Progress
+from pipelines.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, resolve
+
+TokenizerFiles = tuple[tuple[str, bytes], ...]
+
+
+class WriteBucket(beam.DoFn):
+    """(bucket, blobs) -> staged shard files and (0, JSON about them)."""
+
+    def __init__(self, spec: JobSpec, tokenizer_files: TokenizerFiles) -> None:
+        self._spec = spec
+        self._tokenizer_files = tokenizer_files
+
+    def setup(self) -> None:
+        """Prepares what every bundle uses."""
+        self._progress = Progress(self._spec.staging)
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        """Writes one bucket's shards, or merges the readers' reports."""
+        key, values = group
+        blobs, duplicates = list(values), []
+        if self._spec.drop_duplicates:
+            duplicates = [blob[1:] for blob in blobs if blob[:1] == DUPLICATES]
+            blobs = [blob[1:] for blob in blobs if blob[:1] == ROWS]
+        if key == REPORT:
+            result = merge_reports(self._spec, blobs)
+        else:
+            result = self._bucket(key, blobs, duplicates)
+        yield 0, json.dumps(result).encode()
+
+    def _bucket(self, bucket: int, blobs: list[bytes], duplicates: list[bytes]) -> dict[str, Any]:
+        from pipelines.tokenizer_files import tokenize_function
+
+        tokenize = tokenize_function(self._tokenizer_files, self._spec.max_length)
+        rows = resolve(self._spec, blobs)
+        made = self._spec.source.process(rows, tokenize, duplicates)
+        result = {
+            "bucket": bucket,
+            "shards": {
+                split: publish.stage(self._spec.staging, shard.data, shard.examples)
+                for split, shard in made.shards.items()
+            },
+            "counters": made.counters,
+            "statistics": made.statistics.to_dict(),
+        }
+        self._progress.bucket_done(bucket)
+        return result
+
+
+def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
+    """Adds up the readers' reports and stages the file of rejected lines.
+
+    Raises:
+        UserError: more lines were rejected than `max_bad_ratio` allows.
+    """
+    inputs, rejects = [], []
+    counters: Counter[str] = Counter()
+    for blob in blobs:
+        report = json.loads(blob)
+        counters.update(report["counts"])
+        rejects.extend(report["rejects"])
+        if "input" in report:
+            inputs.append(report["input"])
+    rejects.sort()
+    counters.update(f"rejected/{reason}" for _, _, reason, _ in rejects)
+    lines = sum(entry["lines"] for entry in inputs)
+    if len(rejects) > spec.max_bad_ratio * lines:
+        table = ", ".join(
+            f"{name.split('/')[1]} {count:,}"
+            for name, count in counters.most_common()
+            if name.startswith("rejected/")
+        )
+        raise UserError(
+            f"{len(rejects):,} of {lines:,} lines cannot be used ({table}), more than "
+            f"--max-bad-ratio {spec.max_bad_ratio:g}, the first in {rejects[0][0]} line "
+            f"{rejects[0][1]}; look at the input, or allow it with a higher ratio"
+        )
+    keys = ("file", "line", "reason", "begins")
+    text = "".join(
+        json.dumps(dict(zip(keys, reject, strict=True)), ensure_ascii=False) + "\n"
+        for reject in rejects
+    )
+    staged = publish.stage(spec.staging, text.encode(), len(rejects))
+    return {
+        "inputs": sorted(inputs, key=lambda entry: entry["path"]),
+        "lines": lines,
+        "counters": counters,
+        "rejects": staged | {"name": f"{REJECTS_FOLDER}/rejects.ndjson"},
+    }
