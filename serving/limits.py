@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 # Enough for each core to run its matrix products at full rate. Twice as many gave no
 # more throughput on two cores, and every text of a batch waits for all of it.
-_BATCH_TOKENS = min(256 * (os.cpu_count() or 1), 16_384)
+_BATCH_TOKENS = min(256 * len(os.sched_getaffinity(0)), 16_384)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,9 @@ _ROW_TOKENS = 128
 # Share that attention adds to a token's cost for each token of its row, measured
 # on CPU with a base model (widths 20 to 128).
 _COST_PER_WIDTH = 1 / 2000
+# Widths of several rows are multiples of this: the runtime keeps what it prepares for
+# each shape that it meets, and memory grew by megabytes a shape.
+_WIDTH_STEP = 8
 
 
 class PackedRows(NamedTuple):
@@ -49,7 +52,7 @@ def pack_rows(texts: Sequence[np.ndarray], *, pad_id: int) -> PackedRows:
     lengths = [len(text) for text in texts]
     order = sorted((i for i in range(len(texts)) if lengths[i]), key=lambda i: -lengths[i])
     members = _share_out(lengths, order)
-    width = max((sum(lengths[i] for i in row) for row in members), default=0)
+    width = _width(lengths, members)
     shape = (len(members), width)
     token_ids = np.full(shape, pad_id, np.int32)
     segment_ids, positions = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
@@ -90,5 +93,11 @@ def _fill(lengths: Sequence[int], order: Sequence[int], count: int) -> list[list
 
 
 def _cost(lengths: Sequence[int], rows: Sequence[Sequence[int]]) -> float:
-    width = max(sum(lengths[i] for i in row) for row in rows)
+    width = _width(lengths, rows)
     return len(rows) * width * (1 + width * _COST_PER_WIDTH)
+
+
+def _width(lengths: Sequence[int], rows: Sequence[Sequence[int]]) -> int:
+    """Returns the columns that all rows get; a single row has exactly its tokens."""
+    longest = max((sum(lengths[i] for i in row) for row in rows), default=0)
+    return longest if len(rows) < 2 else -(-longest // _WIDTH_STEP) * _WIDTH_STEP
