@@ -254,11 +254,16 @@ def lock_staging(output: str) -> Iterator[str]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise UserError(f"{staging}: another run is writing this output") from error
-        _put_back_replaced(output, staging)
-        for entry in os.scandir(staging):
-            shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)
+        except OSError as error:
+            raise UserError(f"{staging}: cannot be locked ({error.strerror})") from error
+        try:
+            _put_back_replaced(output, staging)
+            for entry in os.scandir(staging):
+                shutil.rmtree(entry.path) if entry.is_dir() else os.unlink(entry.path)
+        except OSError as error:
+            raise UserError(f"{error.filename}: cannot be removed ({error.strerror})") from error
         try:
             yield staging
         finally:

@@ -23,7 +23,9 @@ table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 td,th{padding:.2rem .9rem .2rem 0;text-align:left;border-bottom:1px solid #eceff2}
 td.n,th.n{text-align:right}
 .plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(480px,1fr));gap:1rem}
+.stack{display:grid;gap:1rem;align-content:start}
 svg{max-width:100%;height:auto}details{margin:.4rem 0}code{font-size:.85em;word-break:break-all}
+.hash{font-size:.72em}
 """
 
 
@@ -64,7 +66,10 @@ def to_html(manifest: Manifest, statistics: PairStatistics) -> str:
         + "</div>",
         "<h2>Where the lines went</h2>",
         _figure(lambda axes: _plot_counters(axes, manifest.counters), height=4.2, width=9.6),
+        "<p class=sub>Orange: pairs. Blue: filtered, without pair, or rejected. "
+        "Grey: repeated or blank.</p>",
         _counter_table(manifest.counters, lines),
+        *_rejects(manifest.counters),
         "<h2>Lengths</h2><div class=plots>",
         _figure(
             lambda a: _plot_sides(
@@ -82,9 +87,10 @@ def to_html(manifest: Manifest, statistics: PairStatistics) -> str:
         body += [
             "<h2>Where and when</h2><div class=plots>",
             _figure(lambda a: _plot_subreddits(a, statistics.subreddits), height=5.4),
-            _figure(lambda a: _plot_months(a, statistics.months)),
-            _figure(lambda a: _plot_threads(a, statistics.thread_sizes)),
-            "</div>",
+            "<div class=stack>",
+            _figure(lambda a: _plot_months(a, statistics.months), height=2.7),
+            _figure(lambda a: _plot_threads(a, statistics.thread_sizes), height=2.7),
+            "</div></div>",
         ]
     body += [
         "<h2>Inputs</h2>",
@@ -181,8 +187,31 @@ def _plot_threads(axes: Any, counts: dict[str, int]) -> None:
     labels = [f"{size:,}" if size == 1 else f"{size:,} to {2 * size - 1:,}" for size, _ in points]
     axes.bar(labels, [count for _, count in points], color=_BLUE)
     axes.set_yscale("log")
+    _thousands(axes.yaxis)
     axes.tick_params(axis="x", rotation=40)
     axes.set_title("threads by number of comments read")
+
+
+def _rejects(counters: dict[str, int]) -> list[str]:
+    """Returns the section on lines that are no comments, which few among millions would hide."""
+    prefix = "rejected/"
+    found = sorted(
+        (-n, name.removeprefix(prefix))
+        for name, n in counters.items()
+        if n and name.startswith(prefix)
+    )
+    if not found:
+        return []
+    height = 0.7 + 0.24 * len(found)
+    return [
+        "<h2>Rejected lines</h2><p class=sub>Each is listed with file, line number and "
+        "beginning in <code>rejects/rejects.ndjson</code>.</p>",
+        _figure(
+            lambda a: _bars(a, [name for _, name in found], [-n for n, _ in found]),
+            height=height,
+            width=9.6,
+        ),
+    ]
 
 
 def _counter_table(counters: dict[str, int], lines: int) -> str:
@@ -197,7 +226,7 @@ def _counter_table(counters: dict[str, int], lines: int) -> str:
 def _inputs(manifest: Manifest) -> str:
     rows = "".join(
         f"<tr><td>{html.escape(entry['path'])}<td class=n>{entry['bytes']:,}"
-        f"<td class=n>{entry['lines']:,}<td><code>{entry['sha256'] or ''}</code>"
+        f"<td class=n>{entry['lines']:,}<td><code class=hash>{entry['sha256'] or ''}</code>"
         f"<td>{html.escape(entry.get('damage', ''))}"
         for entry in manifest.inputs
     )

@@ -165,6 +165,28 @@ def test_two_runs_for_one_output_do_not_mix(dump, preprocess, tmp_path):
     assert reading.read_manifest(str(preprocess(dump))).examples("train")
 
 
+def test_a_file_system_without_locks(dump, preprocess, monkeypatch):
+    def unsupported(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with pytest.raises(UserError, match=r"cannot be locked \(No locks available\)"):
+        preprocess(dump)
+
+
+def test_leftovers_that_cannot_be_removed(dump, preprocess, tmp_path, monkeypatch):
+    left = tmp_path / "corpus.staging" / "staged-1"
+    left.parent.mkdir()
+    left.touch()
+
+    def denied(path):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(os, "unlink", denied)
+    with pytest.raises(UserError, match=r"staged-1: cannot be removed \(Permission denied\)"):
+        preprocess(dump)
+
+
 def test_publication_can_be_repeated_by_a_runner_that_retries(dump, preprocess, monkeypatch):
     """Dataflow runs a failed step up to four times."""
     real = publish.publish

@@ -39,17 +39,20 @@ def test_report_of_a_corpus(tmp_path, preprocess):
 
     text = (folder / "report.html").read_text()
     page = Page(text)
-    assert page.svgs == 6
+    assert page.svgs == 7
     assert page.outside == 0
     assert "RC&lt;1&gt;" in text
     assert "rejected/broken_json" in text
+    assert "<h2>Rejected lines</h2>" in text
     again = preprocess(tmp_path / "RC<1>", output="again", arguments=["--name", "corpus"])
     assert (again / "report.html").read_text() == text
 
 
 def test_an_empty_corpus_has_a_report(tmp_path, preprocess):
     (tmp_path / "RC").write_bytes(b"")
-    assert "lines rejected" in (preprocess(tmp_path / "RC") / "report.html").read_text()
+    text = (preprocess(tmp_path / "RC") / "report.html").read_text()
+    assert "lines rejected" in text
+    assert "<h2>Rejected lines</h2>" not in text
 
 
 def test_month_names():
