@@ -99,6 +99,31 @@ def run(tmp_path, preprocess, lines, *arguments):
     return pairs, manifest.counters
 
 
+def test_every_filter_has_its_counter(tmp_path, preprocess):
+    refused = {
+        "deleted": {"body": "[deleted]"},
+        "removed": {"body": "[removed]"},
+        "removed_by_reddit": {"body": "[ Removed by Reddit ]"},
+        "subreddit_blocked": {"subreddit": "ads"},
+        "over_18": {"over_18": True},
+        "low_score": {"score": -5},
+        "bot": {"author": "helper_bot"},
+        "too_short": {"body": "short"},
+        "too_long": {"body": "long " * 40},
+    }
+    fields = {"subreddit": "news", "score": 1, "author": "somebody"}
+    made = [comment(n, "c0", **fields | new) for n, new in enumerate(refused.values(), 1)]
+    lines = [comment(0, **fields), *made, comment(20, "c0", **fields)]
+    options = ["--drop-removed-by-reddit", "--block-subreddits", "r/Ads", "--drop-over-18"]
+    options += ["--min-score", "0", "--drop-bots"]
+    pairs, counters = run(tmp_path, preprocess, lines, *options)
+    assert [response for _, _, response in pairs] == ["c20"]
+    expected = dict.fromkeys((f"filtered/{name}" for name in refused), 1)
+    assert {n: c for n, c in counters.items() if n.startswith("filtered/")} == expected
+    listed, counters = run(tmp_path, preprocess, lines, "--subreddits", "ads", "--overwrite")
+    assert (listed, counters["filtered/subreddit_not_listed"]) == ([], 8)
+
+
 def test_clean_preset_cleans_before_it_measures(tmp_path, preprocess):
     lines = [comment(0, body="**short**"), comment(1, "c0"), comment(2, "c1", body="*fine text*")]
     pairs, counters = run(tmp_path, preprocess, lines, "--preset", "clean")
