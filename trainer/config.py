@@ -95,6 +95,9 @@ class PairData(base_config.Config):
         row_length: Tokens of a packed row; 0 takes the model's max_length. Shorter rows make
             attention cheaper; sentences that do not fit are cut to it (`cut_tokens`).
         rows_per_replica: Packed rows of one replica; 0 finds the number from the data.
+        row_counts: Numbers of rows found from the data, of which a batch takes the smallest
+            that holds it. More than 1 leaves small batches less padding, and compiles the
+            step once for each.
         max_segments: Sentences in one packed row at most.
         bucket_lengths: For `bucketed`; max_length is always one.
         prefetch: Batches made ready beside the training step.
@@ -113,6 +116,7 @@ class PairData(base_config.Config):
     layout: str = "packed"
     row_length: int = 0
     rows_per_replica: int = 0
+    row_counts: int = 1
     max_segments: int = 32
     bucket_lengths: list[int] = dataclasses.field(default_factory=lambda: [32, 64])
     prefetch: int = 4

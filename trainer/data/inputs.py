@@ -16,6 +16,7 @@ from trainer.data.sources import Corpus
 LAYOUTS = ("packed", "bucketed", "padded")
 _SAMPLE = 16_384  # pairs of each data set whose lengths decide the number of rows
 _TRAIN_DEVIATIONS = 3.0  # a fuller batch has its longest sentences cut: one in a thousand
+_FEWEST_DEVIATIONS = -1.5  # of the smallest of several row counts; one batch in 15 needs fewer
 _VALIDATION_DEVIATIONS = 8.0  # validation must not depend on the batch: practically never
 
 
@@ -160,16 +161,18 @@ def make_layout(
     if data.layout == "packed":
         row_length = data.row_length or max_length
         pairs = data.global_batch_size // (shares.hosts * shares.replicas)
-        rows = data.rows_per_replica or rows_needed(
-            [sample_pairs(corpus) for corpus in corpora],
-            pairs,
-            shares.replicas,
-            row_length,
-            deviations,
-        )
+        if data.rows_per_replica:
+            counts = [data.rows_per_replica]
+        else:
+            samples = [sample_pairs(corpus) for corpus in corpora]
+            counts = [
+                rows_needed(samples, pairs, shares.replicas, row_length, level)
+                for level in _levels(data, shares, deviations)
+            ]
         # Chunks of rows must be of one size, also for GradCache.
-        rows = -(-rows // task.grad_cache_chunks) * task.grad_cache_chunks
-        return PackedLayout(shares.replicas, row_length, rows, data.max_segments, pad_id)
+        chunks = task.grad_cache_chunks
+        counts = sorted({-(-rows // chunks) * chunks for rows in counts})
+        return PackedLayout(shares.replicas, row_length, counts, data.max_segments, pad_id)
     if data.layout not in LAYOUTS:
         raise UserError(f"task.*.layout: must be one of {', '.join(LAYOUTS)}, got {data.layout!r}")
     shorter = sorted(w for w in data.bucket_lengths if w < max_length)
@@ -177,6 +180,16 @@ def make_layout(
         raise UserError("task.*.layout: bucketed works on one host; use packed")
     lengths = [*shorter, max_length] if data.layout == "bucketed" else [max_length]
     return PaddedLayout(shares.replicas, lengths, pad_id)
+
+
+def _levels(data: PairData, shares: Shares, deviations: float) -> list[float]:
+    """Returns how far above the mean (in standard deviations) each number of rows lies."""
+    if data.row_counts < 1:
+        raise UserError(f"task.*.row_counts: must be at least 1, got {data.row_counts}")
+    if data.row_counts > 1 and shares.hosts > 1:
+        # Every host must run the same compiled step, and none knows the others' batches.
+        raise UserError("task.*.row_counts: more than 1 works on one host")
+    return np.linspace(deviations, _FEWEST_DEVIATIONS, data.row_counts).tolist()
 
 
 def sample_pairs(corpus: Corpus) -> Pairs:

@@ -1,8 +1,9 @@
 """Gives a batch the static shapes that a compiled step needs.
 
 Reddit comments average 18.5 tokens and padding each to 128 computes seven times
-too much. Packed rows hold several sentences each; the number of rows is fixed
-from the data's own statistics, a little above what an average batch needs.
+too much. Packed rows hold several sentences each; the number of rows, or the few
+numbers a batch may choose from, is fixed from the data's own statistics, the
+largest a little above what an average batch needs.
 """
 
 import math
@@ -81,41 +82,76 @@ class PackedLayout:
     Args:
         replicas: Replicas of this host.
         row_length: Tokens of a row.
-        rows: Rows of a replica.
+        row_counts: Rows of a replica, ascending: a batch takes the first number that
+            holds it, the last one even if its longest sentences must be cut.
         max_segments: Sentences of a row at most.
         pad_id: Id of the padding token.
     """
 
-    def __init__(self, replicas: int, row_length: int, rows: int, max_segments: int, pad_id: int):
+    def __init__(
+        self,
+        replicas: int,
+        row_length: int,
+        row_counts: Sequence[int],
+        max_segments: int,
+        pad_id: int,
+    ):
         self.replicas = replicas
         self.row_length = row_length
-        self.rows = rows
+        self.row_counts = tuple(row_counts)
         self.max_segments = max_segments
-        self._pack_rows = _compiled_pack(row_length, rows, max_segments, pad_id)
+        self._pack_rows = {
+            rows: _compiled_pack(row_length, rows, max_segments, pad_id) for rows in row_counts
+        }
 
     def arrange(self, batch: Batch) -> Arranged:
-        """Packs one host's batch."""
-        features, tokens, cut = [], 0, 0
-        for rows in deal(batch.pairs, self.replicas):
-            pairs = batch.pairs.take(rows)
-            texts = Ragged.concatenate([pairs.context, pairs.response])
-            packed, kept = self._pack(texts)
-            tokens += kept
-            cut += int(texts.splits[-1]) - kept
-            features.append({**packed, **_per_pair(pairs, batch.source[rows])})
-        return Arranged(features, tokens, self.replicas * self.rows * self.row_length, cut)
+        """Packs one host's batch; all its replicas get the same number of rows."""
+        shares = deal(batch.pairs, self.replicas)
+        parts = [batch.pairs.take(share) for share in shares]
+        texts = [Ragged.concatenate([part.context, part.response]) for part in parts]
+        rows, packed = self._pack(texts)
+        features = [
+            {**one, **_per_pair(part, batch.source[share])}
+            for (one, _), part, share in zip(packed, parts, shares, strict=True)
+        ]
+        tokens = sum(kept for _, kept in packed)
+        cut = sum(int(text.splits[-1]) for text in texts) - tokens
+        return Arranged(features, tokens, self.replicas * rows * self.row_length, cut)
 
-    def _pack(self, texts: Ragged) -> tuple[Features, int]:
+    def _pack(self, texts: Sequence[Ragged]) -> tuple[int, list[tuple[Features, int]]]:
+        """Returns the number of rows, and what each replica's rows and kept tokens are."""
+        *smaller, largest = self.row_counts
+        most = max(int(text.splits[-1]) for text in texts)
+        for rows in smaller:
+            if rows * self.row_length < most:
+                continue
+            packed = []
+            for text in texts:
+                one = self._whole(text, rows)
+                if one is None:
+                    break
+                packed.append(one)
+            else:
+                return rows, packed
+        return largest, [self._cut(text, largest) for text in texts]
+
+    def _whole(self, texts: Ragged, rows: int) -> tuple[Features, int] | None:
+        if texts.lengths.max() > self.row_length:
+            return None
+        packed = self._pack_rows[rows](texts)
+        return (packed, int(texts.splits[-1])) if packed.pop("fits") else None
+
+    def _cut(self, texts: Ragged, rows: int) -> tuple[Features, int]:
         limit = min(int(texts.lengths.max()), self.row_length)
         while True:
             kept = cut_to(texts, limit)
-            packed = self._pack_rows(kept)
+            packed = self._pack_rows[rows](kept)
             if packed.pop("fits"):
                 return packed, int(kept.splits[-1])
             limit = limit * 9 // 10
             if limit < 8:
                 raise UserError(
-                    f"train_data.rows_per_replica: {self.rows} rows of {self.row_length} tokens "
+                    f"train_data.rows_per_replica: {rows} rows of {self.row_length} tokens "
                     f"cannot hold {len(texts.lengths)} sentences of {texts.lengths.mean():.1f} "
                     f"tokens with at most {self.max_segments} to a row; raise it, or set 0"
                 )

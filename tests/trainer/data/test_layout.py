@@ -29,7 +29,7 @@ def test_replicas_get_all_pairs_and_even_tokens(batch):
 
 def test_packed_rows_hold_every_token(batch):
     rows = rows_needed([batch.pairs], 32, 2, 64, 3.0)
-    arranged = PackedLayout(2, 64, rows, 16, 1).arrange(batch)
+    arranged = PackedLayout(2, 64, [rows], 16, 1).arrange(batch)
     assert arranged.cut == 0
     assert arranged.tokens == int(batch.pairs.context.splits[-1] + batch.pairs.response.splits[-1])
     for features in arranged.replicas:
@@ -39,11 +39,22 @@ def test_packed_rows_hold_every_token(batch):
 
 
 def test_full_rows_cut_the_longest_sentences(batch):
-    arranged = PackedLayout(1, 64, 38, 16, 1).arrange(batch)
+    arranged = PackedLayout(1, 64, [38], 16, 1).arrange(batch)
     assert arranged.cut > 0
     assert arranged.tokens + arranged.cut == int(
         batch.pairs.context.splits[-1] + batch.pairs.response.splits[-1]
     )
+
+
+def test_a_batch_takes_the_fewest_rows_that_hold_it(batch):
+    """Both replicas get the same number; the last number stands even if it must cut."""
+    tokens = int(batch.pairs.context.splits[-1] + batch.pairs.response.splits[-1])
+    few, enough, more = tokens // 128 - 1, tokens // 128 + 4, tokens // 128 + 9
+    for counts, expected in [([few], few), ([few, enough, more], enough), ([few, more], more)]:
+        arranged = PackedLayout(2, 64, counts, 16, 1).arrange(batch)
+        assert [f["token_ids"].shape[0] for f in arranged.replicas] == [expected] * 2
+        assert arranged.capacity == 2 * expected * 64
+        assert (arranged.cut > 0) == (expected == few)
 
 
 def test_cut_texts_keep_their_last_token():

@@ -55,7 +55,7 @@ def compute(replicas: int, packed: bool, chunks: int) -> dict[str, np.ndarray]:
         cross_device_ops=None if replicas == 8 else tf.distribute.ReductionToOneDevice(),
     )
     if packed:
-        layout = PackedLayout(replicas, WIDTH, 48 // replicas, SEGMENTS, 1)
+        layout = PackedLayout(replicas, WIDTH, [48 // replicas], SEGMENTS, 1)
     else:
         layout = PaddedLayout(replicas, [WIDTH], 1)
     features = layout.arrange(batch()).replicas
