@@ -8,12 +8,24 @@ def replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
+def replica_id() -> tf.Tensor:
+    """Returns the number of this replica among all (int32 scalar)."""
+    context = tf.distribute.get_replica_context()
+    return tf.cast(context.replica_id_in_sync_group, tf.int32)
+
+
+def all_reduce(values):
+    """Returns the sum of each tensor in a structure over all replicas, by the strategy's means.
+
+    The one collective of a step: everything that replicas tell each other goes through here.
+    """
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
 def sum_over_replicas(values):
     """Returns the sum of each tensor in a structure over all replicas (the same on each)."""
-    context = tf.distribute.get_replica_context()
-    if replicas() == 1:
-        return values
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+    return values if replicas() == 1 else all_reduce(values)
 
 
 def gather_rows(rows: tf.Tensor) -> tf.Tensor:
@@ -27,11 +39,8 @@ def gather_rows(rows: tf.Tensor) -> tf.Tensor:
     """
     if replicas() == 1:
         return rows
-    context = tf.distribute.get_replica_context()
-    index = context.replica_id_in_sync_group
-    slot = tf.one_hot(index, replicas(), dtype=rows.dtype)
-    table = tf.reshape(slot, [-1] + [1] * rows.shape.rank) * rows[tf.newaxis]
-    table = context.all_reduce(tf.distribute.ReduceOp.SUM, table)
+    slot = tf.one_hot(replica_id(), replicas(), dtype=rows.dtype)
+    table = all_reduce(tf.reshape(slot, [-1] + [1] * rows.shape.rank) * rows[tf.newaxis])
     return tf.reshape(table, tf.concat([[-1], tf.shape(rows)[1:]], 0))
 
 
@@ -39,4 +48,4 @@ def first_row(count: int) -> tf.Tensor:
     """Returns where this replica's `count` rows begin among the gathered rows (int32 scalar)."""
     if replicas() == 1:
         return tf.constant(0)
-    return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32) * count
+    return replica_id() * count

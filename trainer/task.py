@@ -8,7 +8,7 @@ from official.modeling import optimization
 from official.modeling.optimization import ema_optimizer
 
 from models import SentenceEncoder
-from trainer import initialization
+from trainer import collectives, initialization
 from trainer.collectives import sum_over_replicas
 from trainer.config import DualEncoderTask
 from trainer.data.inputs import Shares, TrainInput, ValidationInput
@@ -168,6 +168,5 @@ def apply_summed(optimizer, grads_and_vars) -> None:
 
 def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
     """Returns the dropout seed (int32 [2]) of a step on this replica: the same in every run."""
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
     folded = tf.random.experimental.stateless_fold_in([seed, 0], tf.cast(step, tf.int32))
-    return tf.random.experimental.stateless_fold_in(folded, tf.cast(replica, tf.int32))
+    return tf.random.experimental.stateless_fold_in(folded, collectives.replica_id())

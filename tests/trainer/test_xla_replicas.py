@@ -1,0 +1,78 @@
+"""The whole step of one of eight replicas compiles under XLA, collectives included.
+
+`MirroredStrategy` never compiles a step as a whole, and XLA's CPU runtime has no collectives to
+run ("Collectives are not yet implemented for CPU devices when compiling with XLA"), so such a
+step cannot run here. It can be compiled: with the strategy's all-reduce as the collective
+operation that XLA knows, the compiler makes one program for eight replicas of forward and
+backward pass, reduction, clip and optimizer. What its arithmetic gives on eight replicas is held
+by `test_equal_gradients`, uncompiled.
+"""
+
+import re
+
+import pytest
+import tensorflow as tf
+
+from trainer import collectives, loss
+from trainer.data.feed import Feed
+
+REPLICAS = 8
+
+
+@pytest.fixture
+def one_of_eight(monkeypatch):
+    """Makes the step that of a replica among eight; returns the placeholder of its number."""
+    state = {"instance": 0, "replica": None}
+
+    def reduce_one(value):
+        state["instance"] += 1
+        return tf.raw_ops.CollectiveReduceV2(
+            input=value,
+            group_size=REPLICAS,
+            group_key=1,
+            instance_key=state["instance"],
+            ordering_token=[],
+            merge_op="Add",
+            final_op="Id",
+        )
+
+    @tf.custom_gradient
+    def reduce_with_gradient(value):
+        # As tf.distribute defines it: the gradient of a sum over replicas is the
+        # sum of the replicas' gradients.
+        return reduce_one(value), reduce_one
+
+    monkeypatch.setattr(collectives, "replicas", lambda: REPLICAS)
+    monkeypatch.setattr(loss, "replicas", lambda: REPLICAS)
+    monkeypatch.setattr(collectives, "replica_id", lambda: state["replica"])
+    monkeypatch.setattr(
+        collectives, "all_reduce", lambda v: tf.nest.map_structure(reduce_with_gradient, v)
+    )
+    return state
+
+
+@pytest.mark.parametrize("overrides", [{}, {"task": {"grad_cache_chunks": 2}}])
+def test_the_step_compiles_for_eight_replicas(make_trainer, one_of_eight, overrides):
+    trainer = make_trainer(overrides)
+    feed = Feed(trainer.train_input, trainer.strategy, last=1)
+    features = next(feed).inputs
+    feed.close()
+
+    def step(features, replica):
+        one_of_eight["replica"] = replica
+        trainer.task.train_step(
+            features, trainer.model, trainer.optimizer, metrics=trainer.train_metrics
+        )
+
+    compiled = tf.function(step, jit_compile=True, autograph=False)
+    program = compiled.experimental_get_compiler_ir(features, tf.constant(0))(stage="optimized_hlo")
+
+    assert f"replica_count={REPLICAS}" in program.splitlines()[0]
+    groups = re.findall(r"all-reduce\(.*replica_groups=(\{\{[\d,]*\}\}|\[[^ ]*)", program)
+    everyone = "{{" + ",".join(map(str, range(REPLICAS))) + "}}"
+    assert set(groups) == {everyone}
+    # The embeddings of all replicas: 8 x 16 pairs, context beside response.
+    assert re.search(r"f32\[8,16,32\]\S* all-reduce\(", program)
+    # Nothing of the step is left to the host.
+    for foreign in ('custom-call-target="xla_python', "outfeed(", "infeed(", " send(", " recv("):
+        assert foreign not in program
