@@ -28,6 +28,7 @@ from trainer.strategy import make_strategy
 from trainer.task import DualEncoder
 
 REPORT = "training.json"
+_LOWER_RATE = "lower the peak learning rate (trainer.optimizer_config.learning_rate)"
 
 
 def read_config(
@@ -149,6 +150,9 @@ def _train(runner, trainer: Trainer, config: DualEncoderExperiment, model_dir: s
     progress = Progress(trainer.global_step, config.trainer.train_steps)
     runner.controller.train_actions += (_check_finite(config), progress)
     _announce(trainer, config, model_dir)
+    trials = config.trainer.recovery_max_trials
+    if trials > 0 and not runner.checkpoint_manager.latest_checkpoint:
+        runner.controller.save_checkpoint()  # what a blow-up in the first steps goes back to
     previous = {
         number: signal.signal(number, lambda n, _: setattr(trainer, "stop_signal", n))
         for number in (signal.SIGTERM, signal.SIGINT)
@@ -173,6 +177,11 @@ def _train(runner, trainer: Trainer, config: DualEncoderExperiment, model_dir: s
             f"{model_dir}: the disk is full; free space and repeat the command, which goes on "
             f"from {runner.checkpoint_manager.latest_checkpoint}"
         ) from error
+    except RuntimeError as error:  # Model Garden's, when recovery has not helped
+        if not str(error).startswith("The loss value is"):
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{reason} {trials} recoveries did not help; {_LOWER_RATE}") from error
     except StoppedEarly as reason:
         runner.controller.save_checkpoint()
         print(f"stopped early: {reason}")
@@ -186,11 +195,10 @@ def _train(runner, trainer: Trainer, config: DualEncoderExperiment, model_dir: s
 
 def _check_finite(config: DualEncoderExperiment):
     def check(logs: dict[str, float]) -> None:
-        if config.trainer.recovery_max_trials <= 0 and not math.isfinite(logs["training_loss"]):
+        if config.trainer.recovery_max_trials < 0 and not math.isfinite(logs["training_loss"]):
             raise UserError(
-                f"the loss is {logs['training_loss']}; lower the peak learning rate (trainer."
-                "optimizer_config.learning_rate) or set trainer.recovery_max_trials to go back "
-                "to the last checkpoint instead"
+                f"the loss is {logs['training_loss']}; {_LOWER_RATE}, or set "
+                "trainer.recovery_max_trials to go back to the last checkpoint instead"
             )
 
     return check

@@ -1,0 +1,212 @@
+"""Whole runs on a tiny corpus: what ends, saves, recovers or refuses them."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from corpus.errors import UserError
+from trainer.experiment import read_config, run_experiment
+from trainer.loop import Trainer
+
+STEPS = 12
+TINY = {
+    "task": {
+        "model": {
+            "max_length": 32,
+            "num_hidden_layers": 1,
+            "hidden_size": 16,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+        },
+        "train_data": {"global_batch_size": 16},
+        "validation_data": {"global_batch_size": 20},
+    },
+    "trainer": {
+        "train_steps": STEPS,
+        "steps_per_loop": 2,
+        "checkpoint_interval": 4,
+        "validation_interval": 4,
+        "optimizer_config": {
+            "learning_rate": {"polynomial": {"initial_learning_rate": 1e-2}},
+            "warmup": {"linear": {"warmup_steps": 2}},
+        },
+    },
+}
+
+
+@pytest.fixture
+def run(trainable_corpus, tmp_path):
+    """Returns a function from overrides to the folder of a finished run."""
+
+    def start(values=None, mode="train", folder="model"):
+        flags = {"task.train_data.input_path": str(trainable_corpus)}
+        files = [tmp_path / "tiny.yaml", tmp_path / "test.yaml"]
+        for file, content in zip(files, (TINY, values or {}), strict=True):
+            file.write_text(json.dumps(content))  # JSON is YAML
+        config = read_config("repartee/dual_encoder", [str(file) for file in files], "", flags)
+        assert run_experiment(config, str(tmp_path / folder), mode) == 0
+        return tmp_path / folder
+
+    return start
+
+
+def final(folder) -> dict[str, np.ndarray]:
+    """Returns the model's weights in the last checkpoint, which is that of the last step."""
+    reader = tf.train.load_checkpoint(str(folder))
+    assert reader.get_tensor("global_step/.ATTRIBUTES/VARIABLE_VALUE") == STEPS
+    names = [name for name in reader.get_variable_to_shape_map() if name.startswith("model/")]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def assert_close(got, expected):
+    assert set(got) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, atol=1e-5, err_msg=name)
+
+
+def events(folder) -> dict[str, list[tuple[int, float]]]:
+    """Returns the curves of a TensorBoard folder."""
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for path in sorted(folder.glob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                number = float(tf.make_ndarray(value.tensor))
+                curves.setdefault(value.tag, []).append((event.step, number))
+    return curves
+
+
+def test_curves_hold_what_one_wants_to_see(run):
+    folder = run(mode="train_and_eval")
+    curves = events(folder / "train")
+    assert {
+        *("training_loss", "accuracy", "learning_rate", "gradient_norm"),
+        *("pairs_per_second", "tokens_per_second", "real_tokens", "cut_tokens"),
+    } <= set(curves)
+    assert [step for step, _ in curves["training_loss"]] == list(range(2, STEPS + 1, 2))
+    rates = dict(curves["learning_rate"])
+    assert rates[2] == pytest.approx(1e-2)  # warm-up ends exactly at the peak
+    assert rates[STEPS] == 0
+    assert {"validation_loss", "accuracy"} <= set(events(folder / "validation"))
+
+
+def test_asynchronous_checkpoints_hold_the_same_weights(run):
+    plain = final(run(folder="plain"))
+    assert_close(final(run({"trainer": {"async_checkpoints": True}}, folder="async")), plain)
+
+
+def test_the_best_checkpoint_is_kept(run, monkeypatch):
+    """Evaluations score 1, 3, 2: the one at the second evaluation's step stays."""
+    scores = iter([1.0, 3.0, 2.0])
+    monkeypatch.setattr(Trainer, "evaluate", lambda self, steps: _scored(self, next(scores)))
+    folder = run({"trainer": {"best_checkpoint_export_subdir": "best"}}, mode="train_and_eval")
+    info = json.loads((folder / "best/info.json").read_text())
+    assert info["accuracy"] == 3.0
+    assert info["best_ckpt_global_step"] == 8
+    reader = tf.train.load_checkpoint(str(folder / "best"))
+    assert reader.get_tensor("global_step/.ATTRIBUTES/VARIABLE_VALUE") == 8
+
+
+def _scored(trainer, accuracy):
+    logs = {"accuracy": accuracy, "validation_loss": 1.0}
+    exporter = trainer._checkpoint_exporter
+    if exporter:
+        exporter.maybe_export_checkpoint(
+            trainer.checkpoint, logs, int(trainer.global_step.numpy()), write_logs=True
+        )
+    return logs
+
+
+def test_training_stops_early_and_keeps_its_last_step(run, monkeypatch, capsys):
+    scores = iter([3.0, 2.0, 1.0])
+    monkeypatch.setattr(Trainer, "evaluate", lambda self, steps: _scored(self, next(scores)))
+    folder = run({"trainer": {"early_stopping_patience": 1}}, mode="train_and_eval")
+    assert "stopped early: accuracy has not improved in 1 evaluations" in capsys.readouterr().out
+    assert json.loads((folder / "training.json").read_text())["steps"] == 8
+    assert tf.train.latest_checkpoint(str(folder)).endswith("ckpt-8")
+
+
+def test_early_stopping_needs_a_metric_that_exists(run):
+    watch = {"early_stopping_patience": 1, "best_checkpoint_eval_metric": "f1"}
+    with pytest.raises(UserError, match=r"best_checkpoint_eval_metric: no metric 'f1'; there are"):
+        run({"trainer": watch}, mode="train_and_eval")
+
+
+def test_a_loss_that_is_no_number_ends_the_run(run):
+    with pytest.raises(UserError, match=r"the loss is nan; lower the peak learning rate"):
+        run(_explosive(0))
+
+
+def test_recovery_that_never_helps_ends_the_run(run):
+    """Same weights, same batches: a blow-up of the recipe itself comes back every time."""
+    with pytest.raises(
+        UserError, match=r"The loss value is NaN .* 1 recoveries did not help; lower the"
+    ):
+        run(_explosive(1))
+
+
+def _explosive(trials):
+    rate = {"learning_rate": {"polynomial": {"initial_learning_rate": 1e30}}}
+    return {"trainer": {"optimizer_config": rate, "recovery_max_trials": trials or -1}}
+
+
+def test_a_passing_blow_up_leaves_no_trace(run, monkeypatch):
+    """Broken weights and a NaN loss once: the run goes back to its checkpoint and is whole."""
+    undisturbed = final(run(folder="undisturbed"))
+    train, broken = Trainer.train, []
+
+    def break_once(self, steps):
+        logs = train(self, steps)
+        if int(self.global_step.numpy()) == 8 and not broken:
+            broken.append(True)
+            for variable in self.model.trainable_variables:
+                variable.assign(variable * math.nan)
+            logs["training_loss"] = math.nan
+        return logs
+
+    monkeypatch.setattr(Trainer, "train", break_once)
+    folder = run({"trainer": {"recovery_max_trials": 1}}, folder="recovered")
+    assert broken
+    assert_close(final(folder), undisturbed)
+
+
+def test_continuous_evaluation_ends_with_the_last_checkpoint(run):
+    folder = run()
+    assert not (folder / "validation").exists()
+    run({"trainer": {"continuous_eval_timeout": 1}}, mode="continuous_eval")
+    assert [step for step, _ in events(folder / "validation")["accuracy"]] == [STEPS]
+
+
+def test_evaluation_without_a_checkpoint_is_refused(run, tmp_path):
+    with pytest.raises(UserError, match="holds no checkpoint to evaluate"):
+        run(mode="eval", folder="nothing")
+
+
+def test_full_disk_names_the_folder(run, monkeypatch):
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "ckpt-4: No space left on device")
+
+    monkeypatch.setattr(tf.train.CheckpointManager, "save", full)
+    with pytest.raises(UserError, match=r"model: the disk is full; free space and repeat"):
+        run()
+
+
+def test_another_corpus_is_refused_by_name(run, trainable_corpus, monkeypatch):
+    """The manifest says other shards than those the checkpoint was trained on."""
+    import trainer.experiment as experiment
+
+    run()
+    opened = experiment.open_corpora
+
+    def changed(data, key):
+        corpora = opened(data, key)
+        for corpus in corpora:
+            first = corpus.source.shards[0]
+            object.__setattr__(first, "sha256", "0" * 64)
+        return corpora
+
+    monkeypatch.setattr(experiment, "open_corpora", changed)
+    with pytest.raises(UserError, match=r"model: corpus 'corpus' changed \(shards\) since its"):
+        run()
