@@ -1,6 +1,8 @@
 """The batch of a step is a function of the seed and the step alone."""
 
+import hashlib
 from collections import Counter
+from itertools import count, islice
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from corpus.errors import UserError
 from corpus.manifest import load_manifest
 from trainer.data.mixture import Mixture
 from trainer.data.sampler import Sampler, Source, host_share
+from trainer.data.seeds import permutation
 from trainer.data.testing import pair_number, write_corpus
 
 # (data set, pair) of the first three pairs at steps 0, 1 and 12,345.
@@ -17,6 +20,8 @@ EXACT = [
     [(0, 55), (0, 177), (0, 150)],
     [(0, 496), (0, 290), (0, 36)],
 ]
+# Of all pairs of step 12,345.
+DIGEST_AT_12_345 = "344dca84d369bb78232b839c16a0c01387dfbd81ffc9ca5e2e2f18e935196ee6"
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,48 @@ def test_exact_batches_of_a_seed(folders):
     assert numbers == EXACT
 
 
+def replay(folders, weights, batch_size, window, seed):
+    """Yields the content of every batch from step 0 on by walking, without any arithmetic."""
+
+    def pairs(source):
+        for epoch in count():
+            members: list[int] = []
+            number = 0
+            shards = source.shards
+            order = permutation(len(shards), seed, source.name, "shards", epoch).tolist()
+            for shard in order:
+                members.append(shard)
+                held = sum(shards[member].examples for member in members)
+                if held >= window or shard == order[-1]:
+                    numbers = [
+                        first + len(shards) * i
+                        for first in sorted(members)
+                        for i in range(shards[first].examples)
+                    ]
+                    name = (seed, source.name, "examples", epoch, number)
+                    yield from (numbers[i] for i in permutation(held, *name))
+                    members, number = [], number + 1
+
+    def draws():
+        block = np.repeat(np.arange(len(weights)), Mixture(weights, seed).block)
+        for index in count():
+            yield from block[permutation(len(block), seed, "mixture", index)].tolist()
+
+    streams = [pairs(source) for source in sources(folders)]
+    for drawn in draws():
+        yield [(drawn, number) for number in islice(streams[drawn], batch_size)]
+
+
+def test_batches_far_ahead_are_those_that_walking_there_finds(folders):
+    walked = replay(folders, (2, 1), 32, 150, 0)
+    one = sampler(folders)
+    for step, expected in enumerate(islice(walked, 12_346)):
+        if step in (0, 1, 1_000, 12_345):
+            assert content(one.batch(step)) == expected
+    digest = hashlib.sha256(repr(expected).encode()).hexdigest()
+    assert digest == DIGEST_AT_12_345
+
+
 def test_seeds_give_different_batches(folders):
     assert content(sampler(folders, seed=1).batch(0)) != content(sampler(folders, seed=2).batch(0))
 
@@ -93,8 +140,8 @@ def test_hosts_read_disjoint_shares(folders):
     seen = []
     for host in range(3):
         share = [host_share(sources(folders)[0], host, 3)]
-        count = sum(shard.examples for shard in share[0].shards)
-        one = Sampler(share, Mixture((1,), 0), batch_size=count, window=100)
+        size = sum(shard.examples for shard in share[0].shards)
+        one = Sampler(share, Mixture((1,), 0), batch_size=size, window=100)
         seen += [number for _, number in content(one.batch(0))]
     assert Counter(seen) == Counter(range(500))
 
