@@ -1,149 +1,143 @@
 """Training throughput on real pairs: ours, ours padded to 128, and sentence-transformers.
 
-    python -m benchmarks.train --data CORPUS [--batch 64] [--steps 5] [--precision float32]
+    python -m benchmarks.train --data CORPUS [--model FOLDER] [--batch 64] [--rounds 3] \
+      [--precision float32 bfloat16] [--contenders packed peer]
 
-The corpus must carry texts (--keep-text). Every contender has a process of its
-own, the same mpnet-base-shaped random weights (`--layers` of them), the same
-pairs and batch size, and both cores.
+The corpus must carry texts (--keep-text). Every contender has a process of its own and both
+cores while its turn lasts: the same weights (a sentence-transformers folder), the same pairs in
+the same order, the same batch size, loss (one direction, scale 20), dropout, AdamW and clip. After
+a warm-up all take turns, `--rounds` times over; the rate is the median over a contender's turns.
+The floor is what the real tokens' floating point operations take at the rate of this machine's
+matrix product in the same precision, as large as the model's own.
 """
 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-CONTENDERS = ("ours packed", "ours padded to 128", "sentence-transformers")
+from benchmarks.train_contenders import CONTENDERS
+
+_WARM_UP = 2  # steps before the first turn
 
 
 def main() -> None:
-    """Runs the contenders and prints their rates and the floor by FLOPs."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Runs the contenders in turns and prints their rates beside the floor."""
+    local = os.environ.get("REPARTEE_MPNET", str(Path.home() / ".cache/repartee/all-mpnet-base-v2"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", required=True)
+    parser.add_argument("--model", default=local)
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--layers", type=int, default=12)
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=1, help="of one turn (%(default)s)")
+    parser.add_argument("--precision", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--contenders", nargs="+", default=["packed", "peer"], choices=CONTENDERS)
     arguments = parser.parse_args()
-    if arguments.contender:
-        result = peer(arguments) if "sentence" in arguments.contender else ours(arguments)
-        print(json.dumps(result))
-        return
-    results = {}
-    for name in CONTENDERS:
-        command = [sys.executable, "-m", "benchmarks.train", *sys.argv[1:], "--contender", name]
-        made = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        results[name] = json.loads(made.stdout.splitlines()[-1])
-    for name, result in results.items():
-        line = f"{name:<24} {result['pairs_per_second']:>8.2f} pairs/s"
-        if "real_tokens" in result:
-            line += f"  {result['real_tokens']:.1%} real tokens"
-            line += f"  floor {result['floor_pairs_per_second']:.2f} pairs/s"
-        print(line)
-    packed = results["ours packed"]["pairs_per_second"]
-    for name in CONTENDERS[1:]:
-        print(f"{packed / results[name]['pairs_per_second']:.2f} times {name}")
-    print(f"{arguments.precision}, load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} cores")
+    for precision in arguments.precision:
+        report(precision, take_turns(arguments, precision), arguments)
+    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
-def ours(arguments: argparse.Namespace) -> dict[str, float]:
-    """Returns the rate of our training step, feed included."""
-    import math
+def take_turns(arguments: argparse.Namespace, precision: str) -> dict[str, list[dict]]:
+    """Returns what each contender did in each of its turns."""
+    processes = {}
+    for name in arguments.contenders:
+        command = [sys.executable, "-m", "benchmarks.train_contenders", name]
+        command += ["--data", arguments.data, "--model", arguments.model]
+        command += ["--batch", str(arguments.batch), "--precision", precision]
+        processes[name] = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        answer(processes[name], name)  # ready: the next one loads alone
+        turn(processes[name], name, _WARM_UP)
+    results: dict[str, list[dict]] = {name: [] for name in processes}
+    for _ in range(arguments.rounds):
+        for name, process in processes.items():
+            results[name].append(turn(process, name, arguments.steps))
+    for process in processes.values():
+        process.kill()
+        process.communicate()
+    return results
 
-    import tensorflow as tf
-    import tf_keras
 
-    from trainer import initialization
-    from trainer.data.sources import open_corpora
-    from trainer.estimate import matrix_rate, step_flops
-    from trainer.experiment import read_config
-    from trainer.loop import Trainer
-    from trainer.task import DualEncoder
+def turn(process: subprocess.Popen, name: str, steps: int) -> dict:
+    """Lets a contender train `steps` steps and returns what it did."""
+    assert process.stdin is not None
+    process.stdin.write(f"{steps}\n")
+    process.stdin.flush()
+    return answer(process, name)
 
-    config = read_config(
-        "repartee/dual_encoder",
-        [],
-        "",
-        {
-            "task.train_data.input_path": arguments.data,
-            "task.train_data.global_batch_size": arguments.batch,
-            "task.train_data.layout": "padded" if "padded" in arguments.contender else "packed",
-            "task.model.num_hidden_layers": arguments.layers,
-        },
-    )
-    if arguments.precision == "bfloat16":
-        tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    corpora = open_corpora(config.task.train_data, "data")
-    base = initialization.find_base(config.task.model, corpora)
-    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
-        task = DualEncoder(config.task, base, 1.0)
-        trainer = Trainer(config, task, train=True, evaluate=False)
-        trainer.train(tf.constant(2))
-        began = time.perf_counter()
-        logs = trainer.train(tf.constant(arguments.steps))
-        seconds = time.perf_counter() - began
-    trainer.close()
-    weights = sum(math.prod(v.shape) for v in trainer.model.trainable_variables)
-    weights -= math.prod(trainer.model.mpnet.word_embeddings.shape)
-    real = logs["tokens_per_second"] / logs["pairs_per_second"] * arguments.batch
-    flops = step_flops(weights, int(real), 24, 768, arguments.layers)
-    return {
-        "pairs_per_second": arguments.steps * arguments.batch / seconds,
-        "real_tokens": logs["real_tokens"],
-        # As if only real tokens were computed, at this machine's float32 matrix rate.
-        "floor_pairs_per_second": arguments.batch * matrix_rate() / flops,
+
+def answer(process: subprocess.Popen, name: str) -> dict:
+    """Returns a contender's next reply."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise SystemExit(f"{name}: ended with status {process.wait()}; run it alone to see why")
+    return json.loads(line)
+
+
+def report(precision: str, results: dict[str, list[dict]], arguments: argparse.Namespace) -> None:
+    """Prints one precision's rates, the floor and the ratios."""
+    pairs = arguments.batch * arguments.steps
+    rates = {
+        name: statistics.median(pairs / result["seconds"] for result in turns)
+        for name, turns in results.items()
     }
+    print(f"\n{precision}, batches of {arguments.batch}, median of {arguments.rounds} turns (each)")
+    for name, turns in results.items():
+        spread = sorted(pairs / result["seconds"] for result in turns)
+        real = statistics.mean(result["real_tokens"] for result in turns)
+        print(
+            f"{CONTENDERS[name]:<38} {rates[name]:>7.2f} pairs/s "
+            f"({', '.join(f'{rate:.2f}' for rate in spread)}), {real:.1%} real tokens"
+        )
+    first = next(iter(results))
+    tokens = statistics.mean(result["tokens"] for result in results[first]) / pairs
+    floor, rate = floor_pairs_per_second(tokens, precision, arguments.model)
+    name = f"the floor, at {rate / 1e9:,.0f} GFLOP/s"
+    print(f"{name:<38} {floor:>7.2f} pairs/s, {tokens:.1f} tokens to a pair")
+    for name in list(results)[1:]:
+        print(f"{rates[first] / rates[name]:.2f} times {CONTENDERS[name]}")
+    print(f"{rates[first] / floor:.0%} of the floor", flush=True)
 
 
-def peer(arguments: argparse.Namespace) -> dict[str, float]:
-    """Returns the rate of sentence-transformers' loss with torch's AdamW, padded to the batch."""
-    import glob
-
+def floor_pairs_per_second(tokens: float, precision: str, model: str) -> tuple[float, float]:
+    """Returns the pairs/s of the real tokens' matrix products alone, and the rate in FLOP/s."""
     import tensorflow as tf
-    import torch
-    from sentence_transformers import SentenceTransformer, models
-    from sentence_transformers.losses import MultipleNegativesRankingLoss
-    from transformers import AutoTokenizer, MPNetConfig, MPNetModel
 
-    tokenizer_folder = f"{arguments.data}/tokenizer"
-    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
-    config = MPNetConfig(vocab_size=len(tokenizer), num_hidden_layers=arguments.layers)
-    import tempfile
+    from models.mpnet import MPNetConfig
+    from trainer.estimate import step_flops
 
-    folder = tempfile.mkdtemp()
-    MPNetModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    transformer = models.Transformer(folder, max_seq_length=128)
-    pooling = models.Pooling(config.hidden_size)
-    model = SentenceTransformer(modules=[transformer, pooling], device="cpu")
-    model.train()
-    loss_of = MultipleNegativesRankingLoss(model)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
-    spec = {name: tf.io.FixedLenFeature([], tf.string) for name in ("context", "response")}
-    files = sorted(glob.glob(f"{arguments.data}/train.tfrecord-*"))
-    records = iter(
-        tf.data.TFRecordDataset(files)
-        .batch(arguments.batch)
-        .map(lambda batch: tf.io.parse_example(batch, spec))
-    )
-    began = 0.0
-    for step in range(arguments.steps + 2):
-        if step == 2:
-            began = time.perf_counter()
-        batch = next(records)
-        texts = [[t.decode() for t in batch[side].numpy()] for side in ("context", "response")]
-        features = [model.tokenize(side) for side in texts]
-        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.precision == "bfloat16"):
-            loss = loss_of(features, torch.zeros(arguments.batch))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    return {"pairs_per_second": arguments.steps * arguments.batch / (time.perf_counter() - began)}
+    config = MPNetConfig.from_folder(model)
+    hidden, inner = config.hidden_size, config.intermediate_size
+    weights = config.num_hidden_layers * (4 * hidden * hidden + 2 * hidden * inner)
+    # A sentence attends to itself: its own length, half a pair's, is its row.
+    row = int(tokens / 2)
+    flops = step_flops(weights, 1, row, hidden, config.num_hidden_layers) * tokens
+    left = tf.cast(tf.random.normal([4 * hidden, hidden]), precision)
+    right = tf.cast(tf.random.normal([hidden, inner]), precision)
+    product = tf.function(lambda: tf.matmul(left, right)[:1, :1])
+    product().numpy()
+    times = []
+    for _ in range(20):
+        began = time.perf_counter()
+        product().numpy()
+        times.append(time.perf_counter() - began)
+    rate = 2.0 * 4 * hidden * hidden * inner / min(times)
+    return rate / flops, rate
 
 
 if __name__ == "__main__":
