@@ -1,5 +1,6 @@
 """The same bytes from every runner: in memory, several processes, a job service, from gs://."""
 
+import gzip
 import hashlib
 import os
 import socket
@@ -9,8 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+import zstandard
 
-from pipelines.testing import dialogue, ndjson
+from pipelines.testing import awkward, dialogue, ndjson
+
+# The awkward lines hold more that is no comment than is allowed by default.
+BAD = ("--max-bad-ratio", "0.1")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -21,14 +26,16 @@ def inputs(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("runners")
     train_wordpiece(["this is the comment number 1 2 3"] * 50, 200, folder / "tokenizer")
-    for number in range(3):
-        (folder / f"RC_{number}").write_bytes(ndjson(dialogue(2_000)[number::3]))
+    lines = [*dialogue(1_500), *awkward(3_000, 1)]
+    compress = {"": bytes, ".zst": zstandard.ZstdCompressor().compress, ".gz": gzip.compress}
+    for number, (ending, make) in enumerate(compress.items()):
+        (folder / f"RC_{number}{ending}").write_bytes(make(ndjson(lines[number::3])))
     return folder
 
 
 def run(inputs: Path, output: str, *arguments: str, **environment: str) -> None:
     command = [sys.executable, "-m", "pipelines.preprocess", "--input", f"{inputs}/RC_*"]
-    command += ["--output", output, "--tokenizer", str(inputs / "tokenizer"), "--quiet"]
+    command += ["--output", output, "--tokenizer", str(inputs / "tokenizer"), "--quiet", *BAD]
     done = subprocess.run(
         [*command, *arguments],
         env=os.environ | environment,
@@ -149,7 +156,14 @@ def test_gs_in_and_out(inputs, expected, tmp_path, bucket):
     for path in [*inputs.glob("RC_*"), *(inputs / "tokenizer").iterdir()]:
         client.bucket(name).blob(f"in/{path.name}").upload_from_filename(str(path))
     command = [sys.executable, "-m", "pipelines.preprocess", "--input", f"gs://{name}/in/RC_*"]
-    command += ["--output", f"gs://{name}/out/corpus", "--tokenizer", f"gs://{name}/in", "--quiet"]
+    command += [
+        "--output",
+        f"gs://{name}/out/corpus",
+        "--tokenizer",
+        f"gs://{name}/in",
+        "--quiet",
+        *BAD,
+    ]
     environment = os.environ | {
         "STORAGE_EMULATOR_HOST": address,
         "GOOGLE_CLOUD_PROJECT": "p",

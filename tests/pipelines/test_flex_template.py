@@ -4,7 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 
-from pipelines import preprocess
+from pipelines import preprocess, runners
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "dataflow"
 
@@ -35,6 +35,22 @@ def test_every_parameter_of_the_specification_is_known_to_the_command():
     given = [f"--{p['name']}={examples.get(p['name'], '1')}" for p in parameters]
     _, unknown = preprocess.build_parser().parse_known_args(template().translate(given))
     assert unknown == []
+
+
+def test_what_the_launcher_adds_is_for_beam():
+    """The arguments that Dataflow's launcher gives a Python template beside the parameters."""
+    added = ["--runner=DataflowRunner", "--project=p", "--region=europe-west4", "--job_name=j"]
+    added += ["--temp_location=gs://a/t", "--staging_location=gs://a/s", "--requirements_cache=x"]
+    added += ["--template_location=gs://a/job", "--sdk_container_image=image"]
+    given = [*added, "--input=gs://a/RC_*", "--output=gs://a/o", "--tokenizer=gs://a/tok"]
+    known, rest = preprocess.build_parser().parse_known_args(template().translate(given))
+    choice = runners.choose(known.runner, known.workers, rest)
+    assert choice.name == "DataflowRunner"
+    assert known.detach
+    options = choice.pipeline_options().get_all_options(drop_default=True)
+    for argument in added:
+        name, value = argument.removeprefix("--").split("=")
+        assert options[name] == value
 
 
 def test_the_image_has_what_the_package_needs():
