@@ -9,6 +9,7 @@ import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from corpus.errors import UserError
 from pipelines import spill
 from pipelines.inputs import Part
 from pipelines.progress import Progress
@@ -16,6 +17,9 @@ from pipelines.steps.spec import REPORT, JobSpec
 
 # Rows collected before they are partitioned: large enough that a blob is worth its overhead.
 _FLUSH_BYTES = 64 << 20
+# Rejected lines of a part before the share of them is looked at: what is no dump, or a bomb of
+# bad lines, ends here instead of filling the memory until all of it has been read.
+_ENOUGH_REJECTS = 100_000
 
 
 class ReadDump(beam.DoFn):
@@ -53,6 +57,13 @@ class ReadDump(beam.DoFn):
             rows, bad, ended = self._spec.source.read(part.path, chunk)
             rejects.extend([part.path, r.line, r.reason, r.excerpt] for r in bad)
             counts.update(ended)
+            lines = chunk.first_line + chunk.lines - 1
+            if len(rejects) > max(_ENOUGH_REJECTS, self._spec.max_bad_ratio * lines):
+                raise UserError(
+                    f"{part.path}: {len(rejects):,} of the first {lines:,} lines cannot be used, "
+                    f"the last of them for {rejects[-1][2]}, more than --max-bad-ratio "
+                    f"{self._spec.max_bad_ratio:g}; look at the file, or allow a higher ratio"
+                )
             self._frames.append(rows)
             self._bytes += int(rows.estimated_size())
             if self._bytes >= _FLUSH_BYTES:
