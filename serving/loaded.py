@@ -75,7 +75,7 @@ class LoadedVersion:
             float32 [n, d], zeros for a row without tokens, and the tokens that were
             computed, padding included.
         """
-        packed = pack_rows(rows, pad_id=self.manifest.pad_id)
+        packed = pack_rows(rows, pad_id=self.manifest.pad_id, longest=self.manifest.max_length)
         embeddings = np.zeros([len(rows), self.manifest.dimension], np.float32)
         if packed.token_ids.size:
             found = self._encode(*map(tf.constant, packed[:3])).numpy()

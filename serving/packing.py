@@ -41,18 +41,19 @@ class PackedRows(NamedTuple):
     slots: np.ndarray
 
 
-def pack_rows(texts: Sequence[np.ndarray], *, pad_id: int) -> PackedRows:
+def pack_rows(texts: Sequence[np.ndarray], *, pad_id: int, longest: int) -> PackedRows:
     """Packs texts into rows of about equal length.
 
     Args:
         texts: n int32 arrays of token ids. The padding id inside a text keeps its
             place and is masked, as it is in a row of its own.
         pad_id: Id that fills what is left.
+        longest: Most columns that the model takes; no text is longer.
     """
     lengths = [len(text) for text in texts]
     order = sorted((i for i in range(len(texts)) if lengths[i]), key=lambda i: -lengths[i])
-    members = _share_out(lengths, order)
-    width = _width(lengths, members)
+    members = _share_out(lengths, order, longest)
+    width = _width(lengths, members, longest)
     shape = (len(members), width)
     token_ids = np.full(shape, pad_id, np.int32)
     segment_ids, positions = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
@@ -70,15 +71,21 @@ def pack_rows(texts: Sequence[np.ndarray], *, pad_id: int) -> PackedRows:
     return PackedRows(token_ids, segment_ids, positions, slots)
 
 
-def _share_out(lengths: Sequence[int], order: Sequence[int]) -> list[list[int]]:
+def _share_out(lengths: Sequence[int], order: Sequence[int], longest: int) -> list[list[int]]:
     """Returns the texts of each row, for the number of rows that costs least."""
-    total = sum(lengths)
-    if not total:
+    if not order:
         return []
-    fewest = math.ceil(total / max(_ROW_TOKENS, lengths[order[0]]))
-    most = min(len(order), 2 * fewest + 1)
-    candidates = (_fill(lengths, order, count) for count in range(fewest, most + 1))
-    return min(candidates, key=lambda rows: _cost(lengths, rows))
+    row_tokens = max(min(_ROW_TOKENS, longest), lengths[order[0]])
+    fewest = math.ceil(sum(lengths) / row_tokens)
+    best: list[list[int]] = []
+    for count in range(fewest, len(order) + 1):
+        if best and count > 2 * fewest + 1:
+            break
+        rows = _fill(lengths, order, count)
+        fits = max(sum(lengths[i] for i in row) for row in rows) <= longest
+        if fits and (not best or _cost(lengths, rows, longest) < _cost(lengths, best, longest)):
+            best = rows
+    return best
 
 
 def _fill(lengths: Sequence[int], order: Sequence[int], count: int) -> list[list[int]]:
@@ -92,12 +99,12 @@ def _fill(lengths: Sequence[int], order: Sequence[int], count: int) -> list[list
     return rows
 
 
-def _cost(lengths: Sequence[int], rows: Sequence[Sequence[int]]) -> float:
-    width = _width(lengths, rows)
+def _cost(lengths: Sequence[int], rows: Sequence[Sequence[int]], longest: int) -> float:
+    width = _width(lengths, rows, longest)
     return len(rows) * width * (1 + width * _COST_PER_WIDTH)
 
 
-def _width(lengths: Sequence[int], rows: Sequence[Sequence[int]]) -> int:
+def _width(lengths: Sequence[int], rows: Sequence[Sequence[int]], longest: int) -> int:
     """Returns the columns that all rows get; a single row has exactly its tokens."""
-    longest = max((sum(lengths[i] for i in row) for row in rows), default=0)
-    return longest if len(rows) < 2 else -(-longest // _WIDTH_STEP) * _WIDTH_STEP
+    width = max((sum(lengths[i] for i in row) for row in rows), default=0)
+    return width if len(rows) < 2 else min(-(-width // _WIDTH_STEP) * _WIDTH_STEP, longest)
