@@ -168,6 +168,12 @@ def make_corpus(
             quiet=arguments.quiet,
             wait=not arguments.detach,
         )
+    finished = storage.exists(storage.join(output, COMPLETED))
+    if not arguments.detach and not finished:
+        raise UserError(
+            f"{output}: the runner {choice.name} ended without an error and without {COMPLETED}; "
+            "its own log must say why"
+        )
     if arguments.detach:
         print(f"submitted; {output} is finished when it holds {COMPLETED}")
     elif not arguments.quiet:

@@ -176,6 +176,11 @@ def user_message(error: BaseException) -> str | None:
 
     What a runner raises holds the worker's error as text only, with the step's name behind it.
     """
+    if "prism binary" in str(error):  # Beam's words for a download that failed
+        return (
+            "--runner PrismRunner: Beam cannot download its Prism binary; give the path of one "
+            "with --prism_location, or leave --runner out"
+        )
     if isinstance(error, UserError):
         found = [str(error)]
     else:

@@ -65,3 +65,5 @@ def test_a_workers_error_is_found_in_what_a_runner_raises():
     assert runners.user_message(RuntimeError(text)) == "RC: truncated"
     assert runners.user_message(UserError("x [while running 'y']\nlog")) == "x"
     assert runners.user_message(RuntimeError("something else")) is None
+    beam = "Unable to fetch remote prism binary at https://…: <urlopen error>"
+    assert "--prism_location" in runners.user_message(RuntimeError(beam))
