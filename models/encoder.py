@@ -193,7 +193,7 @@ def cut_steps(
         longest = int(lengths[order[begin]])
         rows = max(1, STEP_TOKENS // longest)
         rows = min(rows, batch_size or rows)
-        alike = np.count_nonzero(lengths[order[begin : begin + rows]] >= _MIN_FILL * longest)
+        alike = int(np.count_nonzero(lengths[order[begin : begin + rows]] >= _MIN_FILL * longest))
         rows = min(rows, max(alike, -(-_MIN_STEP_TOKENS // longest)))
         yield order[begin : begin + rows]
         begin += rows
