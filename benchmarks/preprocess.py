@@ -131,11 +131,11 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
     add("ours, 1 process", total, ours(big, folder, arguments.tokenizer, 1, core), start)
     add("ours, 2 processes", total, ours(big, folder, arguments.tokenizer, 2, two), start_two)
     if arguments.memory:
-        for label, number in (("a quarter", max(copies // 4, 1)), ("four times", copies * 4)):
+        for label, number in (("a quarter of", max(copies // 4, 1)), ("four times", copies * 4)):
             part = folder / "part.zst"
             count = repeat(source, part, number)
             result = ours(part, folder, arguments.tokenizer, 1, core)
-            add(f"ours, {label} of the input", count, result, start)
+            add(f"ours, {label} the input", count, result, start)
             part.unlink()
     peers = {"floor": 0, "DuckDB": 0, "HF tokenizers": 300_000, "element-wise Beam": _ELEMENTS}
     for peer, limit in () if arguments.no_peers else peers.items():
