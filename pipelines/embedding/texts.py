@@ -91,8 +91,7 @@ def find_sources(patterns: Sequence[str], options: ReadOptions, workers: int = 1
         files = parquet or inputs.expand([pattern])
         for file in files:
             kind = "parquet" if file.path.endswith(".parquet") else "ndjson"
-            shared = kind == "ndjson"
-            parts = inputs.divide([file], workers if shared else 1)
+            parts = inputs.divide([file], workers if kind == "ndjson" else 1)
             number = len({source.number for source in sources})
             sources += [
                 Source(kind, number, file.path, file.size, part.begin, part.end) for part in parts

@@ -13,6 +13,7 @@ import zstandard
 
 from corpus.errors import UserError
 from corpus.manifest import Manifest, Shard
+from pipelines import inputs
 from pipelines.embed import main
 from pipelines.embedding import texts
 from pipelines.embedding.job import read_embeddings
@@ -125,21 +126,24 @@ def test_a_corpus(tmp_path):
 
 
 def test_shards_are_the_same_for_any_number_of_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(texts, "_CHUNK_BYTES", 100)
-    path = _ndjson(tmp_path / "RC.ndjson")
+    monkeypatch.setattr(texts, "_CHUNK_BYTES", 1000)
+    monkeypatch.setattr(inputs, "_MIN_PART_BYTES", 1)
+    # Longer than the first read of a file, so that more than one part has something.
+    lines = [json.dumps({"body": f"comment {number} {'x' * 100}"}) for number in range(300)]
+    path = tmp_path / "RC.ndjson"
+    path.write_text("\n".join(lines))
     options = texts.ReadOptions("body")
 
-    def shards(parts):
-        return {
-            batch.shard: batch.table["text"].to_pylist()
-            for part in range(parts)
-            for batch in texts.read_batches(
-                texts.Source("ndjson", 0, path, 0, part, parts), options
-            )
-        }
+    def shards(workers):
+        parts = texts.find_sources([str(path)], options, workers)
+        assert len(parts) == workers
+        read = [list(texts.read_batches(part, options)) for part in parts]
+        assert sum(map(bool, read)) >= min(workers, 2)
+        return {batch.shard: batch.table["text"].to_pylist() for part in read for batch in part}
 
+    assert sum(map(len, shards(1).values())) == 300
     assert len(shards(1)) > 5
-    assert shards(1) == shards(3)
+    assert shards(1) == shards(2) == shards(3)
 
 
 def test_long_chunks_become_several_shards(tmp_path, monkeypatch):
