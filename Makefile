@@ -94,7 +94,7 @@ search: setup ## Answer queries from an index of a corpus: CORPUS=dir MODEL=path
 $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one with PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "setting up $(VENV) (about 3.6 GB, once)"
+	@echo "setting up $(VENV) (about 4.5 GB, once)"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@# Compiled now, once: uncompiled, every command would start some 8 seconds later.
