@@ -69,6 +69,7 @@ class ProgressLine:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._started = time.monotonic()
+        self._writing_since = 0.0  # when all input was first seen to be read
 
     def __enter__(self) -> "ProgressLine":
         self._thread.start()
@@ -91,7 +92,8 @@ class ProgressLine:
     def text(self) -> str:
         """Returns the line for this moment."""
         read, buckets = self._state()
-        seconds = max(time.monotonic() - self._started, 1e-3)
+        now = time.monotonic()
+        seconds = max(now - self._started, 1e-3)
         if read < self._total:
             rate = read / seconds
             left = format_seconds((self._total - read) / rate) if rate else "?"
@@ -99,7 +101,13 @@ class ProgressLine:
                 f"reading {format_bytes(read)} of {format_bytes(self._total)} "
                 f"({format_bytes(int(rate))}/s, about {left} left to read)"
             )
-        return f"writing shards: {buckets} of {self._buckets} buckets ({format_seconds(seconds)})"
+        self._writing_since = self._writing_since or now
+        each = (now - self._writing_since) / buckets if buckets else 0.0
+        left = format_seconds(each * (self._buckets - buckets)) if each else "?"
+        return (
+            f"writing shards: {buckets} of {self._buckets} buckets "
+            f"({format_seconds(seconds)}, about {left} left)"
+        )
 
     def _state(self) -> tuple[int, int]:
         read = buckets = 0

@@ -39,14 +39,15 @@ def test_parts_of_one_file_count_their_own_range(tmp_path, clock):
 
 
 def test_then_the_buckets(tmp_path, clock):
-    line = ProgressLine(str(tmp_path), 100, 4)
+    line = ProgressLine(str(tmp_path), 100, 5)
     worker = Progress(str(tmp_path))
     clock[0] += 1
     worker.reader(Part("RC", 100))(100)
+    assert line.text() == "writing shards: 0 of 5 buckets (1 s, about ? left)"
     for bucket in (0, 3):
         worker.bucket_done(bucket)
-    clock[0] += 9
-    assert line.text() == "writing shards: 2 of 4 buckets (10 s)"
+    clock[0] += 8
+    assert line.text() == "writing shards: 2 of 5 buckets (9 s, about 12 s left)"
 
 
 def test_a_folder_that_is_gone_is_no_error(tmp_path):
