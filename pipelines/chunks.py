@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.errors import UserError
 from pipelines import storage
-from pipelines.decompress import DamagedArchiveError, read_blocks
+from pipelines.decompress import DamagedArchiveError, read_blocks, read_stored
 
 # A line may be this long, newline included: the longest comment known is far below 1 MiB.
 CHUNK_BYTES = 16 << 20
@@ -140,13 +139,8 @@ def _blocks(
             if not keep_damaged:
                 raise
             summary.damage = str(error)
-        try:
-            while source.read(1 << 20):  # behind damage
-                pass
-        except OSError as error:
-            raise UserError(
-                f"{path}: cannot be read at byte offset {source.bytes} ({error})"
-            ) from error
+        while read_stored(path, source, source.bytes, 1 << 20):  # type: ignore[arg-type]
+            pass  # behind damage
         summary.stored_bytes = source.bytes  # also those that gave no text
     if digest is not None:
         summary.sha256 = digest.hexdigest()

@@ -168,8 +168,7 @@ def make_corpus(
             quiet=arguments.quiet,
             wait=not arguments.detach,
         )
-    finished = storage.exists(storage.join(output, COMPLETED))
-    if not arguments.detach and not finished:
+    if not arguments.detach and not storage.exists(storage.join(output, COMPLETED)):
         raise UserError(
             f"{output}: the runner {choice.name} ended without an error and without {COMPLETED}; "
             "its own log must say why"

@@ -123,14 +123,14 @@ def read_blocks(path: str, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         DamagedArchiveError: after everything before the damage has been yielded.
         UserError: not a kind of file that can be read.
     """
-    data = _read(path, file, 0)
+    data = read_stored(path, file, 0)
     codec = find_codec(path, data)
     if codec is None:
         position = 0
         while data:
             position += len(data)
             yield data, position
-            data = _read(path, file, position, _MAX_OUTPUT)
+            data = read_stored(path, file, position, _MAX_OUTPUT)
         return
     _, make_decoder, magics, may_pad = _CODECS[codec]
     position = 0  # stored bytes before `data`
@@ -150,16 +150,16 @@ def read_blocks(path: str, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         if decoder.eof:
             rest = decoder.unused_data
             position += len(data) - len(rest)
-            data = rest or _read(path, file, position)
+            data = rest or read_stored(path, file, position)
             if may_pad:
                 while data and not data.strip(b"\0"):
                     position += len(data)
-                    data = _read(path, file, position)
+                    data = read_stored(path, file, position)
                 stripped = data.lstrip(b"\0")
                 position, data = position + len(data) - len(stripped), stripped
             if not data:
                 return
-            while len(data) < 8 and (more := _read(path, file, position + len(data))):
+            while len(data) < 8 and (more := read_stored(path, file, position + len(data))):
                 data += more  # enough to see the next frame's magic number
             if not data.startswith(magics):
                 reason = "what follows the last frame is no frame"
@@ -167,12 +167,17 @@ def read_blocks(path: str, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
             decoder, started = make_decoder(), position
         else:
             position += len(data)
-            data = _read(path, file, position)
+            data = read_stored(path, file, position)
             if not data:
                 raise _damaged(path, codec, "truncated", position, started, "the file ends here")
 
 
-def _read(path: str, file: BinaryIO, position: int, size: int = FEED_BYTES) -> bytes:
+def read_stored(path: str, file: BinaryIO, position: int, size: int = FEED_BYTES) -> bytes:
+    """Returns the next stored bytes of a file; `position` is where they begin, for the message.
+
+    Raises:
+        UserError: the file system failed.
+    """
     try:
         return file.read(size)
     except OSError as error:

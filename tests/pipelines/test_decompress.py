@@ -83,7 +83,7 @@ def test_a_frame_that_ends_at_a_read_boundary(ending, off, monkeypatch):
     def small_reads(path, file, position, size=0):
         return file.read(len(frame) + off)
 
-    monkeypatch.setattr(decompress, "_read", small_reads)
+    monkeypatch.setattr(decompress, "read_stored", small_reads)
     assert read("RC" + ending, frame * 3) == b"0123456789" * 90
 
 

@@ -228,7 +228,7 @@ def test_a_file_that_cannot_be_read_to_its_end(tmp_path, preprocess, monkeypatch
         "open_read",
         lambda path: Failing(dump.read_bytes()) if path == str(dump) else real(path),
     )
-    monkeypatch.setattr(decompress._read, "__defaults__", (100,))
+    monkeypatch.setattr(decompress.read_stored, "__defaults__", (100,))
     with pytest.raises(UserError, match=r"RC\.zst: cannot be read at byte offset 100 "):
         preprocess(dump)
     assert [p.name for p in tmp_path.iterdir()] == ["RC.zst"]
