@@ -1,9 +1,23 @@
 """Made-up dumps for tests and benchmarks, in pushshift's form, and the pairs they hold."""
 
+import bz2
+import gzip
 import json
+import lzma
 import random
 from collections.abc import Iterable
 from typing import Any
+
+import zstandard
+
+# Whole files by ending.
+COMPRESS = {
+    "": bytes,
+    ".zst": zstandard.ZstdCompressor().compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".gz": gzip.compress,
+}
 
 
 def comment(number: int, parent: str | None = None, thread: str = "t", **fields: Any) -> dict:

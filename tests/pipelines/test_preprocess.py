@@ -1,18 +1,14 @@
 """The whole command: inputs as they are in the wild, counters that add up, equal bytes."""
 
-import bz2
-import gzip
 import hashlib
 import json
-import lzma
 import random
 
 import pytest
-import zstandard
 
 from corpus.errors import UserError
 from pipelines import reading
-from pipelines.testing import comment, dialogue, ndjson
+from pipelines.testing import COMPRESS, comment, dialogue, ndjson
 
 LINES = dialogue(60)
 
@@ -94,15 +90,6 @@ def test_train_has_no_text_unless_asked(tmp_path, tokenizer_folder):
         assert set(example) == {"context_ids", "response_ids"}
     assert all("context" in example for example in reading.read_examples(folder, "test"))
     assert reading.read_manifest(folder).has_text == ["test"]
-
-
-COMPRESS = {
-    "": bytes,
-    ".zst": zstandard.ZstdCompressor().compress,
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-    ".gz": gzip.compress,
-}
 
 
 def test_equal_bytes_whatever_the_codec_order_and_number_of_files(tmp_path, preprocess):

@@ -1,15 +1,11 @@
 """Whatever the dump: the pairs are the reference's, every line is counted, the bytes are fixed."""
 
-import bz2
-import gzip
 import hashlib
-import lzma
 import random
 from collections import Counter
 
 import numpy as np
 import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,15 +13,7 @@ from pipelines import chunks, reading
 from pipelines.chunks import FileSummary, read_chunks
 from pipelines.options import ExtractOptions
 from pipelines.sources import RedditComments
-from pipelines.testing import awkward, expected_pairs, ndjson
-
-COMPRESS = {
-    "": bytes,
-    ".zst": zstandard.ZstdCompressor().compress,
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-    ".gz": gzip.compress,
-}
+from pipelines.testing import COMPRESS, awkward, expected_pairs, ndjson
 
 
 def tokenize(texts):
