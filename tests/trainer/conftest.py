@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.data.testing import write_trainable_corpus
+from trainer.data.testing import TINY_RUN, write_trainable_corpus
 
 
 @pytest.fixture(scope="session")
@@ -23,32 +23,12 @@ def make_trainer(trainable_corpus):
     from trainer.loop import Trainer
     from trainer.task import DualEncoder
 
-    tiny = {
-        "task": {
-            "model": {
-                "max_length": 32,
-                "num_hidden_layers": 1,
-                "hidden_size": 16,
-                "num_attention_heads": 2,
-                "intermediate_size": 32,
-            },
-            "train_data": {"global_batch_size": 16},
-            "validation_data": {"global_batch_size": 20},
-        },
-        "trainer": {
-            "train_steps": 20,
-            "optimizer_config": {
-                "learning_rate": {"polynomial": {"initial_learning_rate": 1e-2}},
-                "warmup": {"linear": {"warmup_steps": 2}},
-            },
-        },
-    }
     made = []
 
     def make(values=None, clip_norm=1.0):
         flags = {"task.train_data.input_path": str(trainable_corpus)}
         config = read_config("repartee/dual_encoder", [], "", flags)
-        overrides.apply(config, tiny, "tiny")
+        overrides.apply(config, TINY_RUN, "tiny")
         overrides.apply(config, values or {}, "test")
         corpora = open_corpora(config.task.train_data, "task.train_data")
         base = initialization.find_base(config.task.model, corpora)

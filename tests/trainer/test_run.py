@@ -8,32 +8,18 @@ import pytest
 import tensorflow as tf
 
 from corpus.errors import UserError
+from trainer.data.testing import TINY_RUN
 from trainer.experiment import read_config, run_experiment
 from trainer.loop import Trainer
 
 STEPS = 12
-TINY = {
-    "task": {
-        "model": {
-            "max_length": 32,
-            "num_hidden_layers": 1,
-            "hidden_size": 16,
-            "num_attention_heads": 2,
-            "intermediate_size": 32,
-        },
-        "train_data": {"global_batch_size": 16},
-        "validation_data": {"global_batch_size": 20},
-    },
+LOOP = {
     "trainer": {
         "train_steps": STEPS,
         "steps_per_loop": 2,
         "checkpoint_interval": 4,
         "validation_interval": 4,
-        "optimizer_config": {
-            "learning_rate": {"polynomial": {"initial_learning_rate": 1e-2}},
-            "warmup": {"linear": {"warmup_steps": 2}},
-        },
-    },
+    }
 }
 
 
@@ -43,8 +29,8 @@ def run(trainable_corpus, tmp_path):
 
     def start(values=None, mode="train", folder="model"):
         flags = {"task.train_data.input_path": str(trainable_corpus)}
-        files = [tmp_path / "tiny.yaml", tmp_path / "test.yaml"]
-        for file, content in zip(files, (TINY, values or {}), strict=True):
+        files = [tmp_path / "tiny.yaml", tmp_path / "loop.yaml", tmp_path / "test.yaml"]
+        for file, content in zip(files, (TINY_RUN, LOOP, values or {}), strict=True):
             file.write_text(json.dumps(content))  # JSON is YAML
         config = read_config("repartee/dual_encoder", [str(file) for file in files], "", flags)
         assert run_experiment(config, str(tmp_path / folder), mode) == 0

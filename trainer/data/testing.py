@@ -90,6 +90,29 @@ def serialize(context: list[int], response: list[int], thread: str = "") -> byte
     return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()
 
 
+# Overrides of the published recipe with which a run on that corpus takes seconds.
+TINY_RUN = {
+    "task": {
+        "model": {
+            "max_length": 32,
+            "num_hidden_layers": 1,
+            "hidden_size": 16,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+        },
+        "train_data": {"global_batch_size": 16},
+        "validation_data": {"global_batch_size": 20},
+    },
+    "trainer": {
+        "train_steps": 20,
+        "optimizer_config": {
+            "learning_rate": {"polynomial": {"initial_learning_rate": 1e-2}},
+            "warmup": {"linear": {"warmup_steps": 2}},
+        },
+    },
+}
+
+
 def write_trainable_corpus(folder: Path, **options) -> Path:
     """Writes a corpus that carries a real tokenizer of `VOCABULARY` entries, ready to train on."""
     import random
