@@ -16,13 +16,22 @@ class SentenceEncoder(tf_keras.Model):
     Args:
       config: hyperparameters, or their dictionary.
       recompute: see `MPNetEncoder`.
+      frozen_layers: see `MPNetEncoder`.
     """
 
-    def __init__(self, config: MPNetConfig | dict, recompute: bool = False, **kwargs):
+    def __init__(
+        self,
+        config: MPNetConfig | dict,
+        recompute: bool = False,
+        frozen_layers: int = 0,
+        **kwargs,
+    ):
         super().__init__(**({"name": "sentence_encoder"} | kwargs))
         self.config = config if isinstance(config, MPNetConfig) else MPNetConfig(**config)
         with tf.name_scope(self.name):
-            self.mpnet = MPNetEncoder(self.config, recompute, dtype=self._dtype_policy)
+            self.mpnet = MPNetEncoder(
+                self.config, recompute, frozen_layers, dtype=self._dtype_policy
+            )
         self.built = True
 
     def call(self, inputs, training=None, max_segments=None, seed=None):
@@ -73,6 +82,7 @@ class SentenceEncoder(tf_keras.Model):
             "name": self.name,
             "config": self.config.to_dict(),
             "recompute": self.mpnet.recompute,
+            "frozen_layers": self.mpnet.frozen_layers,
             "dtype": self._dtype_policy.name,
         }
 

@@ -25,12 +25,15 @@ class EncoderModel(base_config.Config):
             Empty: random weights of the sizes below.
         tokenizer: Tokenizer folder; needed without `init_from`, else that of `init_from`.
         max_length: Token ids of one sentence, with `<s>` and `</s>`.
+        frozen_layers: Lowest layers that keep their weights, as do the embeddings below
+            them; they drop nothing out and cost no backward pass. 0 trains all.
         num_hidden_layers: Layers (this and the sizes below count for random weights only).
         hidden_size: Width.
         num_attention_heads: Heads.
         intermediate_size: Width inside the feed-forward block.
-        hidden_dropout_prob: Dropout of embeddings and layer outputs.
-        attention_probs_dropout_prob: Dropout of attention weights.
+        hidden_dropout_prob: Dropout of embeddings and layer outputs; None takes that of
+            `init_from`, 0.1 for random weights.
+        attention_probs_dropout_prob: Dropout of attention weights; None as above.
         embedding_stddev: Standard deviation of random word embeddings. Above that of the
             position embeddings (0.02) the untrained encoder is a bag of words, which a
             small corpus can improve on much sooner than on noise.
@@ -39,12 +42,13 @@ class EncoderModel(base_config.Config):
     init_from: str = ""
     tokenizer: str = ""
     max_length: int = 128
+    frozen_layers: int = 0
     num_hidden_layers: int = 12
     hidden_size: int = 768
     num_attention_heads: int = 12
     intermediate_size: int = 3072
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
+    hidden_dropout_prob: float | None = None
+    attention_probs_dropout_prob: float | None = None
     embedding_stddev: float = 0.02
 
 

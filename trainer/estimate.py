@@ -37,7 +37,7 @@ def describe(config: DualEncoderExperiment, devices: int = 0) -> str:
     data = TrainInput(config.task, corpora, Shares(replicas=replicas))
     arranged = data(0)
     rows, width = arranged.replicas[0]["token_ids"].shape
-    encoder = SentenceEncoder(base.config)
+    encoder = SentenceEncoder(base.config, frozen_layers=config.task.model.frozen_layers)
     parameters = sum(math.prod(variable.shape) for variable in encoder.trainable_variables)
     table_size = math.prod(encoder.mpnet.word_embeddings.shape)
     flops = step_flops(

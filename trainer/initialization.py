@@ -1,5 +1,6 @@
 """What a run starts from: sizes, tokenizer and weights."""
 
+import dataclasses
 import posixpath
 import tempfile
 from collections.abc import Sequence
@@ -44,8 +45,8 @@ def find_base(model: EncoderModel, corpora: Sequence[Corpus]) -> Base:
     """Returns what `model` says to start from.
 
     Raises:
-        UserError: the weights or the tokenizer cannot be found, or `max_length`
-            is more than the encoder has positions for.
+        UserError: the weights or the tokenizer cannot be found, `max_length` is more
+            than the encoder has positions for, or `frozen_layers` more than its layers.
     """
     if model.init_from:
         base = _existing(model)
@@ -59,8 +60,7 @@ def find_base(model: EncoderModel, corpora: Sequence[Corpus]) -> Base:
                 num_hidden_layers=model.num_hidden_layers,
                 num_attention_heads=model.num_attention_heads,
                 intermediate_size=model.intermediate_size,
-                hidden_dropout_prob=model.hidden_dropout_prob,
-                attention_probs_dropout_prob=model.attention_probs_dropout_prob,
+                **_dropout(model),
                 max_position_embeddings=max(model.max_length + tokenizer.pad_id + 1, 514),
                 pad_token_id=tokenizer.pad_id,
                 bos_token_id=tokenizer.bos_id,
@@ -79,6 +79,11 @@ def find_base(model: EncoderModel, corpora: Sequence[Corpus]) -> Base:
         raise UserError(
             f"task.model.max_length: the corpus holds sentences of up to {longest} tokens, got "
             f"{model.max_length}; raise it, or make the corpus with --max-length {model.max_length}"
+        )
+    if not 0 <= model.frozen_layers <= base.config.num_hidden_layers:
+        raise UserError(
+            "task.model.frozen_layers: must be between 0 and the encoder's "
+            f"{base.config.num_hidden_layers} layers, got {model.frozen_layers}"
         )
     return base
 
@@ -135,8 +140,21 @@ def _existing(model: EncoderModel) -> Base:
         folder, weights = posixpath.join(model.init_from, ENCODER_FOLDER), model.init_from
     else:
         folder = weights = str(resolve_folder(model.init_from))
-    config = MPNetConfig.from_folder(folder)
+    config = dataclasses.replace(MPNetConfig.from_folder(folder), **_dropout(model))
     return Base(config, model.tokenizer or folder, weights)
+
+
+def _dropout(model: EncoderModel) -> dict[str, float]:
+    """Returns the dropout that the configuration sets itself."""
+    chosen = {}
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        value = getattr(model, name)
+        if value is None:
+            continue
+        if not isinstance(value, int | float) or not 0 <= value < 1:
+            raise UserError(f"task.model.{name}: must be at least 0 and below 1, got {value!r}")
+        chosen[name] = float(value)
+    return chosen
 
 
 def _corpus_tokenizer(corpus: Corpus) -> str:

@@ -48,7 +48,9 @@ class DualEncoder(base_task.Task):
     def build_model(self) -> SentenceEncoder:
         """Returns the encoder with random weights; `initialize` loads those to start from."""
         tf_keras.utils.set_random_seed(self.task_config.seed)
-        encoder = SentenceEncoder(self.base.config)
+        encoder = SentenceEncoder(
+            self.base.config, frozen_layers=self.task_config.model.frozen_layers
+        )
         self.log_scale = tf.Variable(
             np.log(self.task_config.loss.scale),
             trainable=self.task_config.loss.learn_scale,

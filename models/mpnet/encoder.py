@@ -26,12 +26,21 @@ class MPNetEncoder(tf_keras.layers.Layer):
       recompute: whether the backward pass computes each layer again instead of
         keeping its activations: about a third more time for a memory that no
         longer grows with what a layer holds.
+      frozen_layers: lowest layers that are not trained, nor what lies below them
+        (embeddings and relative bias), and that drop nothing out; 0 trains all.
     """
 
-    def __init__(self, config: MPNetConfig | dict, recompute: bool = False, **kwargs):
+    def __init__(
+        self,
+        config: MPNetConfig | dict,
+        recompute: bool = False,
+        frozen_layers: int = 0,
+        **kwargs,
+    ):
         super().__init__(**({"name": "mpnet"} | kwargs))
         self.config = config if isinstance(config, MPNetConfig) else MPNetConfig(**config)
         self.recompute = recompute
+        self.frozen_layers = frozen_layers
         config = self.config
         with tf.name_scope(self.name):
             # The tables stay float32: a lookup has nothing to gain from casting
@@ -42,6 +51,7 @@ class MPNetEncoder(tf_keras.layers.Layer):
                 experimental_autocast=False,
                 shape=[config.vocab_size, config.hidden_size],
                 initializer=normal(config.initializer_range),
+                trainable=not frozen_layers,
             )
             self.position_embeddings = self.add_weight(
                 name="position_embeddings",
@@ -49,6 +59,7 @@ class MPNetEncoder(tf_keras.layers.Layer):
                 experimental_autocast=False,
                 shape=[config.max_position_embeddings, config.hidden_size],
                 initializer=normal(config.initializer_range),
+                trainable=not frozen_layers,
             )
             self.embeddings_norm = LayerNorm(
                 config.hidden_size, config.layer_norm_eps, "embeddings_layer_norm"
@@ -67,6 +78,13 @@ class MPNetEncoder(tf_keras.layers.Layer):
             # leaves with every tensor that it came with.
             self.pooler = dense(config.hidden_size, config.hidden_size, "pooler", 0.0, "float32")
             self.pooler.trainable = False
+            if frozen_layers:
+                for part in (
+                    self.embeddings_norm,
+                    self.relative_bias,
+                    *self.layers[:frozen_layers],
+                ):
+                    part.trainable = False
         self.built = True
 
     def call(self, token_ids, segment_ids=None, positions=None, training=None, seed=None):
@@ -115,7 +133,9 @@ class MPNetEncoder(tf_keras.layers.Layer):
         # runtimes fuse with the bias and the activation.
         hidden = tf.reshape(hidden, [-1, config.hidden_size])
         hidden = self.embeddings_norm(hidden)
-        hidden = dropout(hidden, config.hidden_dropout_prob, seed, 0)
+        hidden = dropout(
+            hidden, config.hidden_dropout_prob, None if self.frozen_layers else seed, 0
+        )
         shape = [
             static or dynamic
             for static, dynamic in zip(
@@ -125,7 +145,8 @@ class MPNetEncoder(tf_keras.layers.Layer):
         bias = self.relative_bias(shape[1]) + mask
         for index, layer in enumerate(self.layers):
             site = 1 + index * layer.NUM_SITES
-            hidden = self._apply(layer, hidden, bias, shape[0], seed, site)
+            layer_seed = None if index < self.frozen_layers else seed
+            hidden = self._apply(layer, hidden, bias, shape[0], layer_seed, site)
         return tf.reshape(hidden, [*shape, config.hidden_size])
 
     def _apply(self, layer: EncoderLayer, hidden, bias, rows, seed, site: int):
@@ -143,4 +164,5 @@ class MPNetEncoder(tf_keras.layers.Layer):
         return super().get_config() | {
             "config": self.config.to_dict(),
             "recompute": self.recompute,
+            "frozen_layers": self.frozen_layers,
         }

@@ -188,9 +188,38 @@ class TestBfloat16:
         assert encoder.mpnet(tf.constant(golden.token_ids[:1])).dtype == tf.float32
 
 
+class TestFrozenLayers:
+    def test_embeddings_relative_bias_and_the_lowest_layers_are_not_trained(self, make_encoder):
+        encoder = make_encoder(frozen_layers=1)
+        trained = {variable.name for variable in encoder.trainable_variables}
+        assert trained
+        assert all("/layer_1/" in name for name in trained)
+        whole = {variable.name for variable in make_encoder().trainable_variables}
+        assert {name for name in whole if "/layer_1/" in name} == trained
+
+    def test_what_is_trained_gets_the_gradient_of_the_whole_model(self, make_encoder, golden):
+        inputs = {"token_ids": tf.constant(golden.token_ids)}
+        gradients = []
+        for frozen in (0, 1):
+            encoder = make_encoder(frozen_layers=frozen)
+            variables = encoder.mpnet.layers[1].trainable_variables
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(encoder(inputs, training=True)[:, 0])
+            gradients.append(tape.gradient(loss, variables))
+        for one, other in zip(*gradients, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+    def test_frozen_layers_drop_nothing_out(self, make_encoder, golden):
+        inputs = {"token_ids": tf.constant(golden.token_ids)}
+        encoder = make_encoder(dropout=0.5, frozen_layers=2)
+        np.testing.assert_array_equal(encoder(inputs, training=True), encoder(inputs))
+        encoder = make_encoder(dropout=0.5, frozen_layers=1)
+        assert np.any(encoder(inputs, training=True) != encoder(inputs))
+
+
 class TestSerialization:
     def test_every_layer_is_restored_from_its_config(self, make_encoder):
-        encoder = make_encoder(dropout=0.3, recompute=True)
+        encoder = make_encoder(dropout=0.3, recompute=True, frozen_layers=1)
         layers = [encoder, *encoder._flatten_layers(include_self=False)]
         ours = [layer for layer in layers if type(layer).__module__.startswith("models.")]
         assert len({type(layer) for layer in ours}) == 6

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from corpus.errors import UserError
+from models.sentence_transformers import save_sentence_transformers
 from trainer.data.feed import Feed
 
 
@@ -46,6 +48,31 @@ def test_training_lowers_the_loss_and_evaluation_sees_it(make_trainer):
     assert run(trainer, 2)["training_loss"] < first
     after = trainer.evaluate(tf.constant(-1))
     assert after["validation_loss"] < before["validation_loss"]
+
+
+def test_frozen_layers_keep_their_weights_and_the_others_learn(make_trainer):
+    trainer = make_trainer({"task": {"model": {"num_hidden_layers": 2, "frozen_layers": 1}}})
+    before = {variable.name: variable.numpy() for variable in trainer.model.variables}
+    run(trainer, 3)
+    learned = {v.name for v in trainer.model.variables if np.any(v.numpy() != before[v.name])}
+    trained = {variable.name for variable in trainer.model.trainable_variables}
+    assert learned == trained
+    assert 0 < len(trained) < len(before)
+
+
+def test_more_frozen_layers_than_there_are_name_the_key(make_trainer):
+    with pytest.raises(UserError, match=r"task\.model\.frozen_layers: .* got 99"):
+        make_trainer({"task": {"model": {"frozen_layers": 99}}})
+
+
+def test_dropout_is_that_of_the_weights_unless_set(make_trainer, tmp_path):
+    first = make_trainer({"task": {"model": {"hidden_dropout_prob": 0.3}}})
+    save_sentence_transformers(tmp_path, first.model, first.task.base.tokenizer_folder)
+    for chosen, expected in ({}, 0.3), ({"hidden_dropout_prob": 0}, 0.0):
+        trainer = make_trainer({"task": {"model": {"init_from": str(tmp_path), **chosen}}})
+        assert trainer.model.config.hidden_dropout_prob == expected
+    with pytest.raises(UserError, match=r"task\.model\.hidden_dropout_prob: .* got 1.5"):
+        make_trainer({"task": {"model": {"hidden_dropout_prob": 1.5}}})
 
 
 def test_xla_compiles_the_whole_step(make_trainer):
