@@ -57,7 +57,7 @@ def export_model(
     name = name or base.resolve().name
     if not _NAME.fullmatch(name):
         raise UserError(f"--name {name!r}: letters, digits, '.', '_' and '-' only, at most 64")
-    from models.loading import load_model
+    from models.loading import is_model_dir, load_model
     from models.saved_model.publish import publish, versions
 
     loaded = load_model(model, checkpoint=checkpoint, dtype=_POLICIES[precision])
@@ -71,7 +71,11 @@ def export_model(
         publish(
             sibling,
             lambda folder: save_sentence_transformers(
-                str(folder), loaded.encoder, loaded.tokenizer_folder, None
+                folder,
+                loaded.encoder,
+                loaded.tokenizer_folder,
+                name=name,
+                model_dir=model if is_model_dir(model) else None,
             ),
             version=version,
         )

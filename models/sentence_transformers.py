@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.errors import UserError
+from models.model_card import model_card
 from models.sentence_encoder import SentenceEncoder
 from models.tokenizer.spec import FOLDER_FILES
 from models.weights import save_huggingface_weights
@@ -27,9 +28,10 @@ def save_sentence_transformers(
     folder: str | Path,
     encoder: SentenceEncoder,
     tokenizer_folder: str | Path,
-    model_card: str | None,
     *,
     max_length: int | None = None,
+    name: str | None = None,
+    model_dir: str | None = None,
 ) -> None:
     """Writes weights, tokenizer, pooling, normalization and model card.
 
@@ -37,9 +39,10 @@ def save_sentence_transformers(
       folder: where to write; made if missing.
       encoder: the model.
       tokenizer_folder: folder of the tokenizer it was trained with.
-      model_card: text of README.md; a short one is written when None.
       max_length: tokens after which a text is cut; what `tokenizer_folder` says
         when None.
+      name: name in the model card; that of the folder when None.
+      model_dir: folder of the training run it comes from, for the model card.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +69,7 @@ def save_sentence_transformers(
     }
     write_json(folder / "1_Pooling" / "config.json", pooling)
     write_json(folder / "2_Normalize" / "config.json", {})
-    card = model_card or default_model_card(folder.name, encoder.config.hidden_size, max_length)
+    card = model_card(name or folder.name, encoder.config.hidden_size, max_length, model_dir)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -118,36 +121,6 @@ def _pooling_modes(config: dict[str, Any]) -> list[str]:
     prefix, suffix = "pooling_mode_", "_tokens"
     switches = (name for name, on in config.items() if name.startswith(prefix) and on)
     return [name.removeprefix(prefix).removesuffix(suffix) for name in switches]
-
-
-def default_model_card(name: str, dimension: int, max_length: int) -> str:
-    """Returns a README with what the Hugging Face hub needs to know."""
-    return f"""---
-library_name: sentence-transformers
-pipeline_tag: sentence-similarity
-tags:
-- sentence-transformers
-- feature-extraction
-- sentence-similarity
-- mpnet
----
-
-# {name}
-
-Maps sentences to vectors of {dimension} numbers and unit length, so that their
-dot product is the cosine similarity. Texts are cut after {max_length} tokens.
-
-```python
-from sentence_transformers import SentenceTransformer
-
-model = SentenceTransformer("{name}")
-embeddings = model.encode(["How was the film?", "I liked it a lot."])
-print(model.similarity(embeddings, embeddings))
-```
-
-MPNet with mean pooling, trained as a dual encoder on (comment, reply) pairs with
-the other replies of a batch as negatives.
-"""
 
 
 def read_json(path: Path) -> Any:

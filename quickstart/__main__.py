@@ -71,7 +71,7 @@ def _steps(inputs: list[str], out: Path, train_steps: int | None) -> list[Step]:
         Step(
             "evaluate 1-of-100 beside TF-IDF and BM25",
             "trainer.evaluate",
-            {"model": model, "data": corpus, "output": out / "evaluation"},
+            {"model": model, "data": corpus},
         ),
         Step("export a SavedModel", "models.export", {"model": model, "output": export}),
         Step(

@@ -12,7 +12,7 @@ def print_summary(out: Path, inputs: list[str], *, seconds: float) -> None:
     """Prints the table from what the steps wrote into `out`."""
     manifest = Manifest.from_json((out / "corpus" / MANIFEST).read_text(encoding="utf-8"))
     training = _read(out / "model" / "training.json")
-    evaluation = _read(out / "evaluation" / "evaluation.json")
+    evaluation = _read(out / "model" / "evaluation" / "evaluation.json")
     rows = [
         ("input", ", ".join(inputs)),
         ("pairs", f"{manifest.examples('train'):,} train, {manifest.examples('test'):,} test"),
@@ -22,7 +22,7 @@ def print_summary(out: Path, inputs: list[str], *, seconds: float) -> None:
         ("corpus", str(out / "corpus")),
         ("model", str(out / "model")),
         ("SavedModel", str(out / "export" / "encoder")),
-        ("report", str(out / "evaluation" / "evaluation.html")),
+        ("report", str(out / "model" / "evaluation" / "evaluation.html")),
         ("time", f"{seconds:.0f} s"),
     ]
     width = max(len(name) for name, _ in rows)

@@ -50,7 +50,12 @@ def parser() -> argparse.ArgumentParser:
         help="sentence pairs that are paraphrases or not: PIT-2015, Twitter URL corpus, or "
         "sentence1,sentence2,label",
     )
-    what.add_argument("--output", required=True, metavar="FOLDER", help="where the report goes")
+    what.add_argument(
+        "--output",
+        metavar="FOLDER",
+        help="where the report goes; default: evaluation/ in the first model's MODEL_DIR, where "
+        "its model card takes it from, or else out/evaluation",
+    )
     how = parser.add_argument_group("Response selection")
     how.add_argument("--split", choices=SPLITS, default="test", help="default: test")
     how.add_argument(
@@ -123,8 +128,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         batch_size=args.batch_size,
     )
     evaluation.command = shlex.join(["python", "-m", "trainer.evaluate", *argv])
-    write(evaluation, args.output)
+    write(evaluation, args.output or default_output(models))
     return 0
+
+
+def default_output(models: dict[str, str]) -> str:
+    """Returns where the report goes: beside the first model if that is a training run's."""
+    from models.loading import is_model_dir
+    from models.model_card import EVALUATION_FOLDER
+
+    first = next(iter(models.values()), None)
+    if first is not None and "://" not in first and is_model_dir(first):
+        return os.path.join(first, EVALUATION_FOLDER)
+    return os.path.join("out", EVALUATION_FOLDER)
 
 
 def write(evaluation: Evaluation, folder: str) -> None:

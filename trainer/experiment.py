@@ -3,6 +3,7 @@
 import json
 import math
 import posixpath
+import shlex
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from official.core import exp_factory, train_lib, train_utils
 
 from corpus.errors import UserError
 from models.loading import write_encoder_folder
+from models.model_card import TRAINING_REPORT
 from trainer import identity, initialization, overrides
 from trainer.config import EXPERIMENT, DualEncoderExperiment
 from trainer.data.sources import open_corpora
@@ -27,7 +29,6 @@ from trainer.stopping import EarlyStopping, StoppedEarly
 from trainer.strategy import make_strategy
 from trainer.task import DualEncoder
 
-REPORT = "training.json"
 _LOWER_RATE = "lower the peak learning rate (trainer.optimizer_config.learning_rate)"
 
 
@@ -244,6 +245,7 @@ def _report(
     total, data = trainer.total, trainer.train_input
     assert data is not None
     report = {
+        "command": shlex.join(["python", "-m", "trainer.train", *sys.argv[1:]]),
         "steps": int(trainer.global_step.numpy()),
         "steps_this_run": total.steps,
         "pairs": data.examples,
@@ -262,7 +264,7 @@ def _report(
         "precision": config.runtime.mixed_precision_dtype or "float32",
         "data_sets": dict(zip(data.names, data.weights, strict=True)),
     }
-    path = posixpath.join(model_dir, REPORT)
+    path = posixpath.join(model_dir, TRAINING_REPORT)
     if not total.steps:
         print(f"{model_dir}: already trained to step {report['steps']}; nothing to do")
         if tf.io.gfile.exists(path):

@@ -9,10 +9,9 @@ from typing import Any
 import tensorflow as tf
 
 from corpus.errors import UserError
+from models.model_card import DATA_DESCRIPTION
 from trainer.config import DualEncoderExperiment
 from trainer.data.sources import Corpus
-
-FILE = "data.json"
 
 # Keys of train_data that decide which pairs a step sees.
 _ORDER_KEYS = (
@@ -52,7 +51,7 @@ def check(model_dir: str, config: DualEncoderExperiment, corpora: Sequence[Corpu
         UserError: `model_dir` holds a checkpoint of a run on other data; the
             message names the corpus or the key.
     """
-    path = posixpath.join(model_dir, FILE)
+    path = posixpath.join(model_dir, DATA_DESCRIPTION)
     now = describe(config, corpora)
     if tf.train.latest_checkpoint(model_dir) and tf.io.gfile.exists(path):
         with tf.io.gfile.GFile(path) as file:

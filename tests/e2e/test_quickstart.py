@@ -26,7 +26,7 @@ def quickstart(tmp_path_factory):
 @pytest.mark.timeout(900)
 def test_the_trained_model_beats_keyword_methods_clearly(quickstart):
     out, _ = quickstart
-    evaluation = json.loads((out / "evaluation" / "evaluation.json").read_text())
+    evaluation = json.loads((out / "model" / "evaluation" / "evaluation.json").read_text())
     model, *keyword_methods = evaluation["ranking"]
     assert model["is_model"]
     assert {method["name"] for method in keyword_methods} >= {"TF-IDF", "BM25"}
@@ -41,7 +41,7 @@ def test_the_summary_names_what_was_made_and_what_comes_next(quickstart):
     assert training["last_loss"] < training["first_loss"]
     for expected in ("pairs", "steps", "loss", "1-of-100 TF-IDF", "SavedModel", "make serve"):
         assert expected in summary
-    assert (out / "evaluation" / "evaluation.html").exists()
+    assert (out / "model" / "evaluation" / "evaluation.html").exists()
 
 
 def test_the_saved_model_scores_the_reply_above_the_stranger_s(quickstart):

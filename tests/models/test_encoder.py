@@ -38,7 +38,7 @@ def tiny():
 def folder(tiny, tokenizer_folder, tmp_path_factory):
     """A sentence-transformers folder."""
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_sentence_transformers(folder, tiny, tokenizer_folder, None, max_length=32)
+    save_sentence_transformers(folder, tiny, tokenizer_folder, max_length=32)
     return folder
 
 
@@ -195,10 +195,9 @@ class TestFolder:
         for name in ("tokenizer.json", "vocab.txt", "config.json", "1_Pooling/config.json"):
             assert (folder / name).exists()
 
-    def test_takes_length_and_card_from_where_they_are(self, folder, tiny, tmp_path):
-        save_sentence_transformers(tmp_path / "again", tiny, folder, "# Mine\n")
+    def test_takes_the_length_from_where_it_is(self, folder, tiny, tmp_path):
+        save_sentence_transformers(tmp_path / "again", tiny, folder)
         assert load_model(tmp_path / "again").max_length == 32
-        assert (tmp_path / "again" / "README.md").read_text() == "# Mine\n"
 
     @pytest.mark.parametrize(
         ("file", "value", "message"),

@@ -38,7 +38,7 @@ def model_folder(tokenizer_folder, tmp_path_factory):
     encoder = SentenceEncoder(config)
     encoder({"token_ids": tf.constant([[0, 2]])})
     folder = tmp_path_factory.mktemp("model")
-    save_sentence_transformers(folder, encoder, tokenizer_folder, None, max_length=32)
+    save_sentence_transformers(folder, encoder, tokenizer_folder, max_length=32)
     return folder
 
 
@@ -86,6 +86,12 @@ def test_the_sentence_transformers_folder_lies_beside_it(base, model_folder):
     np.testing.assert_allclose(
         Encoder.load(twin).encode(TEXTS), Encoder.load(model_folder).encode(TEXTS), atol=1e-6
     )
+
+
+def test_the_card_is_named_as_the_model(base):
+    card = (base.with_name("small-sentence-transformers") / "1" / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: sentence-transformers")
+    assert "\n# small\n" in card
 
 
 def test_packed_rows_give_the_embeddings_of_rows_of_their_own(base):

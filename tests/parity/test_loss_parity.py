@@ -43,7 +43,7 @@ def step(tmp_path_factory):
         attention_probs_dropout_prob=0.0,
     )
     encoder = SentenceEncoder(config)
-    save_sentence_transformers(folder / "model", encoder, corpus / "tokenizer", None, max_length=32)
+    save_sentence_transformers(folder / "model", encoder, corpus / "tokenizer", max_length=32)
     rng = np.random.default_rng(0)
     pairs = [make_pair(number, rng, (3, 12)) for number in range(PAIRS)]
     width = max(len(ids) for pair in pairs for ids in pair)

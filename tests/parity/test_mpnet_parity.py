@@ -99,7 +99,7 @@ def test_hidden_states(loaded, peer, comments):
 def test_an_exported_folder_is_bit_equal_and_embeds_the_same(loaded, peer, comments, tmp_path):
     from safetensors.numpy import load_file
 
-    save_sentence_transformers(tmp_path / "out", loaded.encoder, loaded.tokenizer_folder, None)
+    save_sentence_transformers(tmp_path / "out", loaded.encoder, loaded.tokenizer_folder)
     before, after = (
         load_file(folder / "model.safetensors") for folder in (MODEL, tmp_path / "out")
     )

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from corpus.errors import UserError
 from corpus.manifest import Manifest, Shard
-from trainer.evaluate import main, named_models
+from trainer.evaluate import default_output, main, named_models
 
 
 class FakeEncoder:
@@ -90,6 +90,15 @@ def test_models_and_keyword_methods_side_by_side(tmp_path, corpus, capsys):
     printed = capsys.readouterr().out
     assert (output / "evaluation.md").read_text() in printed
     assert "mean of 2 batches: the pairs make no more of the 500 asked for" in printed
+
+
+def test_the_report_lies_where_the_first_model_s_card_takes_it_from(tmp_path):
+    (tmp_path / "run" / "encoder").mkdir(parents=True)
+    (tmp_path / "run" / "encoder" / "config.json").write_text("{}")
+    run = str(tmp_path / "run")
+    assert default_output({"run": run, "good": "good"}) == f"{run}/evaluation"
+    assert default_output({"good": "good", "run": run}) == "out/evaluation"
+    assert default_output({}) == "out/evaluation"
 
 
 def test_keyword_methods_need_no_model(tmp_path, corpus):

@@ -1,0 +1,113 @@
+"""The model card: what the hub needs to know, how good the model is, and how it was made.
+
+Metadata as in https://huggingface.co/docs/hub/model-cards. A training run's folder tells the
+rest: its evaluation, its data and its command.
+"""
+
+import json
+import posixpath
+import re
+from typing import Any
+
+import tensorflow as tf
+
+# What a training run leaves in its folder.
+TRAINING_REPORT = "training.json"
+DATA_DESCRIPTION = "data.json"
+EVALUATION_FOLDER = "evaluation"
+EVALUATION = f"{EVALUATION_FOLDER}/evaluation.md"
+
+
+def model_card(name: str, dimension: int, max_length: int, model_dir: str | None = None) -> str:
+    """Returns the text of README.md.
+
+    Args:
+      name: the model's name.
+      dimension: numbers of an embedding.
+      max_length: tokens after which a text is cut.
+      model_dir: folder of the training run the model comes from, whose `evaluation/`,
+        `data.json` and `training.json` are told where they exist.
+    """
+    parts = [_head(name, dimension, max_length)]
+    if model_dir is not None:
+        parts += [
+            part
+            for part in (
+                _evaluation(_read(model_dir, EVALUATION)),
+                _training(_read(model_dir, TRAINING_REPORT)),
+                _data(_read(model_dir, DATA_DESCRIPTION)),
+            )
+            if part
+        ]
+    return "\n".join(parts)
+
+
+def _head(name: str, dimension: int, max_length: int) -> str:
+    return f"""---
+library_name: sentence-transformers
+pipeline_tag: sentence-similarity
+tags:
+- sentence-transformers
+- feature-extraction
+- sentence-similarity
+- mpnet
+---
+
+# {name}
+
+Maps sentences to vectors of {dimension} numbers and unit length, so that their
+dot product is the cosine similarity. Texts are cut after {max_length} tokens.
+
+```python
+from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{name}")
+embeddings = model.encode(["How was the film?", "I liked it a lot."])
+print(model.similarity(embeddings, embeddings))
+```
+
+MPNet with mean pooling, trained as a dual encoder on (comment, reply) pairs with
+the other replies of a batch as negatives.
+"""
+
+
+def _read(model_dir: str, name: str) -> str:
+    path = posixpath.join(model_dir, name)
+    if not tf.io.gfile.exists(path):
+        return ""
+    with tf.io.gfile.GFile(path) as file:
+        return file.read()
+
+
+def _evaluation(report: str) -> str:
+    """Returns the report one heading lower, to stand inside the card."""
+    return re.sub(r"^#", "##", report, flags=re.MULTILINE)
+
+
+def _training(text: str) -> str:
+    if not text:
+        return ""
+    report = json.loads(text)
+    rows = [
+        ("steps", f"{report['steps']:,}"),
+        ("batch", f"{report['batch_size']:,} pairs on {report['replicas']} replicas"),
+        ("parameters trained", f"{report['parameters']:,}"),
+        ("precision", report["precision"]),
+        ("loss", f"{report['first_loss']:.4f} → {report['last_loss']:.4f}"),
+    ]
+    return f"## Training\n\n```\n{report['command']}\n```\n\n{_table(('', ''), rows)}\n"
+
+
+def _data(text: str) -> str:
+    if not text:
+        return ""
+    rows: list[tuple[Any, ...]] = [
+        (corpus["name"], corpus["weight"], f"{corpus['pairs']:,}", f"`{corpus['shards']}`")
+        for corpus in json.loads(text)["corpora"]
+    ]
+    return f"### Data\n\n{_table(('corpus', 'weight', 'pairs', 'sha256 of its shards'), rows)}\n"
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -1,0 +1,57 @@
+"""The card of a trained model says how good it is, on what, and how it was made."""
+
+import json
+
+import pytest
+
+from models.model_card import model_card
+
+EVALUATION = """# Evaluation
+
+## Response selection
+
+| method | 1-of-100 % |
+| ------ | ---------: |
+| ours   |       54.9 |
+"""
+TRAINING = {
+    "command": "python -m trainer.train --model_dir=run",
+    "steps": 1200,
+    "batch_size": 256,
+    "replicas": 1,
+    "parameters": 109_486_464,
+    "precision": "bfloat16",
+    "first_loss": 3.1,
+    "last_loss": 2.5,
+}
+DATA = {"corpora": [{"name": "reddit", "weight": 2, "pairs": 65_532, "shards": "ab12"}]}
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "evaluation.md").write_text(EVALUATION)
+    (tmp_path / "training.json").write_text(json.dumps(TRAINING))
+    (tmp_path / "data.json").write_text(json.dumps(DATA))
+    return tmp_path
+
+
+def test_carries_the_measured_table_the_command_and_the_data(run):
+    card = model_card("mine", 768, 128, str(run))
+    assert card.startswith("---\nlibrary_name: sentence-transformers\n")
+    assert "\n# mine\n" in card
+    assert "\n## Evaluation\n\n### Response selection\n" in card
+    assert "| ours   |       54.9 |" in card
+    assert "```\npython -m trainer.train --model_dir=run\n```" in card
+    assert "| loss | 3.1000 → 2.5000 |" in card
+    assert "| reddit | 2 | 65,532 | `ab12` |" in card
+
+
+def test_says_only_what_is_known(run):
+    (run / "evaluation" / "evaluation.md").unlink()
+    (run / "data.json").unlink()
+    card = model_card("mine", 768, 128, str(run))
+    assert "Evaluation" not in card
+    assert "### Data" not in card
+    assert "## Training" in card
+    assert model_card("mine", 768, 128).count("\n## ") == 0
