@@ -136,3 +136,41 @@ def test_changed_data_is_refused(corpus, undisturbed):
     result = subprocess.run(changed, capture_output=True, text=True)
     assert result.returncode == 1
     assert "task.train_data.seed changed from 0 to 1 since its checkpoint" in result.stderr
+
+
+IN_A_NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-euc"]
+FULL_DISK = """
+mount -t tmpfs -o size="$1" none "$2"
+status=0
+"${@:4}" >"$3/first.out" 2>"$3/first.err" || status=$?
+mount -o remount,size=1g "$2"
+"${@:4}" >"$3/second.out" 2>"$3/second.err"
+cp "$2"/checkpoint "$2"/ckpt-* "$3"
+exit "$status"
+"""
+
+
+def may_mount() -> bool:
+    try:
+        tried = [*IN_A_NAMESPACE, "mount -t tmpfs none /tmp"]
+        return subprocess.run(tried, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not may_mount(), reason="no file system may be mounted to fill")
+def test_full_disk_is_said_and_the_next_run_goes_on(corpus, undisturbed, tmp_path):
+    model_dir, kept = tmp_path / "model", tmp_path / "kept"
+    model_dir.mkdir()
+    kept.mkdir()
+    before = corpus.parent / "undisturbed"
+    checkpoint = sum(file.stat().st_size for file in before.glob(f"ckpt-{STEPS}.*"))
+    encoder = sum(file.stat().st_size for file in (before / "encoder").iterdir())
+    room = encoder + int(3.5 * checkpoint)
+    arguments = [str(room), str(model_dir), str(kept), *command(corpus, model_dir)]
+    process = subprocess.run([*IN_A_NAMESPACE, FULL_DISK, "bash", *arguments], check=False)
+    errors = (kept / "first.err").read_text()
+    assert process.returncode == 1, errors
+    assert f"{model_dir}: the disk is full; free space and repeat the command" in errors
+    assert "Traceback" not in errors
+    assert_same_bits(weights(kept), undisturbed)
