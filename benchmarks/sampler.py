@@ -85,21 +85,12 @@ def consumption(folder: str, batch: int = 32, steps: int = 3) -> float:
     """Returns the pairs/s that the published recipe's step takes here, batches ready or not."""
     import tensorflow as tf
 
-    from trainer import initialization
-    from trainer.data.sources import open_corpora
-    from trainer.experiment import read_config
-    from trainer.loop import Trainer
-    from trainer.task import DualEncoder
+    from benchmarks.train_contenders import build_trainer
 
-    flags = {
-        "task.train_data.input_path": folder,
-        "task.train_data.global_batch_size": batch,
-    }
-    config = read_config("repartee/dual_encoder", [], "", flags)
-    corpora = open_corpora(config.task.train_data, "data")
-    base = initialization.find_base(config.task.model, corpora)
-    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
-        trainer = Trainer(config, DualEncoder(config.task, base, 1.0), train=True, evaluate=False)
+    trainer = build_trainer(
+        {"task.train_data.input_path": folder, "task.train_data.global_batch_size": batch}
+    )
+    with trainer.strategy.scope():
         trainer.train(tf.constant(1))
         rate = trainer.train(tf.constant(steps))["pairs_per_second"]
     trainer.close()

@@ -12,6 +12,10 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainer.loop import Trainer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -54,12 +58,6 @@ def ours(arguments: argparse.Namespace, turns: Iterator[int], reply) -> None:
     import tensorflow as tf
     import tf_keras
 
-    from trainer import initialization
-    from trainer.data.sources import open_corpora
-    from trainer.experiment import read_config
-    from trainer.loop import Trainer
-    from trainer.task import DualEncoder
-
     layout = {
         "packed": {
             "task.train_data.layout": "packed",
@@ -68,10 +66,9 @@ def ours(arguments: argparse.Namespace, turns: Iterator[int], reply) -> None:
         },
         "padded": {"task.train_data.layout": "padded"},
     }[arguments.contender]
-    config = read_config(
-        "repartee/dual_encoder",
-        [],
-        "",
+    if arguments.precision == "bfloat16":
+        tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    trainer = build_trainer(
         {
             "task.model.init_from": arguments.model,
             "task.loss.symmetric": False,
@@ -81,17 +78,11 @@ def ours(arguments: argparse.Namespace, turns: Iterator[int], reply) -> None:
             "task.train_data.shuffle": False,
             "task.train_data.prefetch": 1,
             **layout,
-        },
+        }
     )
-    if arguments.precision == "bfloat16":
-        tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    corpora = open_corpora(config.task.train_data, "data")
-    base = initialization.find_base(config.task.model, corpora)
-    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
-        task = DualEncoder(config.task, base, CLIP)
-        trainer = Trainer(config, task, train=True, evaluate=False)
+    with trainer.strategy.scope():
         warm_up(trainer)
-        task.initialize(trainer.model)
+        trainer.task.initialize(trainer.model)
         for steps in turns:
             began = time.perf_counter()
             logs = trainer.train(tf.constant(steps))
@@ -108,7 +99,24 @@ def ours(arguments: argparse.Namespace, turns: Iterator[int], reply) -> None:
     trainer.close()
 
 
-def warm_up(trainer) -> None:
+def build_trainer(values: dict[str, Any]) -> "Trainer":
+    """Returns our trainer under `values` of dotted configuration keys, on one CPU device."""
+    import tensorflow as tf
+
+    from trainer import initialization
+    from trainer.data.sources import open_corpora
+    from trainer.experiment import read_config
+    from trainer.loop import Trainer
+    from trainer.task import DualEncoder
+
+    config = read_config("repartee/dual_encoder", [], "", values)
+    corpora = open_corpora(config.task.train_data, "data")
+    base = initialization.find_base(config.task.model, corpora)
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        return Trainer(config, DualEncoder(config.task, base, CLIP), train=True, evaluate=False)
+
+
+def warm_up(trainer: "Trainer") -> None:
     """Runs one batch of each shape among the first, so that no turn compiles a step."""
     from trainer.data.feed import Feed
 
