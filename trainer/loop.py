@@ -150,7 +150,8 @@ class Trainer(base_trainer.Trainer):
         by_source = logs.pop("source_loss", None)
         if by_source is not None:
             for name, value in zip(self.task.source_names, by_source, strict=True):
-                logs[f"loss_{name.replace('/', '_')}"] = value
+                if value:  # 0 stands for a data set of which these steps saw no pair
+                    logs[f"loss_{name.replace('/', '_')}"] = float(value)
         return logs
 
     def close(self) -> None:

@@ -1,5 +1,7 @@
 """The training step as a graph, and what its options do."""
 
+import json
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ import tensorflow as tf
 from corpus.errors import UserError
 from models.sentence_transformers import save_sentence_transformers
 from trainer.data.feed import Feed
+from trainer.data.testing import write_trainable_corpus
 
 
 def run(trainer, steps: int):
@@ -48,6 +51,22 @@ def test_training_lowers_the_loss_and_evaluation_sees_it(make_trainer):
     assert run(trainer, 2)["training_loss"] < first
     after = trainer.evaluate(tf.constant(-1))
     assert after["validation_loss"] < before["validation_loss"]
+
+
+def test_the_loss_of_a_data_set_is_told_where_it_had_pairs(make_trainer, tmp_path):
+    for name in "ab":
+        write_trainable_corpus(tmp_path / name, pairs=60, test_pairs=40)
+    weights = [{"name": "a", "weight": 1}, {"name": "b", "weight": 1}]
+    (tmp_path / "data_config.json").write_text(json.dumps(weights))
+    data = {"input_path": str(tmp_path), "data_config": str(tmp_path / "data_config.json")}
+    trainer = make_trainer({"task": {"train_data": {**data, "datasets_per_batch": 1}}})
+    seen = set()
+    for _ in range(4):
+        logs = run(trainer, 1)
+        told = {name: value for name, value in logs.items() if name in ("loss_a", "loss_b")}
+        assert list(told.values()) == [pytest.approx(logs["training_loss"], rel=1e-5)]
+        seen |= set(told)
+    assert seen == {"loss_a", "loss_b"}
 
 
 def test_frozen_layers_keep_their_weights_and_the_others_learn(make_trainer):
