@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import tensorflow as tf
 
@@ -144,9 +145,9 @@ def _existing(model: EncoderModel) -> Base:
     return Base(config, model.tokenizer or folder, weights)
 
 
-def _dropout(model: EncoderModel) -> dict[str, float]:
+def _dropout(model: EncoderModel) -> dict[str, Any]:
     """Returns the dropout that the configuration sets itself."""
-    chosen = {}
+    chosen: dict[str, Any] = {}
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
         value = getattr(model, name)
         if value is None:

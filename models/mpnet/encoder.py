@@ -79,12 +79,9 @@ class MPNetEncoder(tf_keras.layers.Layer):
             self.pooler = dense(config.hidden_size, config.hidden_size, "pooler", 0.0, "float32")
             self.pooler.trainable = False
             if frozen_layers:
-                for part in (
-                    self.embeddings_norm,
-                    self.relative_bias,
-                    *self.layers[:frozen_layers],
-                ):
-                    part.trainable = False
+                self.embeddings_norm.trainable = self.relative_bias.trainable = False
+            for layer in self.layers[:frozen_layers]:
+                layer.trainable = False
         self.built = True
 
     def call(self, token_ids, segment_ids=None, positions=None, training=None, seed=None):
