@@ -90,7 +90,8 @@ def _training(text: str) -> str:
     report = json.loads(text)
     rows = [
         ("steps", f"{report['steps']:,}"),
-        ("batch", f"{report['batch_size']:,} pairs on {report['replicas']} replicas"),
+        ("batch", f"{report['batch_size']:,} pairs"),
+        ("replicas", f"{report['replicas']:,}"),
         ("parameters trained", f"{report['parameters']:,}"),
         ("precision", report["precision"]),
         ("loss", f"{report['first_loss']:.4f} → {report['last_loss']:.4f}"),
