@@ -10,8 +10,8 @@ from trainer.progress import duration, table
 
 _MATRIX = 1024  # rows of the matrices that measure the machine
 _BYTES = 4
-# Weights, gradients and Adam's two moments.
-_COPIES = 4
+# Beside the weights: gradients and Adam's two moments.
+_COPIES = 3
 # Share of the peak matrix rate that a training step of a small transformer reaches;
 # for the time estimate only.
 _SHARE_OF_PEAK = 0.3
@@ -38,7 +38,9 @@ def describe(config: DualEncoderExperiment, devices: int = 0) -> str:
     arranged = data(0)
     rows, width = arranged.replicas[0]["token_ids"].shape
     encoder = SentenceEncoder(base.config, frozen_layers=config.task.model.frozen_layers)
-    parameters = sum(math.prod(variable.shape) for variable in encoder.trainable_variables)
+    frozen = config.task.model.frozen_layers
+    trained = sum(math.prod(variable.shape) for variable in encoder.trainable_variables)
+    parameters = encoder.count_params() - encoder.mpnet.pooler.count_params()
     table_size = math.prod(encoder.mpnet.word_embeddings.shape)
     flops = step_flops(
         parameters - table_size,
@@ -46,12 +48,13 @@ def describe(config: DualEncoderExperiment, devices: int = 0) -> str:
         width,
         base.config.hidden_size,
         base.config.num_hidden_layers,
+        frozen,
     )
     rate = matrix_rate()
     seconds = config.trainer.train_steps * flops / (rate * _SHARE_OF_PEAK)
     batch = config.task.train_data.global_batch_size
-    memory = _COPIES * _BYTES * parameters + activation_bytes(
-        rows // config.task.grad_cache_chunks, width, base.config
+    memory = _BYTES * (parameters + _COPIES * trained) + activation_bytes(
+        rows // config.task.grad_cache_chunks, width, base.config, frozen
     )
     lines = [
         ("pairs", f"{data.examples:,} in {len(corpora)} data sets"),
@@ -65,6 +68,7 @@ def describe(config: DualEncoderExperiment, devices: int = 0) -> str:
         ("steps per epoch", f"{data.examples / batch:,.1f}"),
         ("epochs", f"{config.trainer.train_steps * batch / data.examples:.2f}"),
         ("parameters", f"{parameters:,} ({table_size:,} in the word embeddings)"),
+        ("trained", f"{trained:,}"),
         ("memory, about", f"{memory / 2**30:.2f} GiB on each replica"),
         ("work of a step", f"{flops / 1e9:,.1f} GFLOP"),
         (
@@ -77,17 +81,20 @@ def describe(config: DualEncoderExperiment, devices: int = 0) -> str:
     return f"{resolved}\n{table(lines, 'dry run: nothing was written')}"
 
 
-def step_flops(weights: int, tokens: int, row: int, hidden: int, layers: int) -> float:
+def step_flops(
+    weights: int, tokens: int, row: int, hidden: int, layers: int, frozen_layers: int = 0
+) -> float:
     """Returns the floating point operations of one training step.
 
     Forward 2 per weight and token, and 4 * row * hidden per layer and token for
     attention scores and values; backward twice the forward (Kaplan et al. 2020,
-    https://arxiv.org/abs/2001.08361, section 2.1).
+    https://arxiv.org/abs/2001.08361, section 2.1), but not through frozen layers.
     """
-    return 3.0 * tokens * (2.0 * weights + 4.0 * row * hidden * layers)
+    passes = 1.0 + 2.0 * (layers - frozen_layers) / layers
+    return passes * tokens * (2.0 * weights + 4.0 * row * hidden * layers)
 
 
-def activation_bytes(rows: int, width: int, config) -> float:
+def activation_bytes(rows: int, width: int, config, frozen_layers: int = 0) -> float:
     """Returns about what the activations kept for the backward pass take, in bytes.
 
     Per token and layer some 16 tensors of the hidden size and 4 of the inner
@@ -96,7 +103,8 @@ def activation_bytes(rows: int, width: int, config) -> float:
     """
     per_token = 16 * config.hidden_size + 4 * config.intermediate_size
     per_token += 3 * config.num_attention_heads * width
-    return float(_BYTES * rows * width * config.num_hidden_layers * per_token)
+    layers = config.num_hidden_layers - frozen_layers
+    return float(_BYTES * rows * width * layers * per_token)
 
 
 def matrix_rate() -> float:

@@ -53,6 +53,7 @@ def test_sizes_are_those_of_the_run(printed, make_trainer):
     parameters = sum(math.prod(v.shape) for v in trainer.model.trainable_variables)
     table = math.prod(trainer.model.mpnet.word_embeddings.shape)
     assert rows["parameters"] == f"{parameters:,} ({table:,} in the word embeddings)"
+    assert rows["trained"] == f"{parameters:,}"
     assert rows["pairs"] == "300 in 1 data sets"
     assert rows["steps per epoch"] == "18.8"
     assert rows["epochs"] == "4.00"
@@ -64,3 +65,9 @@ def test_the_work_of_a_step_grows_with_what_it_is_made_of():
     one = estimate.step_flops(weights=1000, tokens=64, row=32, hidden=16, layers=1)
     assert one == 3 * 64 * (2 * 1000 + 4 * 32 * 16)
     assert estimate.step_flops(1000, 128, 32, 16, 1) == 2 * one
+
+
+def test_frozen_layers_cost_their_forward_pass_alone():
+    whole = estimate.step_flops(1000, 64, 32, 16, layers=4)
+    half = estimate.step_flops(1000, 64, 32, 16, layers=4, frozen_layers=2)
+    assert half == pytest.approx(whole * 2 / 3)
