@@ -47,7 +47,8 @@ def find_base(model: EncoderModel, corpora: Sequence[Corpus]) -> Base:
 
     Raises:
         UserError: the weights or the tokenizer cannot be found, `max_length` is more
-            than the encoder has positions for, or `frozen_layers` more than its layers.
+            than the encoder has positions for, `frozen_layers` leaves nothing to train, or
+            a dropout is no share.
     """
     if model.init_from:
         base = _existing(model)
@@ -81,9 +82,9 @@ def find_base(model: EncoderModel, corpora: Sequence[Corpus]) -> Base:
             f"task.model.max_length: the corpus holds sentences of up to {longest} tokens, got "
             f"{model.max_length}; raise it, or make the corpus with --max-length {model.max_length}"
         )
-    if not 0 <= model.frozen_layers <= base.config.num_hidden_layers:
+    if not 0 <= model.frozen_layers < base.config.num_hidden_layers:
         raise UserError(
-            "task.model.frozen_layers: must be between 0 and the encoder's "
+            "task.model.frozen_layers: must be at least 0 and below the encoder's "
             f"{base.config.num_hidden_layers} layers, got {model.frozen_layers}"
         )
     return base

@@ -79,9 +79,10 @@ def test_frozen_layers_keep_their_weights_and_the_others_learn(make_trainer):
     assert 0 < len(trained) < len(before)
 
 
-def test_more_frozen_layers_than_there_are_name_the_key(make_trainer):
-    with pytest.raises(UserError, match=r"task\.model\.frozen_layers: .* got 99"):
-        make_trainer({"task": {"model": {"frozen_layers": 99}}})
+@pytest.mark.parametrize("frozen", [-1, 1, 99])
+def test_frozen_layers_that_leave_nothing_to_train_name_the_key(make_trainer, frozen):
+    with pytest.raises(UserError, match=rf"task\.model\.frozen_layers: .* got {frozen}"):
+        make_trainer({"task": {"model": {"frozen_layers": frozen}}})
 
 
 def test_dropout_is_that_of_the_weights_unless_set(make_trainer, tmp_path):
