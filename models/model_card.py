@@ -94,9 +94,12 @@ def _training(text: str) -> str:
         ("replicas", f"{report['replicas']:,}"),
         ("parameters trained", f"{report['parameters']:,}"),
         ("precision", report["precision"]),
-        ("loss", f"{report['first_loss']:.4f} → {report['last_loss']:.4f}"),
     ]
-    return f"## Training\n\n```\n{report['command']}\n```\n\n{_table(('', ''), rows)}\n"
+    if report["first_loss"] is not None:  # None of a run that was killed before its report
+        rows.append(("loss", f"{report['first_loss']:.4f} → {report['last_loss']:.4f}"))
+    # Reports of before this key was written have no command.
+    command = f"```\n{report['command']}\n```\n\n" if "command" in report else ""
+    return f"## Training\n\n{command}{_table(('', ''), rows)}\n"
 
 
 def _data(text: str) -> str:

@@ -47,6 +47,16 @@ def test_carries_the_measured_table_the_command_and_the_data(run):
     assert "| reddit | 2 | 65,532 | `ab12` |" in card
 
 
+def test_a_report_without_command_and_losses_is_told_without_them(run):
+    rest = {key: value for key, value in TRAINING.items() if key != "command"}
+    report = {**rest, "first_loss": None, "last_loss": None}
+    (run / "training.json").write_text(json.dumps(report))
+    card = model_card("mine", 768, 128, str(run))
+    assert "## Training\n\n|  |  |" in card
+    assert "| steps | 1,200 |" in card
+    assert "| loss |" not in card
+
+
 def test_says_only_what_is_known(run):
     (run / "evaluation" / "evaluation.md").unlink()
     (run / "data.json").unlink()
