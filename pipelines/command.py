@@ -120,10 +120,23 @@ def make_corpus(
     num_buckets = options.num_shards or inputs.choose_buckets(files)
     resolved = options.to_dict() | {"num_shards": num_buckets}
     parts = inputs.divide(files, choice.workers)
+    staging = publish.staging_folder(output)
+    spill_here = choice.is_local and storage.is_local(staging)
+    spec = JobSpec(
+        source=source,
+        num_buckets=num_buckets,
+        max_length=options.max_length,
+        limit=options.limit,
+        drop_duplicates=options.drop_duplicates and source.duplicates_cross_buckets,
+        staging=staging,
+        spill_folder=storage.join(staging, spill.FOLDER) if spill_here else None,
+        keep_damaged=arguments.on_truncated == "keep",
+        max_bad_ratio=arguments.max_bad_ratio,
+    )
     if arguments.dry_run:
         print(_plan(output, files, parts, resolved, choice))
         if choice.name == "DataflowRunner":
-            steps = runners.dataflow_steps(choice, _empty_job(source, options, num_buckets, output))
+            steps = runners.dataflow_steps(choice, _empty_job(spec, output))
             print(f"Dataflow graph built, {len(steps)} steps: {', '.join(steps)}")
         return
     if arguments.detach and choice.is_local:
@@ -145,21 +158,9 @@ def make_corpus(
         versions={name: importlib.metadata.version(name) for name in _VERSIONED},
     )
     started = time.monotonic()
-    with publish.lock_staging(output) as staging:
+    with publish.lock_staging(output):
         # Again: a corpus that an interrupted run had moved aside may be back.
         publish.check_output(output, overwrite=arguments.overwrite)
-        spill_here = choice.is_local and storage.is_local(staging)
-        spec = JobSpec(
-            source=source,
-            num_buckets=num_buckets,
-            max_length=options.max_length,
-            limit=options.limit,
-            drop_duplicates=options.drop_duplicates and source.duplicates_cross_buckets,
-            staging=staging,
-            spill_folder=storage.join(staging, spill.FOLDER) if spill_here else None,
-            keep_damaged=arguments.on_truncated == "keep",
-            max_bad_ratio=arguments.max_bad_ratio,
-        )
         _run(
             spec,
             parts,
@@ -208,23 +209,11 @@ def _run(
             raise UserError(message) from error
 
 
-def _empty_job(source: Source, options: Any, num_buckets: int, output: str) -> Any:
+def _empty_job(spec: Any, output: str) -> Any:
     """Returns a function that adds the job without input or tokenizer: only its shape counts."""
     from pipelines import job, publish
-    from pipelines.steps.spec import JobSpec
 
-    spec = JobSpec(
-        source=source,
-        num_buckets=num_buckets,
-        max_length=options.max_length,
-        limit=options.limit,
-        drop_duplicates=options.drop_duplicates and source.duplicates_cross_buckets,
-        staging=publish.staging_folder(output),
-        spill_folder=None,
-        keep_damaged=False,
-        max_bad_ratio=0.0,
-    )
-    publication = publish.Publication(output, "", False, options.max_length, "", 0, 0, [], [])
+    publication = publish.Publication(output, "", False, spec.max_length, "", 0, 0, [], [])
     return lambda pipeline: job.build(pipeline, spec, [], publication)
 
 

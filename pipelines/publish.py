@@ -235,8 +235,8 @@ def _publish_objects(
 
 
 @contextlib.contextmanager
-def lock_staging(output: str) -> Iterator[str]:
-    """Yields an empty staging folder for an output, and removes it in the end.
+def lock_staging(output: str) -> Iterator[None]:
+    """Holds the staging folder of an output, empty at first, and removes it in the end.
 
     What a killed run left there is removed first. On a local disk the folder is
     locked, and the kernel drops the lock with the process, however that ends.
@@ -247,7 +247,7 @@ def lock_staging(output: str) -> Iterator[str]:
     staging = staging_folder(output)
     if not storage.is_local(staging):
         clear_staging(staging)
-        yield staging  # the last step of the job clears it: this process may not wait for that
+        yield  # the last step of the job clears it: this process may not wait for that
         return
     storage.make_folder(staging)
     descriptor = os.open(staging, os.O_RDONLY)
@@ -265,7 +265,7 @@ def lock_staging(output: str) -> Iterator[str]:
         except OSError as error:
             raise UserError(f"{error.filename}: cannot be removed ({error.strerror})") from error
         try:
-            yield staging
+            yield
         finally:
             _put_back_replaced(output, staging)
             clear_staging(staging)

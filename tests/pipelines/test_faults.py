@@ -204,3 +204,52 @@ def test_publication_can_be_repeated_by_a_runner_that_retries(dump, preprocess, 
     folder = preprocess(dump)
     assert attempts
     assert list(verify.problems(str(folder))) == []
+
+
+@pytest.fixture
+def object_store(monkeypatch):
+    """Local files treated as an object store's: no folder to make, none to rename."""
+    real = FileSystems.rename
+
+    def rename(sources, destinations):
+        for path in destinations:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        real(sources, destinations)
+
+    monkeypatch.setattr(storage, "is_local", lambda path: False)
+    monkeypatch.setattr(FileSystems, "rename", rename)
+
+
+@pytest.mark.usefixtures("object_store")
+@pytest.mark.parametrize(
+    ("operation", "nth"),
+    [("delete", 1), ("delete", 2), ("rename", 1), ("rename", 3), ("create", 1), ("create", 4)],
+)
+def test_an_object_store_that_fails_while_a_corpus_is_replaced(
+    dump, preprocess, tmp_path, monkeypatch, operation, nth
+):
+    expected = shards(preprocess(dump, output="undisturbed"))
+    folder = preprocess(dump, arguments=["--num-shards", "3"])
+    real, count = getattr(FileSystems, operation), 0
+
+    def failing(paths, *args, **kwargs):
+        nonlocal count
+        changed = args[0] if operation == "rename" else paths
+        changed = [changed] if isinstance(changed, str) else changed
+        if any(path.startswith(f"{folder}/") for path in changed):
+            count += 1
+            if count == nth:
+                raise OSError(errno.EIO, "Input/output error")
+        return real(paths, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FileSystems, operation, failing)
+        with pytest.raises(UserError, match="Input/output error"):
+            preprocess(dump, arguments=["--overwrite"])
+    finished = (folder / "COMPLETED").exists()
+    assert finished == (operation == "delete" and nth == 1), "only before the first change"
+    if finished:
+        assert list(verify.problems(str(folder))) == []
+    assert shards(preprocess(dump, arguments=["--overwrite"])) == expected
+    assert list(verify.problems(str(folder))) == []
+    assert list(storage.list_tree(f"{folder}.staging")) == []
