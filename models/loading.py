@@ -59,7 +59,7 @@ def load_model(
     is_run = is_model_dir(path)
     if checkpoint and not is_run:
         raise UserError(f"{path} is not the folder of a training run; it has no checkpoints")
-    folder = _local_encoder_folder(str(path)) if is_run else resolve_folder(path)
+    folder = local_encoder_folder(str(path)) if is_run else resolve_folder(path)
     check_modules(folder)
     config = MPNetConfig.from_folder(folder)
     tokenizer = Tokenizer.from_folder(folder)
@@ -105,7 +105,7 @@ def write_encoder_folder(
             tf.io.gfile.copy(str(file), posixpath.join(str(folder), file.name), overwrite=True)
 
 
-def _local_encoder_folder(model_dir: str) -> Path:
+def local_encoder_folder(model_dir: str) -> Path:
     """Returns a run's `encoder/` as a local folder that lives as long as the process."""
     remote = posixpath.join(model_dir, ENCODER_FOLDER)
     if "://" not in model_dir:

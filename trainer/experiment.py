@@ -105,6 +105,7 @@ def run_experiment(
     corpora = open_corpora(config.task.train_data, "task.train_data")
     base = initialization.find_base(config.task.model, corpora)
     training = "train" in mode
+    identity.check_model(model_dir, config, base.config, training=training)
     if training:
         _write_model_dir(config, base, corpora, model_dir)
     elif tf.train.latest_checkpoint(model_dir) is None and mode == "eval":

@@ -1,4 +1,4 @@
-"""Remembers what a model folder was trained on, so that going on means going on."""
+"""Remembers what a model folder was trained on and as what, so that going on means going on."""
 
 import hashlib
 import json
@@ -7,11 +7,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
+import yaml
 
 from corpus.errors import UserError
+from models.loading import is_model_dir, local_encoder_folder
 from models.model_card import DATA_DESCRIPTION
+from models.mpnet import MPNetConfig
 from trainer.config import DualEncoderExperiment
 from trainer.data.sources import Corpus
+
+_PARAMETERS = "params.yaml"  # the resolved configuration; Model Garden writes it
 
 # Keys of train_data that decide which pairs a step sees.
 _ORDER_KEYS = (
@@ -23,6 +28,22 @@ _ORDER_KEYS = (
     "shuffle_window",
     "shuffle",
     "seed",
+)
+# What the shapes of the encoder's variables follow from.
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+    "relative_attention_num_buckets",
+)
+# Keys that decide which further variables a training checkpoint holds.
+_STATE_KEYS = (
+    "task.model.frozen_layers",
+    "task.loss.learn_scale",
+    "trainer.optimizer_config.optimizer.type",
 )
 
 
@@ -42,6 +63,48 @@ def describe(config: DualEncoderExperiment, corpora: Sequence[Corpus]) -> dict[s
             for corpus in corpora
         ],
     }
+
+
+def check_model(
+    model_dir: str, config: DualEncoderExperiment, encoder: MPNetConfig, *, training: bool
+) -> None:
+    """Compares the run's model with the one that the folder's checkpoint holds.
+
+    Raises:
+        UserError: the checkpoint does not fit: the encoder has other sizes or, for a
+            training run, other variables are trained or another optimizer trains them.
+    """
+    if not (tf.train.latest_checkpoint(model_dir) and is_model_dir(model_dir)):
+        return
+    stored = MPNetConfig.from_folder(local_encoder_folder(model_dir))
+    for name in _SIZES:
+        before, now = getattr(stored, name), getattr(encoder, name)
+        if before != now:
+            raise UserError(_changed(model_dir, f"the encoder's {name}", before, now))
+    path = posixpath.join(model_dir, _PARAMETERS)
+    if not (training and tf.io.gfile.exists(path)):
+        return
+    with tf.io.gfile.GFile(path) as file:
+        parameters = yaml.safe_load(file.read())
+    for key in _STATE_KEYS:
+        before, now = _value(parameters, key), _value(config.as_dict(), key)
+        if before is not None and before != now:
+            raise UserError(_changed(model_dir, key, before, now))
+
+
+def _value(parameters: dict[str, Any], key: str) -> Any:
+    """Returns the value of a dotted key; None where there is none (of an older version)."""
+    value: Any = parameters
+    for name in key.split("."):
+        value = (value or {}).get(name)
+    return value
+
+
+def _changed(model_dir: str, what: str, before: Any, now: Any) -> str:
+    return (
+        f"{model_dir}: {what} changed from {before!r} to {now!r} since its checkpoint; put it "
+        "back, or name another --model_dir"
+    )
 
 
 def check(model_dir: str, config: DualEncoderExperiment, corpora: Sequence[Corpus]) -> None:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from corpus.errors import UserError
 from corpus.naming import TOKENIZER_FOLDER
 from models import SentenceEncoder
-from models.loading import ENCODER_FOLDER, is_model_dir
+from models.loading import is_model_dir, local_encoder_folder
 from models.mpnet import MPNetConfig
 from models.tokenizer import Tokenizer
 from models.weights import load_huggingface_weights, resolve_folder
@@ -139,7 +139,7 @@ def loss_dims(params: DualEncoderTask, width: int) -> tuple[int, ...]:
 
 def _existing(model: EncoderModel) -> Base:
     if is_model_dir(model.init_from):
-        folder, weights = posixpath.join(model.init_from, ENCODER_FOLDER), model.init_from
+        folder, weights = str(local_encoder_folder(model.init_from)), model.init_from
     else:
         folder = weights = str(resolve_folder(model.init_from))
     config = dataclasses.replace(MPNetConfig.from_folder(folder), **_dropout(model))
