@@ -133,7 +133,7 @@ format: setup ## Let ruff mend what it can
 	$(VENV)/bin/ruff format .
 
 .PHONY: bench
-bench: setup-parity ## Side-by-side runs against public peers: BENCH=preprocess|tokenizer|encode|train|serve
+bench: setup-parity ## Side-by-side runs against public peers: BENCH=preprocess, or another file of benchmarks/
 	$(PY) -m benchmarks.$(BENCH) $(ARGS)
 
 .PHONY: lock

@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from corpus.errors import UserError
-from models.loading import LoadedModel, is_model_dir, load_model
+from models.loading import LoadedModel, load_model
+from models.model_dir import is_model_dir
 
 # Texts read ahead and sorted by length, so that a step's texts are about
 # equally long and next to nothing is padding.

@@ -57,7 +57,8 @@ def export_model(
     name = name or base.resolve().name
     if not _NAME.fullmatch(name):
         raise UserError(f"--name {name!r}: letters, digits, '.', '_' and '-' only, at most 64")
-    from models.loading import is_model_dir, load_model
+    from models.loading import load_model
+    from models.model_dir import is_model_dir
     from models.saved_model.publish import publish, versions
 
     loaded = load_model(model, checkpoint=checkpoint, dtype=_POLICIES[precision])

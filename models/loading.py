@@ -1,9 +1,7 @@
 """Finds out what a path holds and makes a model of it.
 
 A model may be a sentence-transformers or Hugging Face folder, a name on the
-Hugging Face hub, or the folder of a training run. A run's folder has `encoder/`
-(configuration and tokenizer) and TensorFlow checkpoints `ckpt-*` that hold the
-encoder under `model`.
+Hugging Face hub, or the folder of a training run (`models.model_dir`).
 """
 
 import dataclasses
@@ -14,13 +12,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from corpus.errors import UserError
+from models.model_dir import is_model_dir, local_encoder_folder
 from models.mpnet import MPNetConfig
 from models.sentence_encoder import SentenceEncoder
 from models.sentence_transformers import check_modules, copy_tokenizer, read_max_length
 from models.tokenizer import Tokenizer
 from models.weights import load_huggingface_weights, resolve_folder
-
-ENCODER_FOLDER = "encoder"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,11 +78,6 @@ def load_model(
     )
 
 
-def is_model_dir(path: str | Path) -> bool:
-    """Says whether a path is the folder of a training run."""
-    return tf.io.gfile.exists(posixpath.join(str(path), ENCODER_FOLDER, "config.json"))
-
-
 def write_encoder_folder(
     folder: str | Path, config: MPNetConfig, tokenizer_folder: str | Path, max_length: int
 ) -> None:
@@ -103,17 +95,6 @@ def write_encoder_folder(
         copy_tokenizer(tokenizer_folder, local, max_length)
         for file in sorted(Path(local).iterdir()):
             tf.io.gfile.copy(str(file), posixpath.join(str(folder), file.name), overwrite=True)
-
-
-def local_encoder_folder(model_dir: str) -> Path:
-    """Returns a run's `encoder/` as a local folder that lives as long as the process."""
-    remote = posixpath.join(model_dir, ENCODER_FOLDER)
-    if "://" not in model_dir:
-        return Path(remote)
-    local = Path(tempfile.mkdtemp(prefix="repartee-encoder-"))
-    for name in tf.io.gfile.listdir(remote):
-        tf.io.gfile.copy(posixpath.join(remote, name), str(local / name), overwrite=True)
-    return local
 
 
 def _restore(encoder: SentenceEncoder, model_dir: str, checkpoint: str | None) -> None:

@@ -11,11 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-# What a training run leaves in its folder.
-TRAINING_REPORT = "training.json"
-DATA_DESCRIPTION = "data.json"
-EVALUATION_FOLDER = "evaluation"
-EVALUATION = f"{EVALUATION_FOLDER}/evaluation.md"
+from models.model_dir import DATA_DESCRIPTION, EVALUATION, TRAINING_REPORT
 
 
 def model_card(name: str, dimension: int, max_length: int, model_dir: str | None = None) -> str:

@@ -134,8 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def default_output(models: dict[str, str]) -> str:
     """Returns where the report goes: beside the first model if that is a training run's."""
-    from models.loading import is_model_dir
-    from models.model_card import EVALUATION_FOLDER
+    from models.model_dir import EVALUATION_FOLDER, is_model_dir
 
     first = next(iter(models.values()), None)
     if first is not None and "://" not in first and is_model_dir(first):

@@ -18,7 +18,7 @@ from official.core import exp_factory, train_lib, train_utils
 
 from corpus.errors import UserError
 from models.loading import write_encoder_folder
-from models.model_card import TRAINING_REPORT
+from models.model_dir import ENCODER_FOLDER, TRAINING_REPORT
 from trainer import identity, initialization, overrides
 from trainer.config import EXPERIMENT, DualEncoderExperiment
 from trainer.data.sources import open_corpora
@@ -211,7 +211,7 @@ def _write_model_dir(config, base, corpora, model_dir: str) -> None:
     identity.check(model_dir, config, corpora)
     train_utils.serialize_config(config, model_dir)
     write_encoder_folder(
-        posixpath.join(model_dir, "encoder"),
+        posixpath.join(model_dir, ENCODER_FOLDER),
         config=base.config,
         tokenizer_folder=base.tokenizer_folder,
         max_length=config.task.model.max_length,

@@ -10,13 +10,10 @@ import tensorflow as tf
 import yaml
 
 from corpus.errors import UserError
-from models.loading import is_model_dir, local_encoder_folder
-from models.model_card import DATA_DESCRIPTION
+from models.model_dir import DATA_DESCRIPTION, PARAMETERS, is_model_dir, local_encoder_folder
 from models.mpnet import MPNetConfig
 from trainer.config import DualEncoderExperiment
 from trainer.data.sources import Corpus
-
-_PARAMETERS = "params.yaml"  # the resolved configuration; Model Garden writes it
 
 # Keys of train_data that decide which pairs a step sees.
 _ORDER_KEYS = (
@@ -81,7 +78,7 @@ def check_model(
         before, now = getattr(stored, name), getattr(encoder, name)
         if before != now:
             raise UserError(_changed(model_dir, f"the encoder's {name}", before, now))
-    path = posixpath.join(model_dir, _PARAMETERS)
+    path = posixpath.join(model_dir, PARAMETERS)
     if not (training and tf.io.gfile.exists(path)):
         return
     with tf.io.gfile.GFile(path) as file:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from corpus.errors import UserError
 from corpus.naming import TOKENIZER_FOLDER
 from models import SentenceEncoder
-from models.loading import is_model_dir, local_encoder_folder
+from models.model_dir import is_model_dir, local_encoder_folder
 from models.mpnet import MPNetConfig
 from models.tokenizer import Tokenizer
 from models.weights import load_huggingface_weights, resolve_folder
