@@ -1,0 +1,96 @@
+"""What lifts quality at a small budget: one short run for each changed setting.
+
+    python -m benchmarks.ablation --data CORPUS --output FOLDER [--pairs 57344] [--only NAME …]
+
+Every run trains `--config` on equally many pairs in the same order, all else as in that file;
+the first changes nothing. `trainer.evaluate` then compares all runs with the first, pair by
+pair on the same batches. A run that is finished is not trained again.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+_BATCH = "task.train_data.global_batch_size"
+_PEAK = "trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate"
+_WARM_UP = "trainer.optimizer_config.warmup.linear.warmup_steps"
+
+VARIANTS: dict[str, dict[str, object]] = {
+    "as-is": {},
+    "batch-256": {_BATCH: 256},
+    "batch-4096-gradcache": {_BATCH: 4096, "task.grad_cache_chunks": 4},
+    "duplicates-as-negatives": {"task.loss.mask_duplicates": False},
+    "one-direction": {"task.loss.symmetric": False},
+    "scale-10": {"task.loss.scale": 10.0},
+    "scale-40": {"task.loss.scale": 40.0},
+    "scale-learned": {"task.loss.learn_scale": True},
+    "rate-3e-4": {_PEAK: 3e-4},
+    "rate-3e-3": {_PEAK: 3e-3},
+    "no-warm-up": {_WARM_UP: 0},
+    "no-dropout": {"task.model.hidden_dropout_prob": 0.0},
+}
+
+
+def overrides(variant: str, pairs: int, batch: int) -> str:
+    """Returns `--params_override` for a run over `pairs` pairs, a tenth of it warm-up.
+
+    Args:
+        variant: A key of `VARIANTS`.
+        pairs: Pairs to train on.
+        batch: Pairs of a step, unless the variant says otherwise.
+    """
+    keys = VARIANTS[variant]
+    steps = pairs // int(str(keys.get(_BATCH, batch)))
+    values = {
+        _WARM_UP: steps // 10,
+        "trainer.train_steps": steps,
+        "trainer.steps_per_loop": max(steps // 4, 1),
+        "trainer.checkpoint_interval": steps,
+        **keys,
+    }
+    return ",".join(f"{key}={_yaml(value)}" for key, value in values.items())
+
+
+def _yaml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value!r}"
+
+
+def main() -> None:
+    """Trains what is missing, then evaluates all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", required=True, help="corpus folder, texts kept in its test split")
+    parser.add_argument("--output", type=Path, required=True, help="a folder for each run")
+    parser.add_argument("--config", default="configs/small_reddit_2015.yaml")
+    parser.add_argument("--pairs", type=int, default=57_344, help="pairs that each run trains on")
+    parser.add_argument(
+        "--override", default="", metavar="KEYS", help="further --params_override of every run"
+    )
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    args = parser.parse_args()
+    config = yaml.safe_load(Path(args.config).read_text())
+    batch = config["task"]["train_data"]["global_batch_size"]
+    for variant in args.only:
+        print(f"-- {variant}", flush=True)
+        keys = ",".join(filter(None, (overrides(variant, args.pairs, batch), args.override)))
+        _python(
+            *("-m", "trainer.train", "--mode=train", f"--config_file={args.config}"),
+            *(f"--data={args.data}", f"--model_dir={args.output / variant}"),
+            f"--params_override={keys}",
+        )
+    models = ",".join(f"{variant}={args.output / variant}" for variant in args.only)
+    _python(
+        *("-m", "trainer.evaluate", "--model", models, "--data", args.data),
+        *("--output", str(args.output / "evaluation"), "--no-baselines"),
+    )
+
+
+def _python(*arguments: str) -> None:
+    if code := subprocess.run([sys.executable, *arguments], check=False).returncode:
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
