@@ -38,9 +38,11 @@ def read_curves(model: str, folder: str) -> list[Curve]:
 
 def _read_events(path: str, run: str, points: dict[tuple[str, str], dict[int, float]]) -> None:
     import tensorflow as tf
+    from tensorflow.core.util import event_pb2
 
     try:
-        for event in tf.compat.v1.train.summary_iterator(path):
+        for record in tf.data.TFRecordDataset(path):
+            event = event_pb2.Event.FromString(record.numpy())
             for value in event.summary.value:
                 if value.HasField("tensor") and any(kind in value.tag for kind in _KINDS):
                     array = tf.make_ndarray(value.tensor)
