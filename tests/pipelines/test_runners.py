@@ -7,6 +7,7 @@ from pipelines import runners
 from pipelines.command import _empty_job
 from pipelines.options import ExtractOptions
 from pipelines.sources import RedditComments
+from pipelines.steps.spec import JobSpec
 
 DATAFLOW = [
     "--project=my-project",
@@ -43,8 +44,18 @@ def test_unknown_options_are_refused():
 
 @pytest.mark.parametrize("drop_duplicates", [False, True])
 def test_dataflow_graph_is_built_offline(drop_duplicates):
-    options = ExtractOptions(drop_duplicates=drop_duplicates)
-    job = _empty_job(RedditComments(options), options, 8, "gs://my-bucket/corpus")
+    spec = JobSpec(
+        source=RedditComments(ExtractOptions(drop_duplicates=drop_duplicates)),
+        num_buckets=8,
+        max_length=128,
+        limit=0,
+        drop_duplicates=drop_duplicates,
+        staging="gs://my-bucket/corpus.staging",
+        spill_folder=None,
+        keep_damaged=False,
+        max_bad_ratio=0.01,
+    )
+    job = _empty_job(spec, "gs://my-bucket/corpus")
     steps = runners.dataflow_steps(runners.choose("DataflowRunner", 1, DATAFLOW), job)
     expected = {"ReadDump", "GroupByBucket", "WriteBucket", "GroupResults", "Publish"}
     if drop_duplicates:
