@@ -83,8 +83,9 @@ def check_model(
         return
     with tf.io.gfile.GFile(path) as file:
         parameters = yaml.safe_load(file.read())
+    resolved = config.as_dict()
     for key in _STATE_KEYS:
-        before, now = _value(parameters, key), _value(config.as_dict(), key)
+        before, now = _value(parameters, key), _value(resolved, key)
         if before is not None and before != now:
             raise UserError(_changed(model_dir, key, before, now))
 

@@ -227,4 +227,4 @@ def test_a_checkpoint_of_another_model_is_refused(run):
     wider = {"task": {"model": two_layers | {"hidden_size": 64}}}
     with pytest.raises(UserError, match="the encoder's hidden_size changed from 16 to 64"):
         run(wider, mode="eval")
-    run({"task": {"model": two_layers | {"frozen_layers": 1}}}, mode="eval")  # scores the same
+    run({"task": {"model": two_layers | {"frozen_layers": 1}}}, mode="eval")  # trains nothing
