@@ -1,1 +1,0 @@
-"""The job behind `pipelines.embed`: texts from files, RunInference, Parquet shards."""
