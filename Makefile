@@ -1,4 +1,4 @@
-# Repartee: from Reddit comment dumps to a served sentence encoder. `make help` is the index.
+# Rejoinder: from Reddit comment dumps to a served sentence encoder. `make help` is the index.
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -7,6 +7,7 @@ PYTHON ?= $(firstword $(foreach v,3.11 3.12 3.13,$(shell command -v python$(v) 2
 VENV   ?= .venv
 PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
+REJOINDER := $(VENV)/bin/rejoinder
 UV_VERSION := 0.13.9
 
 # TensorFlow's C++ notes on missing GPUs would drown what the commands say; errors still raise.
@@ -18,7 +19,7 @@ export QUERY
 INPUT     ?=
 OUTPUT    ?= out/corpus
 # A local copy of the base model where there is one, else its name on the hub.
-BASE_MODEL := $(or $(REPARTEE_MPNET),$(HOME)/.cache/repartee/all-mpnet-base-v2)
+BASE_MODEL := $(or $(REJOINDER_MPNET),$(HOME)/.cache/rejoinder/all-mpnet-base-v2)
 TOKENIZER ?= $(or $(wildcard $(BASE_MODEL)),sentence-transformers/all-mpnet-base-v2)
 RUNNER    ?=
 DATA      ?= out/corpus
@@ -46,48 +47,48 @@ help: ## Show this index
 
 .PHONY: quickstart
 quickstart: setup ## Whole path on a generated sample, or on your dump: INPUT='path/RC_*.zst'
-	$(PY) -m quickstart $(if $(INPUT),--input $(INPUT)) $(ARGS)
+	$(REJOINDER) quickstart $(if $(INPUT),--input $(INPUT)) $(ARGS)
 
 .PHONY: doctor
 doctor: ## Check versions, disk, TPU/GPU and (GS=gs://bucket/path) cloud access, with the command that mends each
-	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m quickstart.doctor $(if $(GS),--gs $(GS)) $(ARGS)
+	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m rejoinder doctor $(if $(GS),--gs $(GS)) $(ARGS)
 
 ##@ From a dump to a served model
 
 .PHONY: preprocess
 preprocess: setup ## Dumps to tokenized pairs: INPUT='RC_*.zst' OUTPUT=dir [TOKENIZER=dir RUNNER=DataflowRunner]
-	$(PY) -m pipelines.preprocess --input $(INPUT) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
+	$(REJOINDER) preprocess --input $(INPUT) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
 	  $(if $(RUNNER),--runner $(RUNNER)) $(ARGS)
 
 .PHONY: pairs
 pairs: setup ## Pair files (jsonl) to the same kind of shards: INPUT='x.jsonl.gz' OUTPUT=dir
-	$(PY) -m pipelines.jsonl_pairs --input $(INPUT) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
+	$(REJOINDER) pairs --input $(INPUT) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
 	  $(if $(RUNNER),--runner $(RUNNER)) $(ARGS)
 
 .PHONY: train
 train: setup ## Train: CONFIG=configs/x.yaml DATA=dir MODEL_DIR=dir [TPU=local|name|grpc://…]
-	$(PY) -m trainer.train --config_file=$(CONFIG) --data=$(DATA) --model_dir=$(MODEL_DIR) \
+	$(REJOINDER) train --config_file=$(CONFIG) --data=$(DATA) --model_dir=$(MODEL_DIR) \
 	  --mode=$(MODE) $(if $(TPU),--tpu=$(TPU)) $(ARGS)
 
 .PHONY: evaluate
 evaluate: setup ## 1-of-100 accuracy beside TF-IDF and BM25: MODEL=path[,path] DATA=dir
-	$(PY) -m trainer.evaluate --model $(MODEL) --data $(DATA) $(ARGS)
+	$(REJOINDER) evaluate --model $(MODEL) --data $(DATA) $(ARGS)
 
 .PHONY: export
 export: setup ## SavedModel and sentence-transformers folder: MODEL=path EXPORT=dir
-	$(PY) -m models.export --model $(MODEL) --output $(EXPORT) $(ARGS)
+	$(REJOINDER) export --model $(MODEL) --output $(EXPORT) $(ARGS)
 
 .PHONY: serve
 serve: setup ## Serve the SavedModel over HTTP: EXPORT=dir NAME=name
-	$(PY) -m serving.server --model $(NAME)=$(EXPORT) $(ARGS)
+	$(REJOINDER) serve --model $(NAME)=$(EXPORT) $(ARGS)
 
 .PHONY: embed
 embed: setup ## Embed texts into Parquet shards: INPUT='RC_*.zst' OUTPUT=dir MODEL=path
-	$(PY) -m pipelines.embed --input $(INPUT) --output $(OUTPUT) --model $(MODEL) $(ARGS)
+	$(REJOINDER) embed --input $(INPUT) --output $(OUTPUT) --model $(MODEL) $(ARGS)
 
 .PHONY: search
 search: setup ## Answer queries from an index of a corpus: CORPUS=dir MODEL=path QUERY='…'
-	$(PY) -m serving.search --corpus $(CORPUS) --model $(MODEL) $(if $(QUERY),--query "$$QUERY") $(ARGS)
+	$(REJOINDER) search --corpus $(CORPUS) --model $(MODEL) $(if $(QUERY),--query "$$QUERY") $(ARGS)
 
 ##@ Develop
 

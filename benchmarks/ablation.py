@@ -4,7 +4,7 @@
 
 Every run trains `--config` on equally many pairs in the same order. The first, `base`, takes
 batches of 1,024, as the published recipe, and else changes nothing; each other changes one
-thing of `base`. `trainer.evaluate` then compares all with it, pair by pair on the same batches.
+thing of `base`. `rejoinder.evaluation.evaluate` then compares all with it, pair by pair on the same batches.
 A run that is finished is not trained again.
 """
 
@@ -69,13 +69,13 @@ def main() -> None:
         print(f"-- {variant}", flush=True)
         keys = ",".join(filter(None, (args.override, overrides(variant, args.pairs))))
         _python(
-            *("-m", "trainer.train", "--mode=train", f"--config_file={args.config}"),
+            *("-m", "rejoinder", "train", "--mode=train", f"--config_file={args.config}"),
             *(f"--data={args.data}", f"--model_dir={args.output / variant}"),
             f"--params_override={keys}",
         )
     models = ",".join(f"{variant}={args.output / variant}" for variant in args.only)
     _python(
-        *("-m", "trainer.evaluate", "--model", models, "--data", args.data),
+        *("-m", "rejoinder", "evaluate", "--model", models, "--data", args.data),
         *("--output", str(args.output / "evaluation"), "--no-baselines"),
     )
 

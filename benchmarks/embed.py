@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.embed import main as embed
-from pipelines.embedding.job import read_embeddings
+from rejoinder.retrieval.embed import main as embed
+from rejoinder.retrieval.embedding_job import read_embeddings
 
 
 def main() -> None:
@@ -38,7 +38,7 @@ def main() -> None:
     texts = pa.concat_tables(shards)["text"].to_pylist()
     theirs = np.concatenate([read_embeddings(shard) for shard in shards])
 
-    from models import Encoder
+    from rejoinder.models.encoder import Encoder
 
     start = time.perf_counter()
     encoder = Encoder.load(args.model)

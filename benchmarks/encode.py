@@ -1,6 +1,6 @@
 """Sentences per second of our encoder beside sentence-transformers, in one run.
 
-    python benchmarks/encode.py --model ~/.cache/repartee/all-mpnet-base-v2 \
+    python benchmarks/encode.py --model ~/.cache/rejoinder/all-mpnet-base-v2 \
         --texts ../shared/data/reddit_dumps/RC_2015-derived.zst --field body
 
 Each runner is a process of its own that loads the model once; the rounds take
@@ -24,7 +24,7 @@ RUNNERS = ("ours float32", "ours bfloat16", "torch float32", "torch bfloat16", "
 
 def load_texts(args: argparse.Namespace) -> list[str]:
     """Returns the first texts with a length in the training filter's range."""
-    from models.vocab import read_texts
+    from rejoinder.models.tokenizer.wordpiece import read_texts
 
     texts = []
     for text in read_texts([args.texts], args.field):
@@ -67,7 +67,8 @@ def load_ours(name: str, args: argparse.Namespace, texts: list[str]):
     """Returns our encode function, no batch size, and the number of real tokens."""
     import tensorflow as tf
 
-    from models import Encoder, Tokenizer
+    from rejoinder.models.encoder import Encoder
+    from rejoinder.models.tokenizer import Tokenizer
 
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -164,7 +165,7 @@ class Runner:
 
 def flops_per_token(model: str) -> int:
     """Returns the floating point operations of a token's matrix products with weights."""
-    from models.mpnet import MPNetConfig
+    from rejoinder.models.mpnet import MPNetConfig
 
     config = MPNetConfig.from_folder(os.path.expanduser(model))
     hidden = config.hidden_size

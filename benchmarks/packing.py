@@ -28,7 +28,7 @@ def main() -> None:
     import numpy as np
     import tensorflow as tf
 
-    from models.packing import pack
+    from rejoinder.models.packing import pack
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)

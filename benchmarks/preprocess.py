@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipelines.testing import dialogue, ndjson
+from rejoinder.pipelines.testing import dialogue, ndjson
 
 _IDS = re.compile(rb'"(?:id|name|parent_id|link_id)": ?"(?:t[0-9]_)?[0-9a-z]+(?=")')
 _ALL_OF_REDDIT = 3_680_000_000  # comments in the published run of PolyAI's extractor
@@ -33,7 +33,7 @@ def repeat(source: Path, target: Path, copies: int) -> int:
     """Writes `copies` of a dump to one .zst, each with its own ids; returns the comments."""
     import zstandard
 
-    from pipelines.chunks import FileSummary, read_chunks
+    from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
 
     total = 0
     with open(target, "wb") as file, zstandard.ZstdCompressor(level=3).stream_writer(file) as out:
@@ -73,7 +73,7 @@ def measure(command: Sequence[str], cores: set[int]) -> dict:
 def ours(path: Path, folder: Path, tokenizer: str, workers: int, cores: set[int]) -> dict:
     """Measures the command, as `measure` does."""
     output = folder / f"ours-{workers}-{path.name}"
-    command = [sys.executable, "-m", "pipelines.preprocess", "--input", str(path), "--quiet"]
+    command = [sys.executable, "-m", "rejoinder", "preprocess", "--input", str(path), "--quiet"]
     command += ["--output", str(output), "--tokenizer", tokenizer, "--workers", str(workers)]
     result = measure(command, cores)
     subprocess.run(["rm", "-rf", str(output)], check=True)

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from pipelines import runners
+from rejoinder.pipelines.job import runners
 
 runners.limit_threads()
 
@@ -32,7 +32,7 @@ class Clock:
 
 def read_lines(path: str, limit: int) -> Iterator[bytes]:
     """Yields the first `limit` lines of a dump, or all."""
-    from pipelines.chunks import FileSummary, read_chunks
+    from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
 
     count = 0
     for chunk in read_chunks(path, FileSummary(), checksum=False):
@@ -45,7 +45,7 @@ def read_lines(path: str, limit: int) -> Iterator[bytes]:
 
 def count_lines(path: str) -> int:
     """Returns the number of lines of a dump."""
-    from pipelines.chunks import FileSummary, read_chunks
+    from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
 
     summary = FileSummary()
     for _ in read_chunks(path, summary, checksum=False, begin=1 << 62):
@@ -154,10 +154,10 @@ def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seco
     import polars as pl
     import pyarrow as pa
 
-    from corpus.features import CONTEXT_IDS, RESPONSE_IDS
-    from pipelines import examples, tfrecord
-    from pipelines.chunks import FileSummary, read_chunks
-    from pipelines.tokenizer_files import read_files, tokenize_function
+    from rejoinder.corpus.features import CONTEXT_IDS, RESPONSE_IDS
+    from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
+    from rejoinder.pipelines.job.tokenizer_files import read_files, tokenize_function
+    from rejoinder.pipelines.shards import tfrecord, wire_format
 
     tokenize = tokenize_function(read_files(tokenizer), 128)
     tokenize(["warm up"])
@@ -182,12 +182,12 @@ def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seco
     values = np.concatenate([part for part, _ in parts])
     lengths = np.concatenate([np.diff(splits) for _, splits in parts])
     splits = np.concatenate([[0], np.cumsum(lengths)])
-    packed = examples.encode_varints(values, splits)
+    packed = wire_format.encode_varints(values, splits)
     context, response = np.split(inverse, 2)
-    records = examples.encode_examples(
+    records = wire_format.encode_examples(
         [
-            examples.ids_feature(CONTEXT_IDS, packed).take(pa.array(context)),
-            examples.ids_feature(RESPONSE_IDS, packed).take(pa.array(response)),
+            wire_format.ids_feature(CONTEXT_IDS, packed).take(pa.array(context)),
+            wire_format.ids_feature(RESPONSE_IDS, packed).take(pa.array(response)),
         ]
     )
     with open(output, "wb") as file:

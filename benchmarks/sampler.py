@@ -20,13 +20,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
 
-    from corpus.manifest import load_manifest
-    from trainer.config import dual_encoder
-    from trainer.data.inputs import Shares, TrainInput
-    from trainer.data.mixture import Mixture
-    from trainer.data.records import read_shard
-    from trainer.data.sampler import Sampler, Source
-    from trainer.data.sources import open_corpora
+    from rejoinder.corpus.manifest import load_manifest
+    from rejoinder.trainer.config import dual_encoder
+    from rejoinder.trainer.data.corpora import open_corpora
+    from rejoinder.trainer.data.inputs import Shares, TrainInput
+    from rejoinder.trainer.data.mixture import Mixture
+    from rejoinder.trainer.data.records import read_shard
+    from rejoinder.trainer.data.sampler import Sampler, Source
 
     shards = tuple(load_manifest(arguments.data).splits["train"])
     pairs = sum(shard.examples for shard in shards)

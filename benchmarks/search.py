@@ -2,7 +2,7 @@
 
     python benchmarks/search.py --corpus EMBEDDED [--queries 500]
 
-EMBEDDED is a folder made by `pipelines.embed`. The queries are texts of it, drawn at random
+EMBEDDED is a folder made by `rejoinder.retrieval.embed`. The queries are texts of it, drawn at random
 and moved a little, so that each has near neighbours but is not in the index itself. The peer
 is exact search by one matrix product with NumPy in single precision.
 """
@@ -16,7 +16,7 @@ import time
 
 import numpy as np
 
-from serving.search import index, sources
+from rejoinder.retrieval import index, index_input
 
 _SETTINGS = (16, 64, 128, 256)
 _K = 10
@@ -25,14 +25,14 @@ _K = 10
 def main() -> None:
     """Prints one line of JSON for the build and one for each setting of the effort."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True, help="made by pipelines.embed")
+    parser.add_argument("--corpus", required=True, help="made by rejoinder.retrieval.embed")
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--noise", type=float, default=0.3, help="length of what moves a query")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         start, before = time.perf_counter(), _peak_mib()
         made = index.build(
-            folder, sources.embedded_batches(args.corpus), model="-", source=args.corpus
+            folder, index_input.embedded_batches(args.corpus), model="-", source=args.corpus
         )
         seconds, rows = time.perf_counter() - start, sum(made.segments)
         size = sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder))
@@ -45,7 +45,7 @@ def main() -> None:
             peak_memory_mib=round(_peak_mib() - before),
             index_mib=round(size / 2**20),
         )
-        vectors = np.concatenate([v for _, v in sources.embedded_batches(args.corpus)])
+        vectors = np.concatenate([v for _, v in index_input.embedded_batches(args.corpus)])
         queries = _queries(vectors, args.queries, args.noise)
         opened = index.SearchIndex(folder)
         start = time.perf_counter()

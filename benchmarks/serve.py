@@ -97,8 +97,8 @@ def report(args: argparse.Namespace, clients: int, texts: list[str]) -> None:
 
 def model_alone(folder: Path, texts: list[str], seconds: float) -> float:
     """The limit: texts/s of an exported version without a server, in batches as large as ours."""
-    from serving.limits import Limits
-    from serving.loaded import LoadedVersion
+    from rejoinder.serving.engine.model_version import LoadedVersion
+    from rejoinder.serving.limits import Limits
 
     version = LoadedVersion(folder)
     room = Limits().max_batch_tokens

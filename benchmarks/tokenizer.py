@@ -36,9 +36,9 @@ def main() -> None:
 
     import tensorflow as tf
 
-    from models.tokenizer import Tokenizer
-    from models.tokenizer.testing import differences, hugging_face_tokenizer
-    from models.vocab import read_texts
+    from rejoinder.models.tokenizer import Tokenizer
+    from rejoinder.models.tokenizer.testing import differences, hugging_face_tokenizer
+    from rejoinder.models.tokenizer.wordpiece import read_texts
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)

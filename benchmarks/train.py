@@ -29,7 +29,9 @@ _WARM_UP = 2  # steps before the first turn
 
 def main() -> None:
     """Runs the contenders in turns and prints their rates beside the floor."""
-    local = os.environ.get("REPARTEE_MPNET", str(Path.home() / ".cache/repartee/all-mpnet-base-v2"))
+    local = os.environ.get(
+        "REJOINDER_MPNET", str(Path.home() / ".cache/rejoinder/all-mpnet-base-v2")
+    )
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -118,8 +120,8 @@ def floor_pairs_per_second(tokens: float, precision: str, model: str) -> tuple[f
     """Returns the pairs/s of the real tokens' matrix products alone, and the rate in FLOP/s."""
     import tensorflow as tf
 
-    from models.mpnet import MPNetConfig
-    from trainer.estimate import step_flops
+    from rejoinder.models.mpnet import MPNetConfig
+    from rejoinder.trainer.estimate import step_flops
 
     config = MPNetConfig.from_folder(model)
     hidden, inner = config.hidden_size, config.intermediate_size

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from trainer.loop import Trainer
+    from rejoinder.trainer.loop import Trainer
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -103,13 +103,13 @@ def build_trainer(values: dict[str, Any]) -> "Trainer":
     """Returns our trainer under `values` of dotted configuration keys, on one CPU device."""
     import tensorflow as tf
 
-    from trainer import initialization
-    from trainer.data.sources import open_corpora
-    from trainer.experiment import read_config
-    from trainer.loop import Trainer
-    from trainer.task import DualEncoder
+    from rejoinder.trainer import initialization
+    from rejoinder.trainer.data.corpora import open_corpora
+    from rejoinder.trainer.loop import Trainer
+    from rejoinder.trainer.run import read_config
+    from rejoinder.trainer.task import DualEncoder
 
-    config = read_config("repartee/dual_encoder", [], "", values)
+    config = read_config("rejoinder/dual_encoder", [], "", values)
     corpora = open_corpora(config.task.train_data, "data")
     base = initialization.find_base(config.task.model, corpora)
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
@@ -118,7 +118,7 @@ def build_trainer(values: dict[str, Any]) -> "Trainer":
 
 def warm_up(trainer: "Trainer") -> None:
     """Runs one batch of each shape among the first, so that no turn compiles a step."""
-    from trainer.data.feed import Feed
+    from rejoinder.trainer.data.prefetch import Feed
 
     feed = Feed(trainer.train_input, trainer.strategy, last=40, prefetch=1)
     shapes = set()
@@ -226,7 +226,7 @@ def read_texts(folder: str, count: int) -> tuple[list[str], list[str]]:
     """Returns the first contexts and responses of the training split, in the corpus' order."""
     import tensorflow as tf
 
-    from corpus.manifest import load_manifest
+    from rejoinder.corpus.manifest import load_manifest
 
     spec = {name: tf.io.FixedLenFeature([], tf.string) for name in ("context", "response")}
     files = [f"{folder}/{shard.name}" for shard in load_manifest(folder).splits["train"]]

@@ -3,9 +3,12 @@
 `pipelines` writes what is defined here and `trainer` reads it; neither imports
 the other. A corpus is one folder:
 
-    <split>.tfrecord-SSSSS-of-NNNNN   tokenized pairs (`corpus.features`)
+    <split>.tfrecord-SSSSS-of-NNNNN   tokenized pairs (`rejoinder.corpus.features`)
     features.json, dataset_info.json  so that TFDS opens the folder
-    manifest.json                     inputs, options, counters, checksums (`corpus.manifest`)
+    manifest.json                     inputs, options, counters, checksums (`rejoinder.corpus.manifest`)
     tokenizer/                        files of the tokenizer that made the ids
     COMPLETED                         written last; a folder without it is not a corpus
 """
+
+if __name__ != "rejoinder.corpus":
+    raise ImportError("import rejoinder.corpus, not corpus")

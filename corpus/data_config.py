@@ -9,7 +9,7 @@ probability weight / sum of weights.
 import json
 from dataclasses import dataclass
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 # The original names files ("reddit/RC_2015.jsonl.gz"); the corpus made of such a
 # file is the folder of that name without these endings.

@@ -5,8 +5,8 @@ import posixpath
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from corpus.errors import UserError
-from corpus.naming import COMPLETED, MANIFEST
+from rejoinder.corpus.naming import COMPLETED, MANIFEST
+from rejoinder.errors import UserError
 
 FORMAT_VERSION = 1
 
@@ -29,7 +29,7 @@ class Manifest:
         name: Name of the data set, the folder's last component by default.
         splits: Shards of each split, in order.
         max_length: Token ids per side never exceed this.
-        tokenizer: Fingerprint of the tokenizer, `models.tokenizer.Tokenizer.fingerprint`.
+        tokenizer: Fingerprint of the tokenizer, `rejoinder.models.tokenizer.Tokenizer.fingerprint`.
         pad_id: Padding id of that tokenizer.
         vocab_size: Entries of that tokenizer.
         has_text: Splits that carry the text features.

@@ -1,15 +1,15 @@
 """Reads the text features of a corpus' pairs, for evaluation, search and reports.
 
-The trainer reads token ids only (`corpus.features.ID_FEATURES`); whoever needs the
+The trainer reads token ids only (`rejoinder.corpus.features.ID_FEATURES`); whoever needs the
 words back goes through here, shard by shard, so that memory stays at one batch.
 """
 
 import posixpath
 from collections.abc import Iterator, Sequence
 
-from corpus.errors import UserError
-from corpus.features import CONTEXT, RESPONSE
-from corpus.manifest import Manifest, load_manifest
+from rejoinder.corpus.features import CONTEXT, RESPONSE
+from rejoinder.corpus.manifest import Manifest, load_manifest
+from rejoinder.errors import UserError
 
 
 def require_text(folder: str, split: str) -> Manifest:

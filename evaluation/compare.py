@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from trainer.evaluation.baselines import Baseline
-from trainer.evaluation.intervals import mean_interval
-from trainer.evaluation.metrics import mean_reciprocal_rank, recall_at_k
-from trainer.evaluation.pairs import Pairs
-from trainer.evaluation.ranking import (
+from rejoinder.evaluation.baselines import Baseline
+from rejoinder.evaluation.intervals import mean_interval
+from rejoinder.evaluation.metrics import mean_reciprocal_rank, recall_at_k
+from rejoinder.evaluation.pairs import Pairs
+from rejoinder.evaluation.ranking import (
     BATCHES,
     CANDIDATES,
     Method,
@@ -18,7 +18,7 @@ from trainer.evaluation.ranking import (
     full_ranks,
     in_batch_hits,
 )
-from trainer.evaluation.results import RECALL_AT, RankingResult
+from rejoinder.evaluation.results import RECALL_AT, RankingResult
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 

@@ -1,6 +1,6 @@
 """How good is a model, beside others and beside counting words.
 
-    python -m trainer.evaluate --model MODEL_DIR,all-mpnet-base-v2 --data CORPUS \
+    rejoinder evaluate --model MODEL_DIR,all-mpnet-base-v2 --data CORPUS \
         --sts stsb-en-test.csv --output REPORT
 
 prints one table and writes it to REPORT as evaluation.html, .json and .md.
@@ -13,9 +13,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from corpus.cli import run
-from corpus.errors import UserError
-from trainer.evaluation.results import Evaluation
+from rejoinder.errors import UserError
+from rejoinder.evaluation.results import Evaluation
 
 SPLITS = {"test": ("test",), "train": ("train",), "all": ("train", "test")}
 
@@ -23,7 +22,7 @@ SPLITS = {"test": ("test",), "train": ("train",), "all": ("train", "test")}
 def parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     parser = argparse.ArgumentParser(
-        prog="python -m trainer.evaluate",
+        prog="rejoinder evaluate",
         description="Evaluates sentence encoders beside TF-IDF and BM25 on the same pairs.",
     )
     what = parser.add_argument_group("What to evaluate")
@@ -112,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (args.sts or args.paraphrase) and not args.model:
         parse.error("--sts and --paraphrase need a --model")
     models = named_models(args.model)
-    from trainer.evaluation.session import evaluate
+    from rejoinder.evaluation.session import evaluate
 
     evaluation = evaluate(
         models,
@@ -127,14 +126,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         keyword_methods=not args.no_baselines,
         batch_size=args.batch_size,
     )
-    evaluation.command = shlex.join(["python", "-m", "trainer.evaluate", *argv])
+    evaluation.command = shlex.join(["python", "-m", "rejoinder", "evaluate", *argv])
     write(evaluation, args.output or default_output(models))
     return 0
 
 
 def default_output(models: dict[str, str]) -> str:
     """Returns where the report goes: beside the first model if that is a training run's."""
-    from models.model_dir import EVALUATION_FOLDER, is_model_dir
+    from rejoinder.models.model_dir import EVALUATION_FOLDER, is_model_dir
 
     first = next(iter(models.values()), None)
     if first is not None and "://" not in first and is_model_dir(first):
@@ -144,8 +143,8 @@ def default_output(models: dict[str, str]) -> str:
 
 def write(evaluation: Evaluation, folder: str) -> None:
     """Prints the tables and writes evaluation.html, .json and .md into `folder`."""
-    from trainer.evaluation.html import render_html
-    from trainer.evaluation.markdown import render
+    from rejoinder.evaluation.html import render_html
+    from rejoinder.evaluation.markdown import render
 
     os.makedirs(folder, exist_ok=True)
     text = render(evaluation)
@@ -157,7 +156,3 @@ def write(evaluation: Evaluation, folder: str) -> None:
             file.write(page)
     print(text)
     print(f"report: {os.path.join(folder, 'evaluation.html')} (and .json, .md)")
-
-
-if __name__ == "__main__":
-    run(main)

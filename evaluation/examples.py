@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.pairs import Pairs
-from trainer.evaluation.ranking import Method, distinct_candidates, scores
+from rejoinder.evaluation.pairs import Pairs
+from rejoinder.evaluation.ranking import Method, distinct_candidates, scores
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from html import escape
 
-from trainer.evaluation import plots
-from trainer.evaluation.examples import Example
-from trainer.evaluation.markdown import (
+from rejoinder.evaluation import plots
+from rejoinder.evaluation.examples import Example
+from rejoinder.evaluation.markdown import (
     describe_data,
     paraphrase_table,
     published_table,
     ranking_table,
     similarity_table,
 )
-from trainer.evaluation.results import Evaluation
+from rejoinder.evaluation.results import Evaluation
 
 _CSS = """
 :root { color-scheme: light; }

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from trainer.evaluation.intervals import Interval
-from trainer.evaluation.published import ONE_OF_100
-from trainer.evaluation.results import RECALL_AT, Evaluation, RankingData, RankingResult
+from rejoinder.evaluation.intervals import Interval
+from rejoinder.evaluation.published import ONE_OF_100
+from rejoinder.evaluation.results import RECALL_AT, Evaluation, RankingData, RankingResult
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,9 +1,9 @@
 """Runs our encoders in mteb: `mteb.evaluate(mteb_model(encoder), tasks)`.
 
 from models import Encoder
-from trainer.evaluation.mteb_model import mteb_model
+from rejoinder.evaluation.mteb_model import mteb_model
 
-model = mteb_model(Encoder.load("runs/reddit"), name="repartee/reddit")
+model = mteb_model(Encoder.load("runs/reddit"), name="rejoinder/reddit")
 mteb.evaluate(model, mteb.get_tasks(tasks=["STSBenchmark"]))
 
 mteb is part of the parity extra, not needed by anything else.
@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from models import Encoder
+    from rejoinder.models.encoder import Encoder
 
 
-def mteb_model(encoder: "Encoder", *, name: str = "repartee/encoder") -> Any:
+def mteb_model(encoder: "Encoder", *, name: str = "rejoinder/encoder") -> Any:
     """Returns `encoder` as one of mteb's encoders.
 
     Args:

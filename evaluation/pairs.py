@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.features import CONTEXT, RESPONSE, SUBREDDIT, THREAD_ID
-from corpus.texts import read_text, require_text
+from rejoinder.corpus.features import CONTEXT, RESPONSE, SUBREDDIT, THREAD_ID
+from rejoinder.corpus.texts import read_text, require_text
 
 FEATURES = (CONTEXT, RESPONSE, SUBREDDIT, THREAD_ID)
 

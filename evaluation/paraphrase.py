@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.errors import UserError
-from trainer.evaluation.intervals import Interval, bootstrap
-from trainer.evaluation.metrics import average_precision, paired_cosine
-from trainer.evaluation.sts import ScoredPairs, read_lines, read_scored_pairs
+from rejoinder.errors import UserError
+from rejoinder.evaluation.intervals import Interval, bootstrap
+from rejoinder.evaluation.metrics import average_precision, paired_cosine
+from rejoinder.evaluation.sts import ScoredPairs, read_lines, read_scored_pairs
 
 _VOTES = re.compile(r"\((\d), ?(\d)\)")
 

@@ -4,10 +4,10 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from trainer.evaluation.curves import Curve
-from trainer.evaluation.published import ONE_OF_100
-from trainer.evaluation.results import RankingResult
-from trainer.evaluation.slices import Histogram, Slice
+from rejoinder.evaluation.curves import Curve
+from rejoinder.evaluation.published import ONE_OF_100
+from rejoinder.evaluation.results import RankingResult
+from rejoinder.evaluation.slices import Histogram, Slice
 
 # Okabe and Ito's colours, told apart by colour-blind readers too.
 _MODEL_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -15,7 +15,7 @@ _GREYS = ("#555555", "#888888", "#AAAAAA")
 _PUBLISHED = "#DDDDDD"
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "repartee",
+    "svg.hashsalt": "rejoinder",
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.spines.top": False,

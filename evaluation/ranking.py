@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.evaluation.metrics import one_of_n_hits, ranks
+from rejoinder.evaluation.metrics import one_of_n_hits, ranks
 
 # Dense NumPy array or scipy.sparse matrix; scipy's classes share no useful base type.
 Matrix = Any

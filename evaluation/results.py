@@ -4,12 +4,12 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from trainer.evaluation.curves import Curve
-from trainer.evaluation.examples import Example
-from trainer.evaluation.intervals import Interval
-from trainer.evaluation.paraphrase import Paraphrase
-from trainer.evaluation.slices import Histogram, Slice
-from trainer.evaluation.sts import Similarity
+from rejoinder.evaluation.curves import Curve
+from rejoinder.evaluation.examples import Example
+from rejoinder.evaluation.intervals import Interval
+from rejoinder.evaluation.paraphrase import Paraphrase
+from rejoinder.evaluation.slices import Histogram, Slice
+from rejoinder.evaluation.sts import Similarity
 
 FORMAT_VERSION = 1
 RECALL_AT = (1, 10, 50)

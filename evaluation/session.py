@@ -7,18 +7,18 @@ from importlib.metadata import version
 
 import numpy as np
 
-from corpus.errors import UserError
-from corpus.manifest import load_manifest
-from trainer.evaluation.baselines import FIT_PAIRS, baselines
-from trainer.evaluation.compare import Method, compare, encode_pairs, fit_baseline
-from trainer.evaluation.curves import read_curves
-from trainer.evaluation.examples import hardest_mistakes, nearest_responses
-from trainer.evaluation.pairs import Pairs, load_pairs
-from trainer.evaluation.paraphrase import evaluate_paraphrase, read_labelled_pairs
-from trainer.evaluation.ranking import BATCHES, CANDIDATES
-from trainer.evaluation.results import Evaluation, ParaphraseResult, RankingData, SimilarityResult
-from trainer.evaluation.slices import histogram, slices
-from trainer.evaluation.sts import evaluate_similarity, read_scored_pairs
+from rejoinder.corpus.manifest import load_manifest
+from rejoinder.errors import UserError
+from rejoinder.evaluation.baselines import FIT_PAIRS, baselines
+from rejoinder.evaluation.compare import Method, compare, encode_pairs, fit_baseline
+from rejoinder.evaluation.curves import read_curves
+from rejoinder.evaluation.examples import hardest_mistakes, nearest_responses
+from rejoinder.evaluation.pairs import Pairs, load_pairs
+from rejoinder.evaluation.paraphrase import evaluate_paraphrase, read_labelled_pairs
+from rejoinder.evaluation.ranking import BATCHES, CANDIDATES
+from rejoinder.evaluation.results import Evaluation, ParaphraseResult, RankingData, SimilarityResult
+from rejoinder.evaluation.slices import histogram, slices
+from rejoinder.evaluation.sts import evaluate_similarity, read_scored_pairs
 
 
 def evaluate(
@@ -65,7 +65,7 @@ def evaluate(
             raise UserError(f"{data}: the {' and '.join(splits)} split holds no pairs")
     methods: list[Method] = []
     for name, path in models.items():
-        from models import Encoder
+        from rejoinder.models.encoder import Encoder
 
         evaluation.curves += read_curves(name, path)
         print(f"{name}: encoding", file=sys.stderr)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.evaluation.pairs import Pairs
-from trainer.evaluation.ranking import Method, in_batch_hits, scores
+from rejoinder.evaluation.pairs import Pairs
+from rejoinder.evaluation.ranking import Method, in_batch_hits, scores
 
 _HISTOGRAM_BATCHES = 50
 _BINS = 60

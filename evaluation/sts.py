@@ -18,9 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.errors import UserError
-from trainer.evaluation.intervals import Interval, bootstrap
-from trainer.evaluation.metrics import paired_cosine, pearson, spearman
+from rejoinder.errors import UserError
+from rejoinder.evaluation.intervals import Interval, bootstrap
+from rejoinder.evaluation.metrics import paired_cosine, pearson, spearman
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the ops of the tokenizer
 
-from corpus.cli import run
-from corpus.errors import UserError
-from corpus.features import CONTEXT, RESPONSE, THREAD_ID
-from corpus.manifest import load_manifest
+from rejoinder.cli import run
+from rejoinder.corpus.features import CONTEXT, RESPONSE, THREAD_ID
+from rejoinder.corpus.manifest import load_manifest
+from rejoinder.errors import UserError
 
 
 def newest_version(export: Path) -> Path:
@@ -51,7 +51,8 @@ def two_test_pairs(corpus: Path) -> tuple[str, str, str]:
 def main() -> None:
     """Command line: prints the cosine similarity of each pair of the three sentences."""
     parser = argparse.ArgumentParser(
-        prog="python -m quickstart.similarity", description="Compare sentences through an export."
+        prog="python -m rejoinder.quickstart.similarity",
+        description="Compare sentences through an export.",
     )
     parser.add_argument("--export", type=Path, required=True, help="folder of exported versions")
     parser.add_argument("--data", type=Path, required=True, help="corpus with a test split")

@@ -3,11 +3,11 @@
 import tensorflow as tf
 import tf_keras
 
-from models.packing import gather_segments
-from models.sentence_encoder import SentenceEncoder
+from rejoinder.models.packing import gather_segments
+from rejoinder.models.sentence_encoder import SentenceEncoder
 
 
-@tf_keras.saving.register_keras_serializable("repartee")
+@tf_keras.saving.register_keras_serializable("rejoinder")
 class DualEncoder(tf_keras.Model):
     """Embeds (context, response) pairs with one shared tower.
 

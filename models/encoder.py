@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from corpus.errors import UserError
-from models.loading import LoadedModel, load_model
-from models.model_dir import is_model_dir
+from rejoinder.errors import UserError
+from rejoinder.models.loading import LoadedModel, load_model
+from rejoinder.models.model_dir import is_model_dir
 
 # Texts read ahead and sorted by length, so that a step's texts are about
 # equally long and next to nothing is padding.

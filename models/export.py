@@ -1,8 +1,8 @@
 """Exports a model for serving: a versioned SavedModel and a sentence-transformers folder.
 
-    python -m models.export --model MODEL_DIR --output exports/reddit
+    rejoinder export --model MODEL_DIR --output exports/reddit
 
-writes `exports/reddit/<version>/` for TensorFlow Serving and `serving.server`, and
+writes `exports/reddit/<version>/` for TensorFlow Serving and `rejoinder.serving.server`, and
 `exports/reddit-sentence-transformers/<version>/` for sentence-transformers and
 Text Embeddings Inference.
 """
@@ -13,8 +13,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from corpus.cli import run
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 SENTENCE_TRANSFORMERS_SUFFIX = "-sentence-transformers"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -39,7 +38,7 @@ def export_model(
     """Exports one model version.
 
     Args:
-        model: What `models.loading.load_model` reads.
+        model: What `rejoinder.models.loading.load_model` reads.
         base: Folder of versions.
         name: Model name in warm-up records and manifest; by default base's last component.
         version: Number to publish as; by default the next.
@@ -57,9 +56,9 @@ def export_model(
     name = name or base.resolve().name
     if not _NAME.fullmatch(name):
         raise UserError(f"--name {name!r}: letters, digits, '.', '_' and '-' only, at most 64")
-    from models.loading import load_model
-    from models.model_dir import is_model_dir
-    from models.saved_model.publish import publish, versions
+    from rejoinder.models.loading import load_model
+    from rejoinder.models.model_dir import is_model_dir
+    from rejoinder.models.saved_model.publish import publish, versions
 
     loaded = load_model(model, checkpoint=checkpoint, dtype=_POLICIES[precision])
     sibling = base.with_name(base.name + SENTENCE_TRANSFORMERS_SUFFIX)
@@ -67,7 +66,7 @@ def export_model(
         version = max(versions(base) + versions(sibling), default=0) + 1
     if sentence_transformers:
         # First, so that a SavedModel being served always has its twin.
-        from models.sentence_transformers import save_sentence_transformers
+        from rejoinder.models.sentence_transformers import save_sentence_transformers
 
         publish(
             sibling,
@@ -96,7 +95,7 @@ def write_saved_model(
 
     Args:
         folder: An empty folder.
-        loaded: `models.loading.LoadedModel`, or anything with `encoder`, `tokenizer`
+        loaded: `rejoinder.models.loading.LoadedModel`, or anything with `encoder`, `tokenizer`
             and `max_length`.
         name: Model name.
         source: Where the model came from, for the manifest.
@@ -108,11 +107,11 @@ def write_saved_model(
     import numpy as np
     import tensorflow as tf
 
-    from models.saved_model import manifest
-    from models.saved_model.batching import write_batching_params
-    from models.saved_model.buckets import bucket_widths
-    from models.saved_model.signatures import ServingModule
-    from models.saved_model.warmup import write_warmup
+    from rejoinder.models.saved_model import manifest
+    from rejoinder.models.saved_model.batching import write_batching_params
+    from rejoinder.models.saved_model.buckets import bucket_widths
+    from rejoinder.models.saved_model.signatures import ServingModule
+    from rejoinder.models.saved_model.warmup import write_warmup
 
     tokenizer = loaded.tokenizer
     probe_ids = tokenizer(tf.constant(_PROBES), max_length=loaded.max_length).ids
@@ -157,7 +156,7 @@ def write_saved_model(
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m models.export",
+        prog="rejoinder export",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -208,7 +207,3 @@ def main(argv: list[str] | None = None) -> int:
     name = args.name or folder.parent.resolve().name
     print(f"serve it with          make serve EXPORT={folder.parent} NAME={name}")
     return 0
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,7 +1,7 @@
 """Finds out what a path holds and makes a model of it.
 
 A model may be a sentence-transformers or Hugging Face folder, a name on the
-Hugging Face hub, or the folder of a training run (`models.model_dir`).
+Hugging Face hub, or the folder of a training run (`rejoinder.models.model_dir`).
 """
 
 import dataclasses
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from corpus.errors import UserError
-from models.model_dir import is_model_dir, local_encoder_folder
-from models.mpnet import MPNetConfig
-from models.sentence_encoder import SentenceEncoder
-from models.sentence_transformers import check_modules, copy_tokenizer, read_max_length
-from models.tokenizer import Tokenizer
-from models.weights import load_huggingface_weights, resolve_folder
+from rejoinder.errors import UserError
+from rejoinder.models.model_dir import is_model_dir, local_encoder_folder
+from rejoinder.models.mpnet import MPNetConfig
+from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.models.sentence_transformers import check_modules, copy_tokenizer, read_max_length
+from rejoinder.models.tokenizer import Tokenizer
+from rejoinder.models.weights import load_huggingface_weights, resolve_folder
 
 
 @dataclasses.dataclass(frozen=True)

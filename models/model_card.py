@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from models.model_dir import DATA_DESCRIPTION, EVALUATION, TRAINING_REPORT
+from rejoinder.models.model_dir import DATA_DESCRIPTION, EVALUATION, TRAINING_REPORT
 
 
 def model_card(name: str, dimension: int, max_length: int, model_dir: str | None = None) -> str:

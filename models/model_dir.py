@@ -28,7 +28,7 @@ def local_encoder_folder(model_dir: str) -> Path:
     remote = posixpath.join(model_dir, ENCODER_FOLDER)
     if "://" not in model_dir:
         return Path(remote)
-    local = Path(tempfile.mkdtemp(prefix="repartee-encoder-"))
+    local = Path(tempfile.mkdtemp(prefix="rejoinder-encoder-"))
     for name in tf.io.gfile.listdir(remote):
         tf.io.gfile.copy(posixpath.join(remote, name), str(local / name), overwrite=True)
     return local

@@ -3,10 +3,10 @@
 import tensorflow as tf
 import tf_keras
 
-from models.mpnet import MPNetConfig, MPNetEncoder
+from rejoinder.models.mpnet import MPNetConfig, MPNetEncoder
 
 
-@tf_keras.saving.register_keras_serializable("repartee")
+@tf_keras.saving.register_keras_serializable("rejoinder")
 class SentenceEncoder(tf_keras.Model):
     """Sentence embeddings as all-mpnet-base-v2 makes them.
 
@@ -39,7 +39,7 @@ class SentenceEncoder(tf_keras.Model):
 
         Args:
           inputs: `token_ids` int32 [b, s]; for packed rows also `segment_ids`
-            and `positions`, int32 [b, s] (see `models.packing`).
+            and `positions`, int32 [b, s] (see `rejoinder.models.packing`).
           training: whether dropout applies.
           max_segments: texts in a packed row at most; needed for packed rows.
           seed: int32 [2] that decides the dropout masks; drawn when None.

@@ -10,11 +10,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from corpus.errors import UserError
-from models.model_card import model_card
-from models.sentence_encoder import SentenceEncoder
-from models.tokenizer.spec import FOLDER_FILES
-from models.weights import save_huggingface_weights
+from rejoinder.errors import UserError
+from rejoinder.models.model_card import model_card
+from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.models.tokenizer.spec import FOLDER_FILES
+from rejoinder.models.weights import save_huggingface_weights
 
 MAX_LENGTH_FILE = "sentence_bert_config.json"
 _MODULES = (

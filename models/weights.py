@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from corpus.errors import UserError
-from models.mpnet import MPNetEncoder
-from models.sentence_encoder import SentenceEncoder
+from rejoinder.errors import UserError
+from rejoinder.models.mpnet import MPNetEncoder
+from rejoinder.models.sentence_encoder import SentenceEncoder
 
 # What a checkpoint may carry and a sentence encoder has no use for: the masked
 # language model's head, and position numbers that old versions stored.

@@ -1,13 +1,12 @@
-"""`python -m pipelines.inspect CORPUS`: decoded examples and statistics of a corpus."""
+"""`rejoinder inspect CORPUS`: decoded examples and statistics of a corpus."""
 
 import argparse
 import itertools
 import json
 from collections.abc import Sequence
 
-from corpus import cli
-from corpus.manifest import Manifest
-from corpus.naming import SPLITS
+from rejoinder.corpus.manifest import Manifest
+from rejoinder.corpus.naming import SPLITS
 
 
 def summary(manifest: Manifest, report: dict | None) -> str:
@@ -47,7 +46,7 @@ def _percentile(counts: dict[int, int], share: float) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines.inspect",
+        prog="rejoinder inspect",
         description="Shows what a corpus is made of, and its first examples.",
     )
     parser.add_argument("corpus", help="folder of a finished corpus")
@@ -55,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--examples", type=int, default=5, help="examples to show (default 5)")
     parser.add_argument("--json", action="store_true", help="examples as JSON lines, nothing else")
     arguments = parser.parse_args(argv)
-    from pipelines import reading, runners, storage
+    from rejoinder import storage
+    from rejoinder.pipelines.job import runners
+    from rejoinder.pipelines.shards import reading
 
     runners.limit_threads()
     folder = arguments.corpus.rstrip("/")
@@ -73,7 +74,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, value in sorted(example.items()):
             print(f"  {name:<16}{value}")
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

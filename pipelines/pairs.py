@@ -1,4 +1,4 @@
-"""`python -m pipelines.jsonl_pairs`: files of ready pairs to the same shards as Reddit's.
+"""`rejoinder pairs`: files of ready pairs to the same shards as Reddit's.
 
 So that `data_config.json` can mix Reddit with other data sets, such as those of
 https://huggingface.co/datasets/sentence-transformers/embedding-training-data.
@@ -8,14 +8,13 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-from corpus import cli
-from pipelines import command
+from rejoinder.pipelines.job import command
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the command's parser; what it does not know is left for Beam."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines.jsonl_pairs",
+        prog="rejoinder pairs",
         description='Turns JSON lines of pairs, ["a", "b"] or {"context": "a", "response": "b"} '
         "(plain, .gz, .zst, .bz2 or .xz), into a folder of tokenized TFRecord shards.",
         epilog="Any other --option goes to Apache Beam.",
@@ -43,10 +42,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
     arguments, beam_arguments = build_parser().parse_known_args(argv)
-    from pipelines import runners
+    from rejoinder.pipelines.job import runners
 
     runners.limit_threads()
-    from pipelines.pair_files import TEXT_FEATURES, PairFiles, PairOptions
+    from rejoinder.pipelines.pair_files.extractor import TEXT_FEATURES, PairFiles, PairOptions
 
     options = PairOptions(
         **{field.name: getattr(arguments, field.name) for field in dataclasses.fields(PairOptions)}
@@ -60,7 +59,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         default_patterns=["*.jsonl", "*.jsonl.*", "*.json.gz"],
     )
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -1,22 +1,21 @@
-"""`python -m pipelines.preprocess`: Reddit comment dumps to tokenized shards."""
+"""`rejoinder preprocess`: Reddit comment dumps to tokenized shards."""
 
 import argparse
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from corpus import cli
-from corpus.errors import UserError
-from corpus.features import TEXT_FEATURES, extra_context
-from pipelines import command
-from pipelines.options import PRESETS, ExtractOptions
-from pipelines.sources import RedditComments
+from rejoinder.corpus.features import TEXT_FEATURES, extra_context
+from rejoinder.errors import UserError
+from rejoinder.pipelines.job import command
+from rejoinder.pipelines.reddit.extractor import RedditComments
+from rejoinder.pipelines.reddit.options import PRESETS, ExtractOptions
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the command's parser; what it does not know is left for Beam."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines.preprocess",
+        prog="rejoinder preprocess",
         description="Extracts (context, response) pairs from Reddit comment dumps (RC_*.zst, .bz2, "
         ".xz, .gz or plain NDJSON) into a folder of tokenized TFRecord shards.",
         epilog="Any other --option goes to Apache Beam, for example --runner=DataflowRunner "
@@ -117,7 +116,3 @@ def _names(flag: str, values: Sequence[str]) -> tuple[str, ...]:
         else:
             names.append(value)
     return tuple(sorted({name.removeprefix("/").removeprefix("r/") for name in names}))
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -1,13 +1,12 @@
-"""`python -m pipelines.verify CORPUS`: proves that a corpus is whole, byte by byte."""
+"""`rejoinder verify CORPUS`: proves that a corpus is whole, byte by byte."""
 
 import argparse
 from collections.abc import Iterator, Sequence
 
-from corpus import cli
-from corpus.errors import UserError
-from corpus.features import ID_FEATURES, TEXT_FEATURES
-from corpus.manifest import Manifest, Shard
-from corpus.naming import COMPLETED, MANIFEST, parse_shard_name
+from rejoinder.corpus.features import ID_FEATURES, TEXT_FEATURES
+from rejoinder.corpus.manifest import Manifest, Shard
+from rejoinder.corpus.naming import COMPLETED, MANIFEST, parse_shard_name
+from rejoinder.errors import UserError
 
 
 def problems(folder: str) -> Iterator[str]:
@@ -20,7 +19,8 @@ def problems(folder: str) -> Iterator[str]:
     Raises:
         UserError: there is no finished corpus, or its manifest cannot be read.
     """
-    from pipelines import reading, storage
+    from rejoinder import storage
+    from rejoinder.pipelines.shards import reading
 
     manifest = reading.read_manifest(folder)
     found = {entry.path: entry.size for entry in storage.list_tree(folder)}
@@ -52,7 +52,8 @@ def problems(folder: str) -> Iterator[str]:
 
 
 def _document_problems(folder: str, found: set[str]) -> Iterator[str]:
-    from pipelines import checksums, storage
+    from rejoinder import storage
+    from rejoinder.corpus import checksums
 
     completed = storage.read_bytes(storage.join(folder, COMPLETED)).decode("utf-8", "replace")
     digests = checksums.from_text(completed)
@@ -69,7 +70,9 @@ def _document_problems(folder: str, found: set[str]) -> Iterator[str]:
 
 
 def _shard_problems(path: str, shard: Shard, split: str, manifest: Manifest) -> Iterator[str]:
-    from pipelines import checksums, storage, tfrecord
+    from rejoinder import storage
+    from rejoinder.corpus import checksums
+    from rejoinder.pipelines.shards import tfrecord
 
     data = storage.read_bytes(path)
     if len(data) != shard.bytes:
@@ -92,7 +95,7 @@ def _shard_problems(path: str, shard: Shard, split: str, manifest: Manifest) -> 
 def _record_problem(record: bytes, manifest: Manifest, *, with_text: bool) -> str | None:
     from google.protobuf.message import DecodeError
 
-    from pipelines import reading
+    from rejoinder.pipelines.shards import reading
 
     try:
         example = reading.decode(record)
@@ -111,14 +114,15 @@ def _record_problem(record: bytes, manifest: Manifest, *, with_text: bool) -> st
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines.verify",
+        prog="rejoinder verify",
         description="Compares every shard, record and example of a corpus with its manifest, and "
         "every other file with its checksum. "
         "Exit status 0 if all is well, 1 if anything is wrong.",
     )
     parser.add_argument("corpus", help="folder of a finished corpus")
     arguments = parser.parse_args(argv)
-    from pipelines import reading, runners
+    from rejoinder.pipelines.job import runners
+    from rejoinder.pipelines.shards import reading
 
     runners.limit_threads()
     folder = arguments.corpus.rstrip("/")
@@ -133,7 +137,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     shards = sum(map(len, manifest.splits.values()))
     print(f"{folder}: whole ({shards} shards, pairs: {counts}, {COMPLETED})")
     return 0
-
-
-if __name__ == "__main__":
-    cli.run(main)

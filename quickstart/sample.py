@@ -4,11 +4,10 @@ Threads have the shape of real ones (several top-level comments, replies to
 replies), and the odd rows of real dumps are there as well: deleted and removed
 bodies, bodies too short or too long for a pair, repeated ids, orphans, older
 field types, and a few lines that are no comments.
-Every reply answers the question in its parent (`quickstart.phrases`), so a model
+Every reply answers the question in its parent (`rejoinder.quickstart.phrases`), so a model
 can learn the relation and keyword overlap cannot.
 """
 
-import argparse
 import json
 import random
 from collections.abc import Iterator
@@ -17,8 +16,7 @@ from typing import Any
 
 import zstandard
 
-from corpus.cli import run
-from quickstart.phrases import (
+from rejoinder.quickstart.phrases import (
     HINT_VERBS,
     QUESTIONS,
     REPLIES,
@@ -155,18 +153,3 @@ def _rows(rng: random.Random, comment: Comment) -> list[bytes]:
     elif draw > 0.996:  # a reply whose parent is in no dump
         rows.append(json.dumps(row | {"id": f"{row['id']}z", "parent_id": "t1_zzzzzz"}).encode())
     return rows
-
-
-def main() -> None:
-    """Command line: writes one sample dump."""
-    parser = argparse.ArgumentParser(prog="python -m quickstart.sample", description=__doc__)
-    parser.add_argument("output", type=Path, help="file to write, e.g. RC_sample.zst")
-    parser.add_argument("--threads", type=int, default=3000, help="threads (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
-    arguments = parser.parse_args()
-    lines = write_dump(arguments.output, threads=arguments.threads, seed=arguments.seed)
-    print(f"{arguments.output}: {lines:,} lines, {arguments.output.stat().st_size:,} bytes")
-
-
-if __name__ == "__main__":
-    run(main)

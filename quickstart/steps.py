@@ -6,19 +6,19 @@ import sys
 import time
 from typing import NamedTuple
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 
 class Step(NamedTuple):
-    """One command of the path: what it does, the module that does it, and the module's flags."""
+    """One step of the path: its title, the subcommand that does it, and the subcommand's flags."""
 
     title: str
-    module: str
+    command: str
     flags: dict[str, object]
 
     def arguments(self) -> list[str]:
-        """Returns what follows `python`: a list gives `--name a b`, True a bare `--name`."""
-        arguments = ["-m", self.module]
+        """Returns what follows `rejoinder`: a list gives `--name a b`, True a bare `--name`."""
+        arguments = [self.command]
         for name, value in self.flags.items():
             if value is True:
                 arguments.append(f"--{name}")
@@ -36,12 +36,12 @@ def run_step(step: Step, prefix: str) -> None:
         UserError: the command failed; it has said why, and the message repeats the command line.
     """
     command = step.arguments()
-    print(f"\n{prefix} {step.title}\n$ python {shlex.join(command)}", flush=True)
+    print(f"\n{prefix} {step.title}\n$ rejoinder {shlex.join(command)}", flush=True)
     started = time.monotonic()
-    status = subprocess.run([sys.executable, *command], check=False).returncode
+    status = subprocess.run([sys.executable, "-m", "rejoinder", *command], check=False).returncode
     if status:
         raise UserError(
             f"{prefix} {step.title}: the command above ended with status {status}; "
-            f"to run it alone: {sys.executable} {shlex.join(command)}"
+            f"to run it alone: rejoinder {shlex.join(command)}"
         )
     print(f"{prefix} done in {time.monotonic() - started:.0f} s", flush=True)

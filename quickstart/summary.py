@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from corpus.manifest import Manifest
-from corpus.naming import MANIFEST
+from rejoinder.corpus.manifest import Manifest
+from rejoinder.corpus.naming import MANIFEST
 
 
 def print_summary(out: Path, inputs: list[str], *, seconds: float) -> None:

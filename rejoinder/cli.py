@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 NEEDED_DISK_GIB = 8
@@ -104,13 +104,11 @@ def cloud_finding(path: str) -> Finding:
     return Finding(path, output)
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Command line: prints one line a check; status 1 when something has to be mended."""
-    parser = argparse.ArgumentParser(
-        prog="python -m quickstart.doctor", description="Check this machine."
-    )
+    parser = argparse.ArgumentParser(prog="rejoinder doctor", description="Check this machine.")
     parser.add_argument("--gs", metavar="gs://…", help="also check access to this path")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     findings = [*machine_findings(), *version_findings(_installed_version)]
     if findings[-1].check != "environment":
         findings.append(device_finding())
@@ -151,7 +149,3 @@ def _python(code: str, *arguments: str) -> tuple[int, str]:
         return 1, "no answer within 120 s"
     lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
     return done.returncode, lines[-1].strip() if lines else f"status {done.returncode}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,6 +5,6 @@ class UserError(Exception):
     """An error whose message is complete for the user.
 
     The message says what happened, where (file and offset, config key, request
-    field) and what to do. `corpus.cli.run` prints it as one line without a
+    field) and what to do. `rejoinder.cli.run` prints it as one line without a
     traceback; any other exception is a bug and keeps its traceback.
     """

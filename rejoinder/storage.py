@@ -9,10 +9,10 @@ from typing import BinaryIO
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 # Beam guesses a codec from the file name otherwise, and its readers stop in
-# silence at a damaged archive: `pipelines.decompress` does that part.
+# silence at a damaged archive: `rejoinder.pipelines.dumps.decompress` does that part.
 _RAW = CompressionTypes.UNCOMPRESSED
 
 

@@ -1,6 +1,6 @@
 """Groups the texts of an index: mini-batch k-means, with the texts nearest to each centre.
 
-python -m serving.search.cluster --index INDEX --clusters 20
+rejoinder cluster --index INDEX --clusters 20
 """
 
 import argparse
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.cli import run
-from corpus.errors import UserError
-from serving.search.index import SearchIndex
+from rejoinder.errors import UserError
+from rejoinder.retrieval.index import SearchIndex
 
 _ROWS = 8192
 
@@ -81,9 +80,9 @@ def _batches(index: SearchIndex, rows: int) -> Iterator[tuple[int, int, NDArray[
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m serving.search.cluster", description="Groups the texts of an index."
+        prog="rejoinder cluster", description="Groups the texts of an index."
     )
-    parser.add_argument("--index", required=True, metavar="DIR", help="made by serving.search")
+    parser.add_argument("--index", required=True, metavar="DIR", help="made by rejoinder.retrieval")
     parser.add_argument("--clusters", type=int, default=20, metavar="N", help="default 20")
     parser.add_argument(
         "--examples", type=int, default=3, metavar="N", help="texts each; default 3"
@@ -96,7 +95,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         for text in group.examples:
             print(f"    {' '.join(text.split())}")
     return 0
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,4 +1,4 @@
-"""`python -m pipelines.embed`: texts of any number to Parquet shards with their embeddings."""
+"""`rejoinder embed`: texts of any number to Parquet shards with their embeddings."""
 
 import argparse
 import json
@@ -8,14 +8,13 @@ import sys
 import time
 from collections.abc import Sequence
 
-from corpus import cli
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the command's parser; what it does not know is left for Beam."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipelines.embed",
+        prog="rejoinder embed",
         description="Embeds texts out of NDJSON (.zst, .bz2, .xz, .gz or plain), Parquet or a "
         "corpus folder with Beam's RunInference. Each Parquet shard holds the columns text, "
         "embedding and those of --keep; manifest.json is written last.",
@@ -79,7 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
     arguments, beam_arguments = build_parser().parse_known_args(argv)
-    from pipelines import runners
+    from rejoinder.pipelines.job import runners
 
     if arguments.workers > 1:  # one process alone may use all cores
         runners.limit_threads()
@@ -87,9 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import apache_beam as beam
 
-    from pipelines import storage
-    from pipelines.embedding import job
-    from pipelines.embedding.texts import ReadOptions, find_sources
+    from rejoinder import storage
+    from rejoinder.retrieval import embedding_job
+    from rejoinder.retrieval.texts import ReadOptions, find_sources
 
     splits = ("train", "test") if arguments.split == "all" else (arguments.split,)
     read = ReadOptions(
@@ -101,8 +100,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     sources = find_sources(arguments.input, read, choice.workers)
     output = arguments.output.rstrip("/")
-    spec = job.EmbedSpec(arguments.model, output, read, arguments.precision, arguments.dtype)
-    manifest = storage.join(output, job.MANIFEST)
+    spec = embedding_job.EmbedSpec(
+        arguments.model, output, read, arguments.precision, arguments.dtype
+    )
+    manifest = storage.join(output, embedding_job.MANIFEST)
     if storage.exists(manifest) and not arguments.overwrite:
         raise UserError(f"{output}: is finished; --overwrite replaces it")
     storage.make_folder(output)
@@ -114,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if choice.is_local:  # Beam logs each error's traceback before it raises it
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     pipeline = beam.Pipeline(runner=choice.create_runner(), options=choice.pipeline_options())
-    job.build(pipeline, sources, spec)
+    embedding_job.build(pipeline, sources, spec)
     try:
         pipeline.run().wait_until_finish()
     except Exception as error:
@@ -139,7 +140,3 @@ def _summarize(manifest: dict, output: str, seconds: float) -> None:
         )
     if not rows:
         raise UserError(f"no row has a text {manifest['spec']['read']['field']!r}; see --field")
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
-from pipelines import storage
-from pipelines.embedding.texts import TEXT, ReadOptions, Source, TextBatch, read_batches
+from rejoinder import storage
+from rejoinder.retrieval.texts import TEXT, ReadOptions, Source, TextBatch, read_batches
 
 EMBEDDING = "embedding"
 MANIFEST = "manifest.json"
@@ -48,7 +48,7 @@ class EncoderHandler(ModelHandler[TextBatch, TextBatch, Any]):
 
     def load_model(self) -> Any:
         """Loads the encoder."""
-        from models import Encoder
+        from rejoinder.models.encoder import Encoder
 
         return Encoder.load(self._model, precision=self._precision)
 

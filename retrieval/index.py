@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpus.errors import UserError
-from serving.search.segments import TEXTS, VECTORS, Segment, SegmentWriter
+from rejoinder.errors import UserError
+from rejoinder.retrieval.segments import TEXTS, VECTORS, Segment, SegmentWriter
 
 DESCRIPTION = "index.json"
 FORMAT_VERSION = 1

@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from corpus.errors import UserError
-from corpus.features import SUBREDDIT
-from corpus.naming import COMPLETED
-from corpus.texts import read_text, require_text
-from serving.search.index import TEXT
+from rejoinder.corpus.features import SUBREDDIT
+from rejoinder.corpus.naming import COMPLETED
+from rejoinder.corpus.texts import read_text, require_text
+from rejoinder.errors import UserError
+from rejoinder.retrieval.index import TEXT
 
 if TYPE_CHECKING:
-    from models import Encoder
+    from rejoinder.models.encoder import Encoder
 
 Batch = tuple[pa.Table, NDArray[np.floating]]
 EMBEDDING = "embedding"
@@ -32,7 +32,7 @@ def is_corpus(folder: str) -> bool:
 
 
 def embedding_model(folder: str) -> str | None:
-    """Returns the model that `pipelines.embed` used for a folder, None if it does not say."""
+    """Returns the model that `rejoinder.retrieval.embed` used for a folder, None if it does not say."""
     try:
         with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
             return json.load(file)["spec"]["model"]

@@ -1,6 +1,6 @@
 """Searches a corpus by meaning.
 
-    python -m serving.search --corpus CORPUS --model MODEL --query "a question"
+    rejoinder search --corpus CORPUS --model MODEL --query "a question"
 
 builds the index on the first call and uses it from then on.
 """
@@ -11,23 +11,22 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 
-from corpus.cli import run
-from corpus.errors import UserError
-from corpus.features import CONTEXT, RESPONSE
-from corpus.naming import SPLITS
+from rejoinder.corpus.features import CONTEXT, RESPONSE
+from rejoinder.corpus.naming import SPLITS
+from rejoinder.errors import UserError
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     parser = argparse.ArgumentParser(
-        prog="python -m serving.search",
+        prog="rejoinder search",
         description="Builds an index of texts, once, and answers queries from it.",
     )
     what = parser.add_argument_group("What to search")
     what.add_argument(
         "--corpus",
         metavar="DIR",
-        help="a corpus with text, or Parquet shards made by pipelines.embed",
+        help="a corpus with text, or Parquet shards made by rejoinder.retrieval.embed",
     )
     what.add_argument("--index", metavar="DIR", help="the index (default: CORPUS.index)")
     what.add_argument(
@@ -66,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("give --corpus to build an index, or --index to use one")
     if args.k < 1 or args.effort < 1:
         parser.error("-k and --effort must be at least 1")
-    from serving.search.index import SearchIndex, read_description
+    from rejoinder.retrieval.index import SearchIndex, read_description
 
     folder = args.index or args.corpus.rstrip("/") + ".index"
     description = read_description(folder)
@@ -105,7 +104,7 @@ def _queries(given: Sequence[str]) -> Iterator[str]:
 def _encoder(model: str, loaded: dict):
     """Returns the encoder, loaded on first use."""
     if model not in loaded:
-        from models import Encoder
+        from rejoinder.models.encoder import Encoder
 
         loaded[model] = Encoder.load(model)
     return loaded[model]
@@ -114,22 +113,22 @@ def _encoder(model: str, loaded: dict):
 def _build(folder: str, args: argparse.Namespace, encoders: dict) -> None:
     import os
 
-    from serving.search import index, sources
+    from rejoinder.retrieval import index, index_input
 
     if not args.corpus:
         raise UserError(f"{folder}: no index is here; name a --corpus to build one")
     if not os.path.isdir(args.corpus):
         raise UserError(f"{args.corpus}: no such folder")
-    if sources.is_corpus(args.corpus):
+    if index_input.is_corpus(args.corpus):
         if not args.model:
             raise UserError("--model: a corpus has to be embedded; name the model")
         splits = SPLITS if args.split == "all" else (args.split,)
         encoder = _encoder(args.model, encoders)
-        batches = sources.corpus_batches(args.corpus, encoder, field=args.field, splits=splits)
+        batches = index_input.corpus_batches(args.corpus, encoder, field=args.field, splits=splits)
         model = args.model
     else:
-        batches = sources.embedded_batches(args.corpus)
-        model = args.model or sources.embedding_model(args.corpus)
+        batches = index_input.embedded_batches(args.corpus)
+        model = args.model or index_input.embedding_model(args.corpus)
         if not model:
             raise UserError(f"{args.corpus}: does not say its model; name it with --model")
     start = time.perf_counter()
@@ -140,7 +139,3 @@ def _build(folder: str, args: argparse.Namespace, encoders: dict) -> None:
         f"{folder}: {rows:,} texts indexed in {seconds:.1f} s ({rows / seconds:,.0f} a second)",
         file=sys.stderr,
     )
-
-
-if __name__ == "__main__":
-    run(main)

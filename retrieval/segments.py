@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 VECTORS, TEXTS = ".usearch", ".arrow"
 # Half precision: half the memory, and it changes cosines by less than 1e-3.

@@ -1,6 +1,6 @@
 """How alike a few texts are: the cosine of each with each.
 
-python -m serving.search.similarity --model MODEL "a text" "another" "a third"
+rejoinder similarity --model MODEL "a text" "another" "a third"
 """
 
 import argparse
@@ -8,8 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-
-from corpus.cli import run
 
 
 def similarity(embeddings: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -22,7 +20,7 @@ def similarity(embeddings: NDArray[np.floating]) -> NDArray[np.floating]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m serving.search.similarity", description="Compares texts with each other."
+        prog="rejoinder similarity", description="Compares texts with each other."
     )
     parser.add_argument(
         "--model", required=True, metavar="PATH", help="anything that models.Encoder.load takes"
@@ -31,13 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if len(args.texts) < 2:
         parser.error("give at least two texts")
-    from models import Encoder
+    from rejoinder.models.encoder import Encoder
 
     cosines = similarity(Encoder.load(args.model).encode(args.texts))
     for number, (text, row) in enumerate(zip(args.texts, cosines, strict=True), start=1):
         print(f"{number:3}  " + "  ".join(f"{cosine:6.3f}" for cosine in row) + f"  {text}")
     return 0
-
-
-if __name__ == "__main__":
-    run(main)

@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.errors import UserError
-from corpus.features import TEXT_FEATURES
-from corpus.naming import COMPLETED
-from corpus.texts import read_text, require_text
-from pipelines import inputs, storage
-from pipelines.chunks import FileSummary, read_chunks
+from rejoinder import storage
+from rejoinder.corpus.features import TEXT_FEATURES
+from rejoinder.corpus.naming import COMPLETED
+from rejoinder.corpus.texts import read_text, require_text
+from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps import input_files
+from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
 
 TEXT = "text"
 BATCH_ROWS = 16_384  # 50 MB of 768 float32 each
@@ -88,10 +89,10 @@ def find_sources(patterns: Sequence[str], options: ReadOptions, workers: int = 1
             sources += _corpus_shards(folder, options, len(sources))
             continue
         parquet = storage.glob(storage.join(folder, "*.parquet")) if "*" not in folder else []
-        files = parquet or inputs.expand([pattern])
+        files = parquet or input_files.expand([pattern])
         for file in files:
             kind = "parquet" if file.path.endswith(".parquet") else "ndjson"
-            parts = inputs.divide([file], workers if kind == "ndjson" else 1)
+            parts = input_files.divide([file], workers if kind == "ndjson" else 1)
             number = len({source.number for source in sources})
             sources += [
                 Source(kind, number, file.path, file.size, part.begin, part.end) for part in parts

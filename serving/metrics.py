@@ -13,37 +13,37 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "repartee_requests", "Requests answered.", ["endpoint", "code"], registry=registry
+            "rejoinder_requests", "Requests answered.", ["endpoint", "code"], registry=registry
         )
         self.seconds = Histogram(
-            "repartee_request_seconds",
+            "rejoinder_request_seconds",
             "Time from the end of the headers to the answer.",
             ["endpoint"],
             buckets=_SECONDS,
             registry=registry,
         )
         self.rejected = Counter(
-            "repartee_rejected", "Requests refused by a limit.", ["reason"], registry=registry
+            "rejoinder_rejected", "Requests refused by a limit.", ["reason"], registry=registry
         )
         self.inflight = Gauge(
-            "repartee_inflight_requests", "Requests being answered.", registry=registry
+            "rejoinder_inflight_requests", "Requests being answered.", registry=registry
         )
         self.queue_tokens = Gauge(
-            "repartee_queue_tokens", "Padded tokens waiting for a batch.", registry=registry
+            "rejoinder_queue_tokens", "Padded tokens waiting for a batch.", registry=registry
         )
         self.failed_batches = Counter(
-            "repartee_failed_batches", "Batches that failed as a whole.", registry=registry
+            "rejoinder_failed_batches", "Batches that failed as a whole.", registry=registry
         )
         self.version = Gauge(
-            "repartee_model_version", "Newest version that answers.", ["model"], registry=registry
+            "rejoinder_model_version", "Newest version that answers.", ["model"], registry=registry
         )
-        self._texts = Counter("repartee_texts", "Texts encoded.", registry=registry)
-        self._tokens = Counter("repartee_tokens", "Real tokens encoded.", registry=registry)
+        self._texts = Counter("rejoinder_texts", "Texts encoded.", registry=registry)
+        self._tokens = Counter("rejoinder_tokens", "Real tokens encoded.", registry=registry)
         self._padded = Counter(
-            "repartee_padded_tokens", "Tokens encoded, padding included.", registry=registry
+            "rejoinder_padded_tokens", "Tokens encoded, padding included.", registry=registry
         )
         self._rows = Histogram(
-            "repartee_batch_rows", "Rows of a batch.", buckets=_ROWS, registry=registry
+            "rejoinder_batch_rows", "Rows of a batch.", buckets=_ROWS, registry=registry
         )
 
     def batch(self, *, rows: int, tokens: int, padded: int) -> None:

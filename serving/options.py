@@ -7,20 +7,20 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from corpus.errors import UserError
-from models.saved_model.publish import versions as published_versions
-from serving.limits import Limits
-from serving.model import Model
+from rejoinder.errors import UserError
+from rejoinder.models.saved_model.publish import versions as published_versions
+from rejoinder.serving.engine.model import Model
+from rejoinder.serving.limits import Limits
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LABEL = re.compile(r"([^:=/]+):([^:=/]+)=(\d{1,18})")
-KEYS_VARIABLE = "REPARTEE_API_KEYS"
+KEYS_VARIABLE = "REJOINDER_API_KEYS"
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
     """Returns the parser; `description` heads its help."""
     parser = argparse.ArgumentParser(
-        prog="python -m serving.server",
+        prog="rejoinder serve",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -53,7 +53,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=DIR",
-        help="an index of `python -m serving.search` for /search and the page; may be repeated",
+        help="an index of `rejoinder search` for /search and the page; may be repeated",
     )
     network = parser.add_argument_group("Network")
     network.add_argument("--host", default="127.0.0.1", help="address (default: this machine only)")

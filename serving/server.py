@@ -1,6 +1,6 @@
 """Serves exported models over HTTP and gRPC.
 
-    python -m serving.server --model reddit=exports/reddit
+    rejoinder serve --model reddit=exports/reddit
     curl -d '{"instances": ["How are you?"]}' localhost:8501/v1/models/reddit:predict
 
 HTTP speaks TensorFlow Serving's REST contract and OpenAI's embeddings API, gRPC
@@ -16,11 +16,10 @@ import os
 import socket
 import sys
 
-from corpus.cli import run
-from corpus.errors import UserError
-from serving import options
-from serving.limits import Limits
-from serving.model import Model
+from rejoinder.errors import UserError
+from rejoinder.serving import options
+from rejoinder.serving.engine.model import Model
+from rejoinder.serving.limits import Limits
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         raise UserError("--workers must be at least 1 and --threads at least 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("repartee.access").setLevel(
+    logging.getLogger("rejoinder.access").setLevel(
         logging.INFO if args.access_log else logging.WARNING
     )
     keys = options.read_keys(args.api_key_file)
@@ -60,16 +59,16 @@ def _serve(
     import tensorflow as tf
     import uvicorn
 
-    from serving.app import Readiness, Service, build_app
-    from serving.draining import DrainingServer
-    from serving.metrics import Metrics
-    from serving.predict import Predictor
-    from serving.protocol import bounded_protocol
-    from serving.registry import Registry
+    from rejoinder.serving.engine.predict import Predictor
+    from rejoinder.serving.engine.registry import Registry
+    from rejoinder.serving.http.app import Readiness, Service, build_app
+    from rejoinder.serving.http.draining import DrainingServer
+    from rejoinder.serving.http.protocol import bounded_protocol
+    from rejoinder.serving.metrics import Metrics
 
     indexes = {}
     if index_folders:
-        from serving.search.index import SearchIndex
+        from rejoinder.retrieval.index import SearchIndex
 
         indexes = {name: SearchIndex(folder) for name, folder in index_folders.items()}
     metrics = Metrics()
@@ -102,7 +101,7 @@ def _serve(
             poll = asyncio.create_task(registry.poll(args.poll_seconds))
             stack.callback(poll.cancel)
             if args.grpc_port is not None:
-                from serving.grpc_service import grpc_server
+                from rejoinder.serving.apis.grpc import grpc_server
 
                 server = grpc_server(service, args.host, args.grpc_port)
                 print(f"gRPC on {args.host}:{await stack.enter_async_context(server)}", flush=True)
@@ -138,7 +137,3 @@ def _bind(host: str, port: int) -> socket.socket:
             f"cannot listen on {host} port {port}: {error}; choose another --host or --port"
         ) from None
     return listener
-
-
-if __name__ == "__main__":
-    run(main)

@@ -1,4 +1,4 @@
-"""The experiment `repartee/dual_encoder`: every key a configuration file may set.
+"""The experiment `rejoinder/dual_encoder`: every key a configuration file may set.
 
 Model Garden's conventions: the classes below give names, types and defaults, a
 YAML file overrides them, `--params_override` overrides the file. Optimizer,
@@ -12,7 +12,7 @@ from official.core import exp_factory
 from official.modeling import optimization
 from official.modeling.hyperparams import base_config
 
-EXPERIMENT = "repartee/dual_encoder"
+EXPERIMENT = "rejoinder/dual_encoder"
 
 
 @dataclasses.dataclass
@@ -54,7 +54,7 @@ class EncoderModel(base_config.Config):
 
 @dataclasses.dataclass
 class Loss(base_config.Config):
-    """The contrastive loss (`trainer.loss`).
+    """The contrastive loss (`rejoinder.trainer.loss`).
 
     Attributes:
         symmetric: Mean of both directions; False: context to response only.
@@ -191,7 +191,7 @@ def dual_encoder() -> DualEncoderExperiment:
             # Collectives inside tf.while hang or serialize on several CPU or GPU
             # devices, so the loop around the step is Python's.
             train_tf_while_loop=False,
-            # Without recovery a loss that is no number ends the run (`trainer.experiment`).
+            # Without recovery a loss that is no number ends the run (`rejoinder.trainer.run`).
             recovery_max_trials=-1,
             # SIGTERM is handled by the loop itself, which finishes the step at hand.
             preemption_on_demand_checkpoint=False,

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from models.packing import gather_segments
+from rejoinder.models.packing import gather_segments
 
 ROW_FEATURES = ("token_ids", "segment_ids", "positions")
 

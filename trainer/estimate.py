@@ -5,8 +5,8 @@ import time
 
 import yaml
 
-from trainer.config import DualEncoderExperiment
-from trainer.progress import duration, table
+from rejoinder.trainer.config import DualEncoderExperiment
+from rejoinder.trainer.progress import duration, table
 
 _MATRIX = 1024  # rows of the matrices that measure the machine
 _BYTES = 4
@@ -25,10 +25,10 @@ def describe(config: DualEncoderExperiment, devices: int = 0) -> str:
     """
     import tensorflow as tf
 
-    from models import SentenceEncoder
-    from trainer import initialization
-    from trainer.data.inputs import Shares, TrainInput
-    from trainer.data.sources import open_corpora
+    from rejoinder.models.sentence_encoder import SentenceEncoder
+    from rejoinder.trainer import initialization
+    from rejoinder.trainer.data.corpora import open_corpora
+    from rejoinder.trainer.data.inputs import Shares, TrainInput
 
     corpora = open_corpora(config.task.train_data, "task.train_data")
     base = initialization.find_base(config.task.model, corpora)

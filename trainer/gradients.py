@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from trainer.embed import encode_rows, row_features, split_pairs
-from trainer.loss import LossResult
+from rejoinder.trainer.encoding import encode_rows, row_features, split_pairs
+from rejoinder.trainer.loss import LossResult
 
 Loss = Callable[[tf.Tensor, tf.Tensor], LossResult]
 
@@ -29,7 +29,7 @@ def gradients(
 
     Args:
         encoder: The sentence encoder.
-        features: One replica's features (`trainer.data.layout`).
+        features: One replica's features (`rejoinder.trainer.data.layout`).
         loss: Takes the context and response embeddings.
         variables: What to differentiate by.
         max_segments: Sentences of a packed row.

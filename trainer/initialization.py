@@ -10,15 +10,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from corpus.errors import UserError
-from corpus.naming import TOKENIZER_FOLDER
-from models import SentenceEncoder
-from models.model_dir import is_model_dir, local_encoder_folder
-from models.mpnet import MPNetConfig
-from models.tokenizer import Tokenizer
-from models.weights import load_huggingface_weights, resolve_folder
-from trainer.config import DualEncoderTask, EncoderModel
-from trainer.data.sources import Corpus
+from rejoinder.corpus.naming import TOKENIZER_FOLDER
+from rejoinder.errors import UserError
+from rejoinder.models.model_dir import is_model_dir, local_encoder_folder
+from rejoinder.models.mpnet import MPNetConfig
+from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.models.tokenizer import Tokenizer
+from rejoinder.models.weights import load_huggingface_weights, resolve_folder
+from rejoinder.trainer.config import DualEncoderTask, EncoderModel
+from rejoinder.trainer.data.corpora import Corpus
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def _corpus_tokenizer(corpus: Corpus) -> str:
         )
     if "://" not in folder:
         return folder
-    local = tempfile.mkdtemp(prefix="repartee-tokenizer-")
+    local = tempfile.mkdtemp(prefix="rejoinder-tokenizer-")
     for name in tf.io.gfile.listdir(folder):
         tf.io.gfile.copy(posixpath.join(folder, name), posixpath.join(local, name))
     return local

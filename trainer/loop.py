@@ -8,10 +8,10 @@ import tensorflow as tf
 import tf_keras
 from official.core import base_trainer
 
-from trainer.config import DualEncoderExperiment
-from trainer.data.feed import Feed
-from trainer.data.inputs import TrainInput, ValidationInput
-from trainer.task import DualEncoder
+from rejoinder.trainer.config import DualEncoderExperiment
+from rejoinder.trainer.data.inputs import TrainInput, ValidationInput
+from rejoinder.trainer.data.prefetch import Feed
+from rejoinder.trainer.task import DualEncoder
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the run ends as asked

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from trainer.collectives import first_row, gather_rows, replicas
+from rejoinder.trainer.collectives import first_row, gather_rows, replicas
 
 _MASKED = -1e9  # added to a masked logit: exp underflows to 0 in float32
 

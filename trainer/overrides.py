@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from official.modeling.hyperparams import OneOfConfig, base_config
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 
 def load_override(text: str) -> dict[str, Any]:

@@ -9,11 +9,16 @@ from typing import Any
 import tensorflow as tf
 import yaml
 
-from corpus.errors import UserError
-from models.model_dir import DATA_DESCRIPTION, PARAMETERS, is_model_dir, local_encoder_folder
-from models.mpnet import MPNetConfig
-from trainer.config import DualEncoderExperiment
-from trainer.data.sources import Corpus
+from rejoinder.errors import UserError
+from rejoinder.models.model_dir import (
+    DATA_DESCRIPTION,
+    PARAMETERS,
+    is_model_dir,
+    local_encoder_folder,
+)
+from rejoinder.models.mpnet import MPNetConfig
+from rejoinder.trainer.config import DualEncoderExperiment
+from rejoinder.trainer.data.corpora import Corpus
 
 # Keys of train_data that decide which pairs a step sees.
 _ORDER_KEYS = (

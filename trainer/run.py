@@ -16,18 +16,18 @@ import tf_keras
 from absl import logging
 from official.core import exp_factory, train_lib, train_utils
 
-from corpus.errors import UserError
-from models.loading import write_encoder_folder
-from models.model_dir import ENCODER_FOLDER, TRAINING_REPORT
-from trainer import identity, initialization, overrides
-from trainer.config import EXPERIMENT, DualEncoderExperiment
-from trainer.data.sources import open_corpora
-from trainer.loop import Stopped, Trainer
-from trainer.progress import Evaluations, Progress, duration, table
-from trainer.schedule import complete_schedule
-from trainer.stopping import EarlyStopping, StoppedEarly
-from trainer.strategy import make_strategy
-from trainer.task import DualEncoder
+from rejoinder.errors import UserError
+from rejoinder.models.loading import write_encoder_folder
+from rejoinder.models.model_dir import ENCODER_FOLDER, TRAINING_REPORT
+from rejoinder.trainer import initialization, overrides, resume_check
+from rejoinder.trainer.config import EXPERIMENT, DualEncoderExperiment
+from rejoinder.trainer.data.corpora import open_corpora
+from rejoinder.trainer.loop import Stopped, Trainer
+from rejoinder.trainer.progress import Evaluations, Progress, duration, table
+from rejoinder.trainer.schedule import complete_schedule
+from rejoinder.trainer.stopping import EarlyStopping, StoppedEarly
+from rejoinder.trainer.strategy import make_strategy
+from rejoinder.trainer.task import DualEncoder
 
 _LOWER_RATE = "lower the peak learning rate (trainer.optimizer_config.learning_rate)"
 
@@ -105,7 +105,7 @@ def run_experiment(
     corpora = open_corpora(config.task.train_data, "task.train_data")
     base = initialization.find_base(config.task.model, corpora)
     training = "train" in mode
-    identity.check_model(model_dir, config, base.config, training=training)
+    resume_check.check_model(model_dir, config, base.config, training=training)
     if training:
         _write_model_dir(config, base, corpora, model_dir)
     elif tf.train.latest_checkpoint(model_dir) is None and mode == "eval":
@@ -208,7 +208,7 @@ def _check_finite(config: DualEncoderExperiment):
 
 def _write_model_dir(config, base, corpora, model_dir: str) -> None:
     tf.io.gfile.makedirs(model_dir)
-    identity.check(model_dir, config, corpora)
+    resume_check.check(model_dir, config, corpora)
     train_utils.serialize_config(config, model_dir)
     write_encoder_folder(
         posixpath.join(model_dir, ENCODER_FOLDER),
@@ -246,7 +246,7 @@ def _report(
     total, data = trainer.total, trainer.train_input
     assert data is not None
     report = {
-        "command": shlex.join(["python", "-m", "trainer.train", *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", "rejoinder", "train", *sys.argv[1:]]),
         "steps": int(trainer.global_step.numpy()),
         "steps_this_run": total.steps,
         "pairs": data.examples,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 
 class StoppedEarly(Exception):  # noqa: N818 - no error: the run ends as configured

@@ -2,7 +2,7 @@
 
 import os
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker_mirrored", "tpu")
 

@@ -7,15 +7,15 @@ from official.core import base_task, task_factory
 from official.modeling import optimization
 from official.modeling.optimization import ema_optimizer
 
-from models import SentenceEncoder
-from trainer import collectives, initialization
-from trainer.collectives import sum_over_replicas
-from trainer.config import DualEncoderTask
-from trainer.data.inputs import Shares, TrainInput, ValidationInput
-from trainer.data.sources import open_corpora
-from trainer.embed import encode_rows, row_features, split_pairs
-from trainer.gradients import gradients
-from trainer.loss import LossOptions, contrastive_loss
+from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.trainer import collectives, initialization
+from rejoinder.trainer.collectives import sum_over_replicas
+from rejoinder.trainer.config import DualEncoderTask
+from rejoinder.trainer.data.corpora import open_corpora
+from rejoinder.trainer.data.inputs import Shares, TrainInput, ValidationInput
+from rejoinder.trainer.encoding import encode_rows, row_features, split_pairs
+from rejoinder.trainer.gradients import gradients
+from rejoinder.trainer.loss import LossOptions, contrastive_loss
 
 _MIN_SCALE = 1.0  # a learned scale stays above: below, the softmax tells nothing apart
 

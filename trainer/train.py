@@ -1,18 +1,18 @@
-"""Trains the dual encoder: `python -m trainer.train --config_file=… --data=… --model_dir=…`."""
+"""Trains the dual encoder: `rejoinder train --config_file=… --data=… --model_dir=…`."""
 
 import argparse
 import os
+from collections.abc import Sequence
 
-from corpus.cli import run
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 MODES = ("train", "eval", "train_and_eval", "continuous_eval")
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Reads the command line and runs the experiment."""
     parser = argparse.ArgumentParser(
-        prog="python -m trainer.train",
+        prog="rejoinder train",
         description="Train a sentence encoder on tokenized (context, response) pairs.",
         epilog="A run that was stopped goes on from its last checkpoint when the command is "
         "repeated. Keys of the configuration: trainer/config.py and docs/training.md.",
@@ -31,7 +31,7 @@ def main() -> int:
     )
     configuration = parser.add_argument_group("configuration")
     configuration.add_argument(
-        "--experiment", default="repartee/dual_encoder", help="registered experiment (%(default)s)"
+        "--experiment", default="rejoinder/dual_encoder", help="registered experiment (%(default)s)"
     )
     configuration.add_argument(
         "--config_file",
@@ -64,11 +64,11 @@ def main() -> int:
     devices.add_argument(
         "--devices", type=int, default=0, metavar="N", help="logical CPU devices for mirrored"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
     # TensorFlow takes seconds to import: not before the command line is known to be good.
-    from trainer.experiment import read_config, run_experiment
+    from rejoinder.trainer.run import read_config, run_experiment
 
     overrides = {
         "task.train_data.input_path": arguments.data,
@@ -83,14 +83,10 @@ def main() -> int:
         {key: value for key, value in overrides.items() if value is not None},
     )
     if arguments.dry_run:
-        from trainer.estimate import describe
+        from rejoinder.trainer.estimate import describe
 
         print(describe(config, arguments.devices))
         return 0
     if arguments.mode == "eval" and not os.path.exists(arguments.model_dir):
         raise UserError(f"--model_dir: {arguments.model_dir} does not exist")
     return run_experiment(config, arguments.model_dir, arguments.mode, arguments.devices)
-
-
-if __name__ == "__main__":
-    run(main)

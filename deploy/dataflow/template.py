@@ -1,4 +1,4 @@
-"""The Flex Template's entry: `name=value` parameters to `pipelines.preprocess`.
+"""The Flex Template's entry: `name=value` parameters to `rejoinder.pipelines.preprocess`.
 
 The launcher must not wait for the job, so it is detached; the job's last step
 publishes the corpus.
@@ -7,7 +7,7 @@ publishes the corpus.
 import sys
 from collections.abc import Sequence
 
-from corpus import cli
+from rejoinder import cli
 
 # Options without a value: the service always gives one.
 _SWITCHES = (
@@ -19,7 +19,7 @@ _SWITCHES = (
     "drop_over_18",
     "drop_removed_by_reddit",
 )
-# Options of `pipelines.preprocess`, which spells them with dashes; Beam's keep underscores.
+# Options of `rejoinder.pipelines.preprocess`, which spells them with dashes; Beam's keep underscores.
 _OURS = (
     "max_length",
     "num_shards",
@@ -49,6 +49,6 @@ def translate(arguments: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    from pipelines import preprocess
+    from rejoinder.pipelines import preprocess
 
     cli.run(lambda: preprocess.main(translate(sys.argv[1:])))

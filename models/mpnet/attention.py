@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from models.mpnet.layers import dense, dropout, normal
+from rejoinder.models.mpnet.layers import dense, dropout, normal
 
 MAX_DISTANCE = 128
 # Added to the scores of what must not be attended to. Not infinity: a row that
@@ -33,7 +33,7 @@ def relative_buckets(length: int, num_buckets: int, max_distance: int = MAX_DIST
     return (np.where(offset < 0, half, 0) + bucket).astype(np.int32)
 
 
-@tf_keras.saving.register_keras_serializable("repartee")
+@tf_keras.saving.register_keras_serializable("rejoinder")
 class RelativeBias(tf_keras.layers.Layer):
     """The learned bias of each head for each relative position, kept in float32.
 
@@ -78,7 +78,7 @@ class RelativeBias(tf_keras.layers.Layer):
         }
 
 
-@tf_keras.saving.register_keras_serializable("repartee")
+@tf_keras.saving.register_keras_serializable("rejoinder")
 class SelfAttention(tf_keras.layers.Layer):
     """Multi-head self-attention; query, key and value are one matrix product.
 

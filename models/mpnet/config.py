@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 # The position id of a text's first token. Hugging Face's MPNet starts behind
 # padding id 1 whatever the configuration says.

@@ -7,13 +7,13 @@ Understanding"; parameters and arithmetic as in Hugging Face's `MPNetModel`.
 import tensorflow as tf
 import tf_keras
 
-from models.mpnet.attention import MASKED, RelativeBias
-from models.mpnet.config import POSITION_OFFSET, MPNetConfig
-from models.mpnet.layer import EncoderLayer
-from models.mpnet.layers import LayerNorm, dense, dropout, normal
+from rejoinder.models.mpnet.attention import MASKED, RelativeBias
+from rejoinder.models.mpnet.config import POSITION_OFFSET, MPNetConfig
+from rejoinder.models.mpnet.layer import EncoderLayer
+from rejoinder.models.mpnet.layers import LayerNorm, dense, dropout, normal
 
 
-@tf_keras.saving.register_keras_serializable("repartee")
+@tf_keras.saving.register_keras_serializable("rejoinder")
 class MPNetEncoder(tf_keras.layers.Layer):
     """The transformer. Several texts may share a row ("packed").
 

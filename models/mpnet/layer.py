@@ -3,12 +3,12 @@
 import tensorflow as tf
 import tf_keras
 
-from models.mpnet.attention import SelfAttention
-from models.mpnet.config import MPNetConfig
-from models.mpnet.layers import LayerNorm, dense, dropout, gelu
+from rejoinder.models.mpnet.attention import SelfAttention
+from rejoinder.models.mpnet.config import MPNetConfig
+from rejoinder.models.mpnet.layers import LayerNorm, dense, dropout, gelu
 
 
-@tf_keras.saving.register_keras_serializable("repartee")
+@tf_keras.saving.register_keras_serializable("rejoinder")
 class EncoderLayer(tf_keras.layers.Layer):
     """Attention and feed-forward, each with dropout, residual sum and norm.
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 
-@tf_keras.saving.register_keras_serializable("repartee")
+@tf_keras.saving.register_keras_serializable("rejoinder")
 class LayerNorm(tf_keras.layers.Layer):
     """Layer normalization over the last axis, in float32 whatever the policy.
 

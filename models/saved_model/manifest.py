@@ -8,11 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = 1
-_PACKAGES = ("repartee", "tensorflow", "tensorflow-text", "tf-keras")
+_PACKAGES = ("rejoinder", "tensorflow", "tensorflow-text", "tf-keras")
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 _STAGING_PREFIX = ".export-"
 _LOCK = ".export.lock"

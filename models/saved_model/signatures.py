@@ -9,14 +9,14 @@ from typing import Any, Protocol
 
 import tensorflow as tf
 
-from models.saved_model.buckets import bucket_widths, encode_by_bucket
+from rejoinder.models.saved_model.buckets import bucket_widths, encode_by_bucket
 
 _TEXTS = tf.TensorSpec([None], tf.string)
 _TOKEN_IDS = tf.TensorSpec([None, None], tf.int32)
 
 
 class TextTokenizer(Protocol):
-    """What the signatures need of `models.tokenizer.Tokenizer`."""
+    """What the signatures need of `rejoinder.models.tokenizer.Tokenizer`."""
 
     pad_id: int
 

@@ -1,6 +1,6 @@
 """A tokenizer and an encoder small enough to export in a second, for tests.
 
-They keep the interfaces of `models.tokenizer.Tokenizer` and
+They keep the interfaces of `rejoinder.models.tokenizer.Tokenizer` and
 `models.SentenceEncoder`, so what is tested with them is the export and the server.
 """
 
@@ -16,7 +16,7 @@ _FIRST_WORD_ID = 3
 
 
 class TinyTokens(NamedTuple):
-    """The fields of `models.tokenizer.TokenizedText`."""
+    """The fields of `rejoinder.models.tokenizer.TokenizedText`."""
 
     ids: tf.RaggedTensor
     num_tokens: tf.Tensor
@@ -75,7 +75,7 @@ class TinyEncoder(tf.Module):
 
 
 class TinyModel(NamedTuple):
-    """Stands for `models.loading.LoadedModel` in `models.export.write_saved_model`."""
+    """Stands for `rejoinder.models.loading.LoadedModel` in `rejoinder.models.export.write_saved_model`."""
 
     encoder: TinyEncoder
     tokenizer: TinyTokenizer
@@ -84,8 +84,8 @@ class TinyModel(NamedTuple):
 
 def publish_tiny(base: Path, *, seed: int = 0, version: int | None = None) -> Path:
     """Publishes a version of the tiny model under `base` and returns its folder."""
-    from models.export import write_saved_model
-    from models.saved_model.publish import publish
+    from rejoinder.models.export import write_saved_model
+    from rejoinder.models.saved_model.publish import publish
 
     model = TinyModel(TinyEncoder(seed), TinyTokenizer())
     return publish(

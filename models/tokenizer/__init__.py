@@ -1,5 +1,5 @@
 """The tokenizer in the graph: exact to Hugging Face's, one implementation everywhere."""
 
-from models.tokenizer.tokenizer import TokenizedText, Tokenizer
+from rejoinder.models.tokenizer.tokenizer import TokenizedText, Tokenizer
 
 __all__ = ["TokenizedText", "Tokenizer"]

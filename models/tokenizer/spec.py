@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 # What an exported folder has to carry so that `transformers` loads it; the
 # first one is required, the others are copied where they exist.
@@ -67,7 +67,7 @@ def read_spec(folder: str | Path) -> TokenizerSpec:
     except FileNotFoundError:
         raise UserError(
             f"{path} does not exist; a tokenizer folder holds the tokenizer.json of a Hugging Face"
-            " fast tokenizer (train one with `python -m models.vocab`)"
+            " fast tokenizer (train one with `rejoinder vocab`)"
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as JSON: {error}") from None

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tokenizers
 
-from models.tokenizer.tokenizer import Tokenizer
+from rejoinder.models.tokenizer.tokenizer import Tokenizer
 
 
 def hugging_face_tokenizer(folder: str | Path) -> tokenizers.Tokenizer:

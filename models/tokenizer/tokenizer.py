@@ -6,7 +6,7 @@ SavedModel, so that a model is never asked in other tokens than it learned.
 Two paths give the same ids. Plain ASCII text without control characters or
 overlong words (nearly all English text) only needs lower-casing before TF
 Text's WordPiece; everything else goes through the code point tables of
-`models.tokenizer.charmap` first.
+`rejoinder.models.tokenizer.charmap` first.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from models.tokenizer.charmap import (
+from rejoinder.models.tokenizer.charmap import (
     EXPANSION,
     NUM_CODE_POINTS,
     PAGE_SIZE,
     UNKNOWN_CHAR,
     build_charmap,
 )
-from models.tokenizer.spec import FOLDER_FILES, TokenizerSpec, read_spec
+from rejoinder.models.tokenizer.spec import FOLDER_FILES, TokenizerSpec, read_spec
 
 
 class TokenizedText(NamedTuple):

@@ -2,10 +2,9 @@
 
 The folder it writes has MPNet's special tokens at MPNet's places and the
 lower-casing normalizer of all-mpnet-base-v2, so `transformers.AutoTokenizer`
-and `models.tokenizer.Tokenizer` load it alike.
+and `rejoinder.models.tokenizer.Tokenizer` load it alike.
 """
 
-import argparse
 import bz2
 import glob
 import gzip
@@ -20,8 +19,7 @@ from typing import IO, Any
 
 import zstandard
 
-from corpus.cli import run
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 LEADING_TOKENS = ("<s>", "<pad>", "</s>", "<unk>", "[UNK]")
 UNKNOWN = "[UNK]"
@@ -211,25 +209,3 @@ def _fields(lines: Iterable[str], field: str, path: str) -> Iterator[str]:
 
 def _write_json(path: Path, value: Mapping[str, object]) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def main() -> None:
-    """Runs `python -m models.vocab`."""
-    parser = argparse.ArgumentParser(
-        prog="python -m models.vocab",
-        description="Train a WordPiece vocabulary and write a Hugging Face tokenizer folder.",
-    )
-    parser.add_argument(
-        "--input", nargs="+", required=True, metavar="FILE", help="text or NDJSON files or globs"
-    )
-    parser.add_argument("--field", help="JSON field with the text, such as body; else plain lines")
-    parser.add_argument("--size", type=int, default=30_000, help="token ids (default %(default)s)")
-    parser.add_argument("--output", required=True, metavar="FOLDER", help="folder to write")
-    args = parser.parse_args()
-    folder = train_wordpiece(read_texts(args.input, args.field), args.size, args.output)
-    lines = (folder / "vocab.txt").read_text(encoding="utf-8").count("\n")
-    print(f"{lines} tokens in {folder}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    run(main)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines import storage
-from pipelines.decompress import DamagedArchiveError, read_blocks, read_stored
+from rejoinder import storage
+from rejoinder.pipelines.dumps.decompress import DamagedArchiveError, read_blocks, read_stored
 
 # A line may be this long, newline included: the longest comment known is far below 1 MiB.
 CHUNK_BYTES = 16 << 20

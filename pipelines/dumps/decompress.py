@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 # Compressed bytes given to a decoder at once. Small, because zstd's decoder cannot
 # be told to stop: the worst frame (4 bytes to a 128 KiB block) makes 256 MiB of it.

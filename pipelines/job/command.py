@@ -1,4 +1,4 @@
-"""What `pipelines.preprocess` and `pipelines.jsonl_pairs` share: options, plan, run, summary."""
+"""What `rejoinder.pipelines.preprocess` and `rejoinder.pipelines.pairs` share: options, plan, run, summary."""
 
 import argparse
 import contextlib
@@ -10,13 +10,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from corpus.errors import UserError
-from corpus.naming import COMPLETED, SPLITS
-from pipelines.sources import Source
+from rejoinder.corpus.naming import COMPLETED, SPLITS
+from rejoinder.errors import UserError
+from rejoinder.pipelines.reddit.extractor import Source
 
 _DEFAULT_TOKENIZER = "sentence-transformers/all-mpnet-base-v2"
 # Software whose version may show in the bytes of a corpus.
-_VERSIONED = ("repartee", "apache-beam", "polars", "pyarrow", "tensorflow", "tensorflow-text")
+_VERSIONED = ("rejoinder", "apache-beam", "polars", "pyarrow", "tensorflow", "tensorflow-text")
 # For --dry-run: decompressed bytes that one core does in a second (benchmarks/preprocess.py).
 _BYTES_PER_CORE_SECOND = 100e6
 
@@ -105,21 +105,24 @@ def make_corpus(
     Raises:
         UserError: see the message.
     """
-    from pipelines import runners
+    from rejoinder.pipelines.job import runners
 
     runners.limit_threads()
     choice = runners.choose(arguments.runner, arguments.workers, beam_arguments)
-    from pipelines import inputs, publish, spill, storage, tokenizer_files
-    from pipelines.steps.spec import JobSpec
+    from rejoinder import storage
+    from rejoinder.pipelines.dumps import input_files
+    from rejoinder.pipelines.job import disk_shuffle, tokenizer_files
+    from rejoinder.pipelines.job.steps.spec import JobSpec
+    from rejoinder.pipelines.publish import publish
 
     output = arguments.output.rstrip("/")
     if storage.is_local(output):
         output = os.path.abspath(output)
-    files = inputs.expand(arguments.input, default_patterns)
+    files = input_files.expand(arguments.input, default_patterns)
     publish.check_output(output, overwrite=arguments.overwrite)
-    num_buckets = options.num_shards or inputs.choose_buckets(files)
+    num_buckets = options.num_shards or input_files.choose_buckets(files)
     resolved = options.to_dict() | {"num_shards": num_buckets}
-    parts = inputs.divide(files, choice.workers)
+    parts = input_files.divide(files, choice.workers)
     staging = publish.staging_folder(output)
     spill_here = choice.is_local and storage.is_local(staging)
     spec = JobSpec(
@@ -129,7 +132,7 @@ def make_corpus(
         limit=options.limit,
         drop_duplicates=options.drop_duplicates and source.duplicates_cross_buckets,
         staging=staging,
-        spill_folder=storage.join(staging, spill.FOLDER) if spill_here else None,
+        spill_folder=storage.join(staging, disk_shuffle.FOLDER) if spill_here else None,
         keep_damaged=arguments.on_truncated == "keep",
         max_bad_ratio=arguments.max_bad_ratio,
     )
@@ -185,13 +188,13 @@ def _run(
 ) -> None:
     import apache_beam as beam
 
-    from pipelines import job, runners
-    from pipelines.progress import ProgressLine
+    from rejoinder.pipelines.job import graph, runners
+    from rejoinder.pipelines.job.progress import ProgressLine
 
     if choice.is_local:  # Beam logs each error's traceback before it raises it
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     pipeline = beam.Pipeline(runner=choice.create_runner(), options=choice.pipeline_options())
-    job.build(pipeline, spec, parts, publication)
+    graph.build(pipeline, spec, parts, publication)
     total = sum(part.length for part in parts)
     line: Any = contextlib.nullcontext()
     with runners.worker_errors_aside(choice) as terminal:
@@ -211,19 +214,20 @@ def _run(
 
 def _empty_job(spec: Any, output: str) -> Any:
     """Returns a function that adds the job without input or tokenizer: only its shape counts."""
-    from pipelines import job, publish
+    from rejoinder.pipelines.job import graph
+    from rejoinder.pipelines.publish import publish
 
     publication = publish.Publication(output, "", False, spec.max_length, "", 0, 0, [], [])
-    return lambda pipeline: job.build(pipeline, spec, [], publication)
+    return lambda pipeline: graph.build(pipeline, spec, [], publication)
 
 
 def _plan(
     output: str, files: Sequence[Any], parts: Sequence[Any], options: dict[str, Any], choice: Any
 ) -> str:
-    from pipelines import inputs
-    from pipelines.progress import format_bytes, format_seconds
+    from rejoinder.pipelines.dumps import input_files
+    from rejoinder.pipelines.job.progress import format_bytes, format_seconds
 
-    text_bytes = inputs.text_bytes(files)
+    text_bytes = input_files.text_bytes(files)
     seconds = text_bytes / _BYTES_PER_CORE_SECOND / choice.workers
     lines = [f"output   {output}", "inputs"]
     lines += [f"  {format_bytes(file.size):>10}  {file.path}" for file in files]
@@ -245,7 +249,7 @@ def _plan(
 
 
 def _summary(output: str, seconds: float) -> str:
-    from pipelines.reading import read_manifest
+    from rejoinder.pipelines.shards.reading import read_manifest
 
     manifest = read_manifest(output)
     total = sum(entry["lines"] for entry in manifest.inputs)

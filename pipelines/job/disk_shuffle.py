@@ -10,7 +10,7 @@ import struct
 import uuid
 from collections.abc import Iterable, Iterator
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 FOLDER = "shuffle"
 # A reference: this mark, offset, length, then the file name. No Arrow message begins so.

@@ -6,18 +6,18 @@
 
 Reports travel under a key of their own instead of a tagged output, because not
 every runner keeps tagged outputs apart. With `drop_duplicates`, two more stages
-before WriteBucket find equal pairs by their digests (`pipelines.duplicates`).
+before WriteBucket find equal pairs by their digests (`rejoinder.pipelines.shuffle.duplicates`).
 """
 
 import apache_beam as beam
 
-from pipelines import publish
-from pipelines.inputs import Part
-from pipelines.steps.deduplicate import DigestPairs, FindDuplicates
-from pipelines.steps.finish import Publish
-from pipelines.steps.read import ReadDump
-from pipelines.steps.spec import JobSpec
-from pipelines.steps.write import WriteBucket
+from rejoinder.pipelines.dumps.input_files import Part
+from rejoinder.pipelines.job.steps.deduplicate import DigestPairs, FindDuplicates
+from rejoinder.pipelines.job.steps.finish import Publish
+from rejoinder.pipelines.job.steps.read import ReadDump
+from rejoinder.pipelines.job.steps.spec import JobSpec
+from rejoinder.pipelines.job.steps.write import WriteBucket
+from rejoinder.pipelines.publish import publish
 
 
 def build(

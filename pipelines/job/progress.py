@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Callable
 from typing import TextIO
 
-from pipelines import storage
-from pipelines.inputs import Part
+from rejoinder import storage
+from rejoinder.pipelines.dumps.input_files import Part
 
 FOLDER = "progress"
 _WRITE_SECONDS = 0.3

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 LOCAL = "FnApiRunner"
 _LOCAL_ALIASES = {"", "local", "fnapirunner", "directrunner", "bundlebaseddirectrunner"}

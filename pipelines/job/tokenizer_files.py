@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from corpus.errors import UserError
-from pipelines import storage
-from pipelines.shards import Tokenize
+from rejoinder import storage
+from rejoinder.errors import UserError
+from rejoinder.pipelines.shards.encode import Tokenize
 
-# What `models.tokenizer` reads; the rest of a model folder may be gigabytes.
+# What `rejoinder.models.tokenizer` reads; the rest of a model folder may be gigabytes.
 _REQUIRED = "tokenizer.json"
 # Bounds the memory of the tokenizer's intermediate tensors; larger is not faster.
 _TEXTS_AT_ONCE = 32_768
@@ -60,8 +60,8 @@ def _download(name: str) -> tuple[tuple[str, bytes], ...]:
 
 @lru_cache(maxsize=2)
 def load(files: tuple[tuple[str, bytes], ...]) -> Any:
-    """Returns the `models.tokenizer.Tokenizer` of these files, once per process."""
-    from models.tokenizer import Tokenizer
+    """Returns the `rejoinder.models.tokenizer.Tokenizer` of these files, once per process."""
+    from rejoinder.models.tokenizer import Tokenizer
 
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files:

@@ -9,15 +9,21 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from corpus import features as names
-from corpus.errors import UserError
-from corpus.naming import SPLITS
-from pipelines import hashing, partition
-from pipelines.buckets import DUPLICATE_PAIR, Bucket
-from pipelines.chunks import Chunk
-from pipelines.lines import BadLineError, Reject, check_text, excerpt, parse_json
-from pipelines.shards import PairEncoder, ShardData, Tokenize
-from pipelines.statistics import PairStatistics
+from rejoinder.corpus import features as names
+from rejoinder.corpus.naming import SPLITS
+from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps.chunks import Chunk
+from rejoinder.pipelines.reddit.line_parser import (
+    BadLineError,
+    Reject,
+    check_text,
+    excerpt,
+    parse_json,
+)
+from rejoinder.pipelines.reddit.pairs import DUPLICATE_PAIR, Bucket
+from rejoinder.pipelines.shards.encode import PairEncoder, ShardData, Tokenize
+from rejoinder.pipelines.shards.statistics import PairStatistics
+from rejoinder.pipelines.shuffle import hashing, partition
 
 TEXT_FEATURES = (names.CONTEXT, names.RESPONSE)
 _KEYS = ("context", "response")
@@ -60,7 +66,7 @@ class PairOptions:
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Pair files as a `pipelines.sources.Source`."""
+    """Pair files as a `rejoinder.pipelines.reddit.extractor.Source`."""
 
     options: PairOptions
     duplicates_cross_buckets: bool = False

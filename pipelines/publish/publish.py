@@ -15,11 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from corpus.errors import UserError
-from corpus.manifest import Manifest, Shard
-from corpus.naming import COMPLETED, MANIFEST, SPLITS, TOKENIZER_FOLDER, shard_name
-from pipelines import checksums, report, storage, tfds_metadata
-from pipelines.statistics import PairStatistics
+from rejoinder import storage
+from rejoinder.corpus import checksums
+from rejoinder.corpus.manifest import Manifest, Shard
+from rejoinder.corpus.naming import COMPLETED, MANIFEST, SPLITS, TOKENIZER_FOLDER, shard_name
+from rejoinder.errors import UserError
+from rejoinder.pipelines.publish import report, tfds_metadata
+from rejoinder.pipelines.shards.statistics import PairStatistics
 
 # Where in the staging folder the corpus goes that a new one replaces.
 _REPLACED = "replaced"
@@ -33,7 +35,7 @@ class Publication:
         output: The corpus folder.
         name: Name of the data set.
         overwrite: Whether a finished corpus may be replaced.
-        max_length: See `corpus.manifest.Manifest`, as for all below.
+        max_length: See `rejoinder.corpus.manifest.Manifest`, as for all below.
         tokenizer: Fingerprint.
         pad_id: Padding id.
         vocab_size: Entries of the vocabulary.

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from corpus.manifest import Manifest
-from pipelines.statistics import UNKNOWN_MONTH, PairStatistics
+from rejoinder.corpus.manifest import Manifest
+from rejoinder.pipelines.shards.statistics import UNKNOWN_MONTH, PairStatistics
 
 _BLUE, _ORANGE, _GREY = "#2563a8", "#d97a1d", "#9aa3ad"
 _TOP = 25
@@ -112,7 +112,7 @@ def _figure(plot: Callable[[Any], None], *, width: float = 6.4, height: float = 
     from matplotlib.figure import Figure
 
     settings: dict[Any, Any] = {
-        "svg.hashsalt": "repartee",
+        "svg.hashsalt": "rejoinder",
         "svg.fonttype": "none",
         "font.size": 9,
         "axes.spines.top": False,

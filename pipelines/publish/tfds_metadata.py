@@ -7,8 +7,8 @@ reads all splits with one specification.
 import json
 from typing import Any
 
-from corpus.features import ID_FEATURES
-from corpus.manifest import Manifest
+from rejoinder.corpus.features import ID_FEATURES
+from rejoinder.corpus.manifest import Manifest
 
 _CLASSES = "tensorflow_datasets.core.features."
 _VERSION = "1.0.0"

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from corpus.errors import UserError
-from pipelines.options import ExtractOptions
+from rejoinder.errors import UserError
+from rejoinder.pipelines.reddit.options import ExtractOptions
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from pipelines.buckets import Bucket
-    from pipelines.chunks import Chunk
-    from pipelines.lines import Reject
-    from pipelines.shards import Tokenize
+    from rejoinder.pipelines.dumps.chunks import Chunk
+    from rejoinder.pipelines.reddit.line_parser import Reject
+    from rejoinder.pipelines.reddit.pairs import Bucket
+    from rejoinder.pipelines.shards.encode import Tokenize
 
 
 class Source(Protocol):
@@ -41,7 +41,7 @@ class Source(Protocol):
         """Yields (bucket, blob) for every bucket that has rows."""
 
     def pair_keys(self, blobs: Sequence[bytes]) -> Any:
-        """Returns the keys of a bucket's pairs, for `pipelines.duplicates`."""
+        """Returns the keys of a bucket's pairs, for `rejoinder.pipelines.shuffle.duplicates`."""
 
     def process(
         self, blobs: Sequence[bytes], tokenize: "Tokenize", duplicates: Sequence[bytes]
@@ -60,9 +60,9 @@ class RedditComments:
         self, path: str, chunk: "Chunk"
     ) -> tuple["pl.DataFrame", list["Reject"], dict[str, int]]:
         """See `Source.read`."""
-        from pipelines.comments import sample, to_rows
-        from pipelines.filters import build_filters, optional_columns
-        from pipelines.parse import parse_chunk
+        from rejoinder.pipelines.reddit.filters import build_filters, optional_columns
+        from rejoinder.pipelines.reddit.parse import parse_chunk
+        from rejoinder.pipelines.reddit.rows import sample, to_rows
 
         parsed, rejects, blanks = parse_chunk(chunk, optional_columns(self.options))
         submissions = sum(reject.reason == "submission" for reject in rejects)
@@ -80,13 +80,13 @@ class RedditComments:
 
     def partition(self, rows: "pl.DataFrame", num_buckets: int) -> Iterator[tuple[int, bytes]]:
         """See `Source.partition`."""
-        from pipelines.partition import partition
+        from rejoinder.pipelines.shuffle.partition import partition
 
         return partition(rows, num_buckets)
 
     def pair_keys(self, blobs: Sequence[bytes]) -> Any:
         """See `Source.pair_keys`."""
-        from pipelines.buckets import reddit_pair_keys
+        from rejoinder.pipelines.reddit.pairs import reddit_pair_keys
 
         return reddit_pair_keys(blobs, self.options)
 
@@ -94,6 +94,6 @@ class RedditComments:
         self, blobs: Sequence[bytes], tokenize: "Tokenize", duplicates: Sequence[bytes]
     ) -> "Bucket":
         """See `Source.process`."""
-        from pipelines.buckets import process_bucket
+        from rejoinder.pipelines.reddit.pairs import process_bucket
 
         return process_bucket(blobs, self.options, tokenize, duplicates)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pipelines.options import ExtractOptions
+from rejoinder.pipelines.reddit.options import ExtractOptions
 
 # Reason 0 is no reason: the comment passed every filter.
 PASSED = 0

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from corpus.errors import UserError
+from rejoinder.errors import UserError
 
 # What each preset switches on, beyond the reference's own filters.
 PRESETS: dict[str, dict[str, bool]] = {

@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from corpus import features as names
-from corpus.naming import SPLITS
-from pipelines import duplicates, filters, hashing, partition, threads
-from pipelines.options import ExtractOptions
-from pipelines.shards import PairEncoder, ShardData, Tokenize
-from pipelines.statistics import PairStatistics
+from rejoinder.corpus import features as names
+from rejoinder.corpus.naming import SPLITS
+from rejoinder.pipelines.reddit import filters, threads
+from rejoinder.pipelines.reddit.options import ExtractOptions
+from rejoinder.pipelines.shards.encode import PairEncoder, ShardData, Tokenize
+from rejoinder.pipelines.shards.statistics import PairStatistics
+from rejoinder.pipelines.shuffle import duplicates, hashing, partition
 
 # A pair that stays out because an equal one is in the corpus.
 DUPLICATE_PAIR = "duplicate_pair"
@@ -27,7 +28,7 @@ class Bucket:
     """What one bucket comes to.
 
     Attributes:
-        shards: One per split of `corpus.naming.SPLITS`.
+        shards: One per split of `rejoinder.corpus.naming.SPLITS`.
         counters: Every line of the bucket in exactly one counter.
         statistics: For the report.
     """

@@ -2,7 +2,7 @@
 
 polars' parser is strict about JSON but turns numbers, objects and lone
 surrogates into text. Rows that could be such a conversion are parsed again
-by `pipelines.lines`, so the result does not depend on which path a line took.
+by `rejoinder.pipelines.reddit.line_parser`, so the result does not depend on which path a line took.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from pipelines.chunks import Chunk
-from pipelines.lines import Comment, Reject, excerpt, parse_line
+from rejoinder.pipelines.dumps.chunks import Chunk
+from rejoinder.pipelines.reddit.line_parser import Comment, Reject, excerpt, parse_line
 
 # Columns of a parsed chunk: ids without prefix; `parent` null for a top-level comment.
 COLUMNS = ("id", "thread", "parent", "body", "author", "subreddit", "created_utc")

@@ -3,10 +3,11 @@
 import numpy as np
 import polars as pl
 
-from pipelines import hashing, text
-from pipelines.filters import PASSED, Filter, reason, trim
-from pipelines.options import ExtractOptions
-from pipelines.partition import COLUMNS
+from rejoinder.pipelines.reddit import markdown
+from rejoinder.pipelines.reddit.filters import PASSED, Filter, reason, trim
+from rejoinder.pipelines.reddit.options import ExtractOptions
+from rejoinder.pipelines.shuffle import hashing
+from rejoinder.pipelines.shuffle.partition import COLUMNS
 
 # Months are counted from year 0; a timestamp before Reddit's first year or far
 # in the future is a broken one.
@@ -28,7 +29,7 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
     it may serve as an extra context: then it is trimmed.
     """
     if options.clean_text:
-        parsed = parsed.with_columns(text.clean(pl.col("body")).alias("body"))
+        parsed = parsed.with_columns(markdown.clean(pl.col("body")).alias("body"))
     rows = parsed.with_columns(reason=reason(filters), month=_month())
     passed = pl.col("reason") == PASSED
     body: pl.Expr = pl.when(passed).then(pl.col("body"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from pipelines.filters import PASSED
+from rejoinder.pipelines.reddit.filters import PASSED
 
 # Where a comment that passed the filters ends if it is no pair's response.
 TOP_LEVEL = "no_pair/top_level"

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from corpus import features as names
-from pipelines import examples, tfrecord
+from rejoinder.corpus import features as names
+from rejoinder.pipelines.shards import tfrecord, wire_format
 
 # Ragged token ids of distinct texts: (int32 values [m], int64 row_splits [n + 1]).
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
@@ -47,9 +47,9 @@ class PairEncoder:
         self._context, self._response = np.split(inverse, 2)
         used_texts = texts.gather(pl.Series(used))
         values, row_splits = tokenize(used_texts.to_list())
-        packed = examples.encode_varints(values, row_splits)
-        self._context_ids = examples.ids_feature(names.CONTEXT_IDS, packed)
-        self._response_ids = examples.ids_feature(names.RESPONSE_IDS, packed)
+        packed = wire_format.encode_varints(values, row_splits)
+        self._context_ids = wire_format.ids_feature(names.CONTEXT_IDS, packed)
+        self._response_ids = wire_format.ids_feature(names.RESPONSE_IDS, packed)
         chars, tokens = used_texts.str.len_chars().to_numpy(), np.diff(row_splits)
         self.context_chars, self.response_chars = chars[self._context], chars[self._response]
         self.context_tokens, self.response_tokens = tokens[self._context], tokens[self._response]
@@ -64,7 +64,7 @@ class PairEncoder:
         columns = {
             names.CONTEXT_IDS: self._context_ids.take(pa.array(self._context[pairs])),
             names.RESPONSE_IDS: self._response_ids.take(pa.array(self._response[pairs])),
-            **{name: examples.bytes_feature(name, values) for name, values in text.items()},
+            **{name: wire_format.bytes_feature(name, values) for name, values in text.items()},
         }
-        records = examples.encode_examples([columns[name] for name in sorted(columns)])
+        records = wire_format.encode_examples([columns[name] for name in sorted(columns)])
         return ShardData(tfrecord.frame(records), len(records))

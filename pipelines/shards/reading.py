@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from corpus.errors import UserError
-from corpus.features import ID_FEATURES
-from corpus.manifest import Manifest, Shard
-from pipelines import storage, tfrecord
+from rejoinder import storage
+from rejoinder.corpus.features import ID_FEATURES
+from rejoinder.corpus.manifest import Manifest, Shard
+from rejoinder.errors import UserError
+from rejoinder.pipelines.shards import tfrecord
 
 
 def read_manifest(folder: str) -> Manifest:
@@ -15,7 +16,7 @@ def read_manifest(folder: str) -> Manifest:
     Raises:
         UserError: there is no finished corpus.
     """
-    from corpus.naming import COMPLETED, MANIFEST
+    from rejoinder.corpus.naming import COMPLETED, MANIFEST
 
     if not storage.exists(storage.join(folder, COMPLETED)):
         raise UserError(f"{folder}: no finished corpus there (no {COMPLETED} file)")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pipelines.shards import PairEncoder
+from rejoinder.pipelines.shards.encode import PairEncoder
 
 # A bucket reports this many of its largest subreddits by name, the rest in one sum.
 _TOP_SUBREDDITS = 2000

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from pipelines import hashing
+from rejoinder.pipelines.shuffle import hashing
 
 # A filtered comment crosses the shuffle without text: it may still be what breaks
 # a cycle, or the reason why its replies make no pair.

@@ -21,11 +21,11 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from serving.app import Service
-from serving.loaded import LoadedVersion
-from serving.requests import Gate, log_failure
-from serving.rest import model_status
-from serving.status import Code, ServingError, invalid
+from rejoinder.serving.apis.rest import model_status
+from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.errors import Code, ServingError, invalid
+from rejoinder.serving.http.app import Service
+from rejoinder.serving.http.gate import Gate, log_failure
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 

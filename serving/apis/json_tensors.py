@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-from serving.json_values import is_base64, quote, to_array
-from serving.status import ServingError, invalid, too_many_items
+from rejoinder.serving.apis.json_values import is_base64, quote, to_array
+from rejoinder.serving.errors import ServingError, invalid, too_many_items
 
 
 class PredictBody(NamedTuple):

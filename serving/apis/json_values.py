@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 from tensorflow.core.framework import types_pb2
 
-from serving.status import invalid
+from rejoinder.serving.errors import invalid
 
 _QUOTED_CHARACTERS = 200
 # Parsing runs between other requests, so what one value may hold is bounded:

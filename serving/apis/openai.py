@@ -13,11 +13,11 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.json_tensors import parse_object
-from serving.loaded import LoadedVersion
-from serving.predict import Predictor
-from serving.registry import Registry
-from serving.status import Code, ServingError, invalid
+from rejoinder.serving.apis.json_tensors import parse_object
+from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.engine.predict import Predictor
+from rejoinder.serving.engine.registry import Registry
+from rejoinder.serving.errors import Code, ServingError, invalid
 
 _TYPES = {
     Code.UNAUTHENTICATED: "authentication_error",
@@ -94,7 +94,7 @@ class OpenAiApi:
     async def models(self, request: Request, body: bytes) -> Response:
         """`GET /v1/models`, where TensorFlow Serving only says that a name is missing."""
         entries = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "repartee"}
+            {"id": name, "object": "model", "created": 0, "owned_by": "rejoinder"}
             for name in self._registry.names
         ]
         return _json({"object": "list", "data": entries})

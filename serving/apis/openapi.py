@@ -3,8 +3,8 @@
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from serving.indexes import MAX_ANSWERS
-from serving.limits import Limits
+from rejoinder.serving.apis.search import MAX_ANSWERS
+from rejoinder.serving.limits import Limits
 
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
 _IDS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
@@ -20,7 +20,7 @@ def describe(limits: Limits, *, guarded: bool) -> dict[str, Any]:
     description: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
-            "title": "Repartee",
+            "title": "Rejoinder",
             "version": _version(),
             "description": "Sentence embeddings. TensorFlow Serving's REST contract and "
             "OpenAI's embeddings API over one model.",
@@ -270,6 +270,6 @@ def _object(properties: dict[str, Any], *, required: list[str]) -> dict[str, Any
 
 def _version() -> str:
     try:
-        return version("repartee")
+        return version("rejoinder")
     except PackageNotFoundError:  # a source checkout that was not installed
         return "0"

@@ -13,18 +13,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
-from serving.json_tensors import (
+from rejoinder.serving.apis.json_tensors import (
     format_error,
     format_predictions,
     parse_object,
     parse_predict,
     signature_name,
 )
-from serving.limits import Limits
-from serving.loaded import LoadedVersion
-from serving.predict import Predictor
-from serving.registry import Registry
-from serving.status import Code, ServingError, invalid
+from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.engine.predict import Predictor
+from rejoinder.serving.engine.registry import Registry
+from rejoinder.serving.errors import Code, ServingError, invalid
+from rejoinder.serving.limits import Limits
 
 _CHOICE = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
 _PREDICT = re.compile(

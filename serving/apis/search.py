@@ -1,6 +1,6 @@
 """`/search`: the nearest texts of an indexed corpus, for the page and for clients.
 
-Indexes are made by `python -m serving.search` and named on the command line; a
+Indexes are made by `rejoinder search` and named on the command line; a
 request picks one by name, and its query shares the batches of all other requests.
 """
 
@@ -13,13 +13,13 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.json_tensors import parse_object
-from serving.predict import Predictor
-from serving.registry import Registry
-from serving.status import Code, ServingError, invalid
+from rejoinder.serving.apis.json_tensors import parse_object
+from rejoinder.serving.engine.predict import Predictor
+from rejoinder.serving.engine.registry import Registry
+from rejoinder.serving.errors import Code, ServingError, invalid
 
 if TYPE_CHECKING:  # opening an index needs usearch; a server without one does not
-    from serving.search.index import SearchIndex
+    from rejoinder.retrieval.index import SearchIndex
 
 MAX_ANSWERS = 100
 

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from serving.limits import Limits
-from serving.loaded import LoadedVersion
-from serving.metrics import Metrics
-from serving.status import Code, ServingError, overloaded
+from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.errors import Code, ServingError, overloaded
+from rejoinder.serving.limits import Limits
+from rejoinder.serving.metrics import Metrics
 
 # Weight of the newest batch in the running average of seconds per token.
 _RATE_WEIGHT = 0.25

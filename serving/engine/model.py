@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # loading needs TensorFlow; the command line does not
-    from serving.loaded import LoadedVersion
+    from rejoinder.serving.engine.model_version import LoadedVersion
 
 
 @dataclass

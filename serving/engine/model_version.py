@@ -1,4 +1,4 @@
-"""One loaded model version: a SavedModel exported by `models.export`."""
+"""One loaded model version: a SavedModel exported by `rejoinder.models.export`."""
 
 import time
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the tokenizer's operations
 from tensorflow.core.protobuf import saved_model_pb2
 
-from corpus.errors import UserError
-from models.saved_model.manifest import ExportManifest
-from serving.packing import pack_rows
+from rejoinder.errors import UserError
+from rejoinder.models.saved_model.manifest import ExportManifest
+from rejoinder.serving.engine.packing import pack_rows
 
 # What `serving_default` must offer for the server to run a model at all.
 _NEEDED = {"serving_default", "tokenize", "encode_tokens"}

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from serving.batcher import Batcher
-from serving.limits import Limits
-from serving.loaded import LoadedVersion
-from serving.metrics import Metrics
-from serving.status import invalid, too_many_items
-from serving.tokenizing import TokenizingStage, Tokens
+from rejoinder.serving.engine.batcher import Batcher
+from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.engine.tokenizing import TokenizingStage, Tokens
+from rejoinder.serving.errors import invalid, too_many_items
+from rejoinder.serving.limits import Limits
+from rejoinder.serving.metrics import Metrics
 
 _TEXT_SIGNATURES = ("serving_default", "encode_context", "encode_response")
 

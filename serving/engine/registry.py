@@ -10,14 +10,14 @@ import logging
 import weakref
 from pathlib import Path
 
-from corpus.errors import UserError
-from models.saved_model.publish import versions as published_versions
-from serving.loaded import LoadedVersion
-from serving.metrics import Metrics
-from serving.model import Model, VersionState
-from serving.status import Code, ServingError, invalid
+from rejoinder.errors import UserError
+from rejoinder.models.saved_model.publish import versions as published_versions
+from rejoinder.serving.engine.model import Model, VersionState
+from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.errors import Code, ServingError, invalid
+from rejoinder.serving.metrics import Metrics
 
-logger = logging.getLogger("repartee.serving")
+logger = logging.getLogger("rejoinder.serving")
 
 
 class Registry:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serving.loaded import LoadedVersion
-from serving.status import Code, ServingError
+from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.errors import Code, ServingError
 
 
 class Tokens(NamedTuple):

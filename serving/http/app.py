@@ -12,19 +12,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from serving.indexes import SearchApi
-from serving.limits import Limits
-from serving.metrics import CONTENT_TYPE, Metrics
-from serving.openai_api import OpenAiApi, openai_error
-from serving.openapi import describe
-from serving.predict import Predictor
-from serving.registry import Registry
-from serving.requests import Gate
-from serving.rest import RestApi, rest_error
-from serving.status import Code, ServingError
+from rejoinder.serving.apis.openai import OpenAiApi, openai_error
+from rejoinder.serving.apis.openapi import describe
+from rejoinder.serving.apis.rest import RestApi, rest_error
+from rejoinder.serving.apis.search import SearchApi
+from rejoinder.serving.engine.predict import Predictor
+from rejoinder.serving.engine.registry import Registry
+from rejoinder.serving.errors import Code, ServingError
+from rejoinder.serving.http.gate import Gate
+from rejoinder.serving.limits import Limits
+from rejoinder.serving.metrics import CONTENT_TYPE, Metrics
 
 if TYPE_CHECKING:  # opening an index needs usearch; a server without one does not
-    from serving.search.index import SearchIndex
+    from rejoinder.retrieval.index import SearchIndex
 
 # The page is a few fixed files, read once: no request names a file.
 _PAGE = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 
-from serving.app import Readiness
+from rejoinder.serving.http.app import Readiness
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -16,12 +16,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.limits import Limits
-from serving.metrics import Metrics
-from serving.status import Code, ServingError, overloaded
+from rejoinder.serving.errors import Code, ServingError, overloaded
+from rejoinder.serving.limits import Limits
+from rejoinder.serving.metrics import Metrics
 
-logger = logging.getLogger("repartee.serving")
-access_logger = logging.getLogger("repartee.access")
+logger = logging.getLogger("rejoinder.serving")
+access_logger = logging.getLogger("rejoinder.access")
 
 Handler = Callable[[Request, bytes], Awaitable[Response]]
 ErrorFormat = Callable[[ServingError], bytes]

@@ -10,7 +10,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from serving.limits import Limits
+from rejoinder.serving.limits import Limits
 
 
 def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:

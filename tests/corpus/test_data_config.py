@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from corpus.data_config import DataSource, corpus_name, parse_data_config
-from corpus.errors import UserError
+from rejoinder.corpus.data_config import DataSource, corpus_name, parse_data_config
+from rejoinder.errors import UserError
 
 
 def test_the_original_format_is_read():

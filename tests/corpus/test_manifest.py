@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from corpus.errors import UserError
-from corpus.manifest import Manifest, Shard, load_manifest
+from rejoinder.corpus.manifest import Manifest, Shard, load_manifest
+from rejoinder.errors import UserError
 
 MANIFEST = Manifest(
     name="reddit",

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.naming import parse_shard_name, shard_name
+from rejoinder.corpus.naming import parse_shard_name, shard_name
 
 
 def test_names_follow_the_tfds_convention():

@@ -3,9 +3,9 @@ import json
 import pytest
 import tensorflow as tf
 
-from corpus.errors import UserError
-from corpus.manifest import Manifest, Shard
-from corpus.texts import read_text, require_text
+from rejoinder.corpus.manifest import Manifest, Shard
+from rejoinder.corpus.texts import read_text, require_text
+from rejoinder.errors import UserError
 
 
 def _example(**texts):

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.embedding.job import read_embeddings
-from pipelines.testing import dialogue, ndjson
+from rejoinder.pipelines.testing import dialogue, ndjson
+from rejoinder.retrieval.embedding_job import read_embeddings
 
 pytestmark = pytest.mark.e2e
 
 
-def _run(module, *arguments):
-    command = [sys.executable, "-m", module, *map(str, arguments)]
+def _run(*arguments):
+    command = [sys.executable, "-m", "rejoinder", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -24,7 +24,7 @@ def _run(module, *arguments):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    from models.saved_model.testing import publish_tiny
+    from rejoinder.models.saved_model.testing import publish_tiny
 
     base = tmp_path_factory.mktemp("exports") / "tiny"
     publish_tiny(base)
@@ -40,11 +40,11 @@ def dump(tmp_path_factory):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_the_job_gives_what_the_local_encoder_gives(model, dump, tmp_path, workers):
-    from models import Encoder
+    from rejoinder.models.encoder import Encoder
 
     out = tmp_path / "embedded"
     _run(
-        "pipelines.embed", "--input", dump, "--output", out, "--model", model,
+        "embed", "--input", dump, "--output", out, "--model", model,
         "--keep", "id", "--workers", workers,
     )  # fmt: skip
     shards = [pq.read_table(path) for path in sorted(out.glob("*.parquet"))]
@@ -54,7 +54,7 @@ def test_the_job_gives_what_the_local_encoder_gives(model, dump, tmp_path, worke
     assert np.abs(np.concatenate([*map(read_embeddings, shards)]) - local).max() < 1e-6
 
     answers = _run(
-        "serving.search", "--corpus", out, "--query", "this is the comment number 77", "--json"
+        "search", "--corpus", out, "--query", "this is the comment number 77", "--json"
     )
     assert json.loads(answers)["answers"][0] == {
         "score": pytest.approx(1, abs=2e-3),

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import verify
-from pipelines.testing import dialogue, ndjson
+from rejoinder.pipelines import verify
+from rejoinder.pipelines.testing import dialogue, ndjson
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -21,7 +21,7 @@ KILLS = 10
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> dict[str, Path]:
-    from models.vocab import train_wordpiece
+    from rejoinder.models.tokenizer.wordpiece import train_wordpiece
 
     folder = tmp_path_factory.mktemp("kill")
     train_wordpiece(["this is the comment number 1 2 3"] * 50, 200, folder / "tokenizer")
@@ -31,7 +31,7 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
 
 
 def start(inputs, output: Path, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "pipelines.preprocess", "--input", str(inputs["dump"])]
+    command = [sys.executable, "-m", "rejoinder", "preprocess", "--input", str(inputs["dump"])]
     command += ["--output", str(output), "--tokenizer", str(inputs["tokenizer"])]
     # A session of its own, so that worker processes can be ended with it.
     return subprocess.Popen(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from pipelines.testing import awkward, dialogue, ndjson
+from rejoinder.pipelines.testing import awkward, dialogue, ndjson
 
 # The awkward lines hold more that is no comment than is allowed by default.
 BAD = ("--max-bad-ratio", "0.1")
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory) -> Path:
-    from models.vocab import train_wordpiece
+    from rejoinder.models.tokenizer.wordpiece import train_wordpiece
 
     folder = tmp_path_factory.mktemp("runners")
     train_wordpiece(["this is the comment number 1 2 3"] * 50, 200, folder / "tokenizer")
@@ -34,7 +34,7 @@ def inputs(tmp_path_factory) -> Path:
 
 
 def run(inputs: Path, output: str, *arguments: str, **environment: str) -> None:
-    command = [sys.executable, "-m", "pipelines.preprocess", "--input", f"{inputs}/RC_*"]
+    command = [sys.executable, "-m", "rejoinder", "preprocess", "--input", f"{inputs}/RC_*"]
     command += ["--output", output, "--tokenizer", str(inputs / "tokenizer"), "--quiet", *BAD]
     done = subprocess.run(
         [*command, *arguments],
@@ -85,7 +85,7 @@ def test_several_processes(inputs, expected, tmp_path, arguments):
 
 def test_an_error_in_a_worker_process_is_one_line(inputs, tmp_path):
     (tmp_path / "RC_cut.zst").write_bytes(b"\x28\xb5\x2f\xfd\x04")
-    command = [sys.executable, "-m", "pipelines.preprocess", "--input", f"{tmp_path}/RC_*"]
+    command = [sys.executable, "-m", "rejoinder", "preprocess", "--input", f"{tmp_path}/RC_*"]
     command += ["--output", str(tmp_path / "out"), "--tokenizer", str(inputs / "tokenizer")]
     done = subprocess.run(
         [*command, "--workers", "2", "--quiet"], capture_output=True, text=True, check=False
@@ -155,7 +155,7 @@ def test_gs_in_and_out(inputs, expected, tmp_path, bucket):
     )
     for path in [*inputs.glob("RC_*"), *(inputs / "tokenizer").iterdir()]:
         client.bucket(name).blob(f"in/{path.name}").upload_from_filename(str(path))
-    command = [sys.executable, "-m", "pipelines.preprocess", "--input", f"gs://{name}/in/RC_*"]
+    command = [sys.executable, "-m", "rejoinder", "preprocess", "--input", f"gs://{name}/in/RC_*"]
     command += [
         "--output",
         f"gs://{name}/out/corpus",

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 def quickstart(tmp_path_factory):
     out = tmp_path_factory.mktemp("quickstart") / "out"
     done = subprocess.run(
-        [sys.executable, "-m", "quickstart", "--output", str(out)],
+        [sys.executable, "-m", "rejoinder", "quickstart", "--output", str(out)],
         capture_output=True,
         text=True,
         check=False,
@@ -56,7 +56,7 @@ def test_the_saved_model_scores_the_reply_above_the_stranger_s(quickstart):
 def test_a_folder_of_the_user_s_is_never_replaced(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     done = subprocess.run(
-        [sys.executable, "-m", "quickstart", "--output", str(tmp_path)],
+        [sys.executable, "-m", "rejoinder", "quickstart", "--output", str(tmp_path)],
         capture_output=True,
         text=True,
         check=False,
@@ -71,6 +71,7 @@ def test_a_missing_dump_is_named(tmp_path):
         [
             sys.executable,
             "-m",
+            "rejoinder",
             "quickstart",
             "--input=RC_1999-*.zst",
             f"--output={tmp_path / 'out'}",

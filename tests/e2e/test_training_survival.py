@@ -16,7 +16,7 @@ import yaml
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 STEPS = 60
-KILLS = int(os.environ.get("REPARTEE_KILLS", "20"))
+KILLS = int(os.environ.get("REJOINDER_KILLS", "20"))
 CONFIG = {
     "task": {
         "model": {
@@ -47,7 +47,7 @@ CONFIG = {
 def corpus(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("survival")
     program = (
-        "import sys; from pathlib import Path; from trainer.data.testing import "
+        "import sys; from pathlib import Path; from rejoinder.trainer.data.testing import "
         "write_trainable_corpus; write_trainable_corpus(Path(sys.argv[1]), pairs=400)"
     )
     # In a process of its own, so that this one never starts TensorFlow's devices.
@@ -58,7 +58,7 @@ def corpus(tmp_path_factory) -> Path:
 
 def command(corpus: Path, model_dir: Path) -> list[str]:
     return [
-        *(sys.executable, "-m", "trainer.train", "--mode=train", f"--data={corpus}"),
+        *(sys.executable, "-m", "rejoinder", "train", "--mode=train", f"--data={corpus}"),
         *(f"--config_file={corpus.parent / 'config.yaml'}", f"--model_dir={model_dir}"),
     ]
 

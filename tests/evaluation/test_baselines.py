@@ -2,8 +2,8 @@ import bm25s
 import numpy as np
 import pytest
 
-from trainer.evaluation.baselines import BM25, K1, B, Okapi, TfIdf, baselines
-from trainer.evaluation.ranking import scores
+from rejoinder.evaluation.baselines import BM25, K1, B, Okapi, TfIdf, baselines
+from rejoinder.evaluation.ranking import scores
 
 TEXTS = ["the cat sat on the mat", "a dog and a cat", "the stock market fell", "dogs bark", "so"]
 CONTEXTS = ["my cat sat", "is the market open", "the the dog", ""]

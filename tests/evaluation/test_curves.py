@@ -1,6 +1,6 @@
 import tensorflow as tf
 
-from trainer.evaluation.curves import read_curves
+from rejoinder.evaluation.curves import read_curves
 
 
 def _write(folder, points):

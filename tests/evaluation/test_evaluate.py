@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from corpus.errors import UserError
-from corpus.manifest import Manifest, Shard
-from trainer.evaluate import default_output, main, named_models
+from rejoinder.corpus.manifest import Manifest, Shard
+from rejoinder.errors import UserError
+from rejoinder.evaluation.evaluate import default_output, main, named_models
 
 
 class FakeEncoder:
@@ -34,7 +34,7 @@ class FakeEncoder:
 @pytest.fixture(autouse=True)
 def fake_encoder(monkeypatch):
     module = types.SimpleNamespace(Encoder=FakeEncoder)
-    monkeypatch.setitem(sys.modules, "models.encoder", module)
+    monkeypatch.setitem(sys.modules, "rejoinder.models.encoder", module)
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import numpy as np
 
-from trainer.evaluation.examples import hardest_mistakes, nearest_responses
-from trainer.evaluation.pairs import Pairs
-from trainer.evaluation.ranking import Method
+from rejoinder.evaluation.examples import hardest_mistakes, nearest_responses
+from rejoinder.evaluation.pairs import Pairs
+from rejoinder.evaluation.ranking import Method
 
 PAIRS = Pairs(["c0", "c1", "c2", "c3"], ["r0", "r1", "r2", "r3"], ["s"] * 4, [""] * 4)
 # Context 1 prefers response 0 by 0.5, context 2 prefers response 3 by 0.1.

@@ -1,12 +1,12 @@
 import re
 
-from trainer.evaluation.curves import Curve
-from trainer.evaluation.examples import Example
-from trainer.evaluation.html import render_html
-from trainer.evaluation.intervals import Interval
-from trainer.evaluation.results import Evaluation, RankingData, RankingResult, SimilarityResult
-from trainer.evaluation.slices import Histogram, Slice
-from trainer.evaluation.sts import Similarity
+from rejoinder.evaluation.curves import Curve
+from rejoinder.evaluation.examples import Example
+from rejoinder.evaluation.html import render_html
+from rejoinder.evaluation.intervals import Interval
+from rejoinder.evaluation.results import Evaluation, RankingData, RankingResult, SimilarityResult
+from rejoinder.evaluation.slices import Histogram, Slice
+from rejoinder.evaluation.sts import Similarity
 
 
 def _evaluation():
@@ -33,7 +33,7 @@ def _evaluation():
         examples_of="<ours>",
         neighbours=[example],
         mistakes=[example],
-        command="python -m trainer.evaluate",
+        command="rejoinder evaluate",
     )
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from trainer.evaluation.intervals import bootstrap, mean_interval
-from trainer.evaluation.metrics import spearman
+from rejoinder.evaluation.intervals import bootstrap, mean_interval
+from rejoinder.evaluation.metrics import spearman
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_approximation():

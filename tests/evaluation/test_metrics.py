@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score
 
-from trainer.evaluation.metrics import (
+from rejoinder.evaluation.metrics import (
     average_precision,
     mean_reciprocal_rank,
     one_of_n_accuracy,

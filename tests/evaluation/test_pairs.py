@@ -1,6 +1,6 @@
 from itertools import pairwise
 
-from trainer.evaluation.pairs import Pairs, select_pairs
+from rejoinder.evaluation.pairs import Pairs, select_pairs
 
 ROWS = [(f"context {i % 40}", f"response {i}", "news", f"thread {i % 10}") for i in range(80)]
 

@@ -1,7 +1,7 @@
 import pytest
 
-from corpus.errors import UserError
-from trainer.evaluation.paraphrase import paraphrase_label, read_labelled_pairs
+from rejoinder.errors import UserError
+from rejoinder.evaluation.paraphrase import paraphrase_label, read_labelled_pairs
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from trainer.evaluation.ranking import (
+from rejoinder.evaluation.ranking import (
     distinct_candidates,
     full_ranks,
     in_batch_accuracy,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from trainer.evaluation.pairs import Pairs
-from trainer.evaluation.ranking import Method
-from trainer.evaluation.slices import LENGTH_LABELS, histogram, length_label, slices
+from rejoinder.evaluation.pairs import Pairs
+from rejoinder.evaluation.ranking import Method
+from rejoinder.evaluation.slices import LENGTH_LABELS, histogram, length_label, slices
 
 
 def _method(pairs, wrong=()):

@@ -3,8 +3,8 @@ import gzip
 import numpy as np
 import pytest
 
-from corpus.errors import UserError
-from trainer.evaluation.sts import ScoredPairs, evaluate_similarity, read_scored_pairs
+from rejoinder.errors import UserError
+from rejoinder.evaluation.sts import ScoredPairs, evaluate_similarity, read_scored_pairs
 
 CSV = 'A girl is "here".,"Yes, a girl.",2.5\nTwo,three,0\n'
 

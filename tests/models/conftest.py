@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.mpnet import MPNetConfig
-from models.sentence_encoder import SentenceEncoder
-from models.vocab import train_wordpiece
-from models.weights import load_huggingface_weights
+from rejoinder.models.mpnet import MPNetConfig
+from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.models.tokenizer.wordpiece import train_wordpiece
+from rejoinder.models.weights import load_huggingface_weights
 
 GOLDEN = Path(__file__).parent / "golden"
 TEXTS = (

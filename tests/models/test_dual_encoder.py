@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from models.dual_encoder import DualEncoder
-from models.packing import pack
+from rejoinder.models.dual_encoder import DualEncoder
+from rejoinder.models.packing import pack
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import models
-from corpus.errors import UserError
-from models import Encoder, load_model
-from models.encoder import STEP_TOKENS, WINDOW, cut_steps
-from models.loading import write_encoder_folder
-from models.mpnet import MPNetConfig
-from models.sentence_encoder import SentenceEncoder
-from models.sentence_transformers import save_sentence_transformers
+from rejoinder.errors import UserError
+from rejoinder.models.encoder import STEP_TOKENS, WINDOW, Encoder, cut_steps
+from rejoinder.models.loading import load_model, write_encoder_folder
+from rejoinder.models.mpnet import MPNetConfig
+from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.models.sentence_transformers import save_sentence_transformers
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +216,7 @@ def test_importing_the_package_is_light():
     import subprocess
     import sys
 
-    code = "import sys, models; assert 'tensorflow' not in sys.modules; print(dir(models))"
+    code = "import sys, rejoinder; assert 'tensorflow' not in sys.modules; print(dir(rejoinder))"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
-        _ = models.Nothing
+        _ = rejoinder.Nothing

@@ -1,4 +1,4 @@
-"""`python -m models.export` on a small MPNet, as a user runs it."""
+"""`rejoinder export` on a small MPNet, as a user runs it."""
 
 import json
 import subprocess
@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from corpus.errors import UserError
-from models import Encoder
-from models.export import main
-from models.mpnet import MPNetConfig
-from models.saved_model.manifest import ExportManifest
-from models.saved_model.publish import versions
-from models.sentence_encoder import SentenceEncoder
-from models.sentence_transformers import save_sentence_transformers
-from models.tokenizer import Tokenizer
-from serving.loaded import LoadedVersion
-from serving.options import make_parser, read_models
+from rejoinder.errors import UserError
+from rejoinder.models.encoder import Encoder
+from rejoinder.models.export import main
+from rejoinder.models.mpnet import MPNetConfig
+from rejoinder.models.saved_model.manifest import ExportManifest
+from rejoinder.models.saved_model.publish import versions
+from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.models.sentence_transformers import save_sentence_transformers
+from rejoinder.models.tokenizer import Tokenizer
+from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.options import make_parser, read_models
 
 TEXTS = ["", "The quick brown fox", "over " * 60, "jumps, doesn't it?"]
 
@@ -146,7 +146,7 @@ def test_wrong_arguments_are_told(model_folder, tmp_path, arguments, message):
 @pytest.mark.parametrize("file", ["saved_model.pb", "variables/*", "assets.extra/*"])
 def test_kill_9_at_any_moment_leaves_nothing_that_a_server_would_load(model_folder, tmp_path, file):
     base = tmp_path / "small"
-    command = [sys.executable, "-m", "models.export", "--model", str(model_folder)]
+    command = [sys.executable, "-m", "rejoinder", "export", "--model", str(model_folder)]
     command += ["--output", str(base), "--no-sentence-transformers"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from corpus.errors import UserError
-from models.saved_model.publish import publish, versions
+from rejoinder.errors import UserError
+from rejoinder.models.saved_model.publish import publish, versions
 
 
 def write_file(folder):
@@ -52,7 +52,7 @@ def test_object_stores_are_refused_with_the_way_out(tmp_path):
 
 HANGING_EXPORT = """
 import sys, time, pathlib
-from models.saved_model.publish import publish
+from rejoinder.models.saved_model.publish import publish
 
 def write(folder):
     (folder / "saved_model.pb").write_text("model")

@@ -13,10 +13,10 @@ from google.protobuf import (
     wrappers_pb2,
 )
 
-from models.saved_model.buckets import bucket_widths, encode_by_bucket
-from models.saved_model.manifest import ExportManifest
-from models.saved_model.testing import DIMENSION, TinyEncoder, TinyTokenizer, publish_tiny
-from models.saved_model.warmup import WARMUP_FILE
+from rejoinder.models.saved_model.buckets import bucket_widths, encode_by_bucket
+from rejoinder.models.saved_model.manifest import ExportManifest
+from rejoinder.models.saved_model.testing import DIMENSION, TinyEncoder, TinyTokenizer, publish_tiny
+from rejoinder.models.saved_model.warmup import WARMUP_FILE
 
 TEXT_SIGNATURES = ("serving_default", "encode_context", "encode_response", "tokenize")
 TEXTS = ["", "hello", "a b c d e f g h i j k l", "x " * 100]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from models.model_card import model_card
+from rejoinder.models.model_card import model_card
 
 EVALUATION = """# Evaluation
 
@@ -15,7 +15,7 @@ EVALUATION = """# Evaluation
 | ours   |       54.9 |
 """
 TRAINING = {
-    "command": "python -m trainer.train --model_dir=run",
+    "command": "rejoinder train --model_dir=run",
     "steps": 1200,
     "batch_size": 256,
     "replicas": 1,
@@ -42,7 +42,7 @@ def test_carries_the_measured_table_the_command_and_the_data(run):
     assert "\n# mine\n" in card
     assert "\n## Evaluation\n\n### Response selection\n" in card
     assert "| ours   |       54.9 |" in card
-    assert "```\npython -m trainer.train --model_dir=run\n```" in card
+    assert "```\nrejoinder train --model_dir=run\n```" in card
     assert "| loss | 3.1000 → 2.5000 |" in card
     assert "| reddit | 2 | 65,532 | `ab12` |" in card
 

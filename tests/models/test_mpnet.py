@@ -3,10 +3,10 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from models.mpnet import MPNetConfig
-from models.mpnet.attention import relative_buckets
-from models.packing import gather_segments, pack
-from models.sentence_encoder import SentenceEncoder
+from rejoinder.models.mpnet import MPNetConfig
+from rejoinder.models.mpnet.attention import relative_buckets
+from rejoinder.models.packing import gather_segments, pack
+from rejoinder.models.sentence_encoder import SentenceEncoder
 
 
 def packed_inputs(ids, row_length=40, num_rows=20, max_segments=6):

@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.packing import gather_segments, pack
+from rejoinder.models.packing import gather_segments, pack
 
 
 def ragged(lengths):

@@ -13,9 +13,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.errors import UserError
-from models.tokenizer import Tokenizer
-from models.tokenizer.testing import differences, hugging_face_tokenizer
+from rejoinder.errors import UserError
+from rejoinder.models.tokenizer import Tokenizer
+from rejoinder.models.tokenizer.testing import differences, hugging_face_tokenizer
 
 RANGES = {
     "LATIN": (0x20, 0x250),

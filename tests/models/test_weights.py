@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from corpus.errors import UserError
-from models.mpnet import MPNetConfig
-from models.sentence_encoder import SentenceEncoder
-from models.weights import (
+from rejoinder.errors import UserError
+from rejoinder.models.mpnet import MPNetConfig
+from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.models.weights import (
     load_huggingface_weights,
     resolve_folder,
     save_huggingface_weights,

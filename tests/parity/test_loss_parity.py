@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from trainer.data.testing import VOCABULARY, make_pair
+from rejoinder.trainer.data.testing import VOCABULARY, make_pair
 
 torch = pytest.importorskip("torch")
 sentence_transformers = pytest.importorskip("sentence_transformers")
@@ -20,13 +20,13 @@ def step(tmp_path_factory):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.losses import MultipleNegativesRankingLoss
 
-    from models import SentenceEncoder
-    from models.mpnet import MPNetConfig
-    from models.sentence_transformers import save_sentence_transformers
-    from models.weights import bindings
-    from trainer.data.testing import write_trainable_corpus
-    from trainer.gradients import gradients
-    from trainer.loss import LossOptions, contrastive_loss
+    from rejoinder.models.mpnet import MPNetConfig
+    from rejoinder.models.sentence_encoder import SentenceEncoder
+    from rejoinder.models.sentence_transformers import save_sentence_transformers
+    from rejoinder.models.weights import bindings
+    from rejoinder.trainer.data.testing import write_trainable_corpus
+    from rejoinder.trainer.gradients import gradients
+    from rejoinder.trainer.loss import LossOptions, contrastive_loss
 
     folder = tmp_path_factory.mktemp("loss")
     corpus = write_trainable_corpus(folder / "corpus", pairs=10, shards=1)

@@ -1,7 +1,7 @@
 """The real all-mpnet-base-v2 beside torch and sentence-transformers.
 
-The checkpoint's folder is named by `REPARTEE_MPNET` (default
-`~/.cache/repartee/all-mpnet-base-v2`), real comments and STS-B by `REPARTEE_DATA`.
+The checkpoint's folder is named by `REJOINDER_MPNET` (default
+`~/.cache/rejoinder/all-mpnet-base-v2`), real comments and STS-B by `REJOINDER_DATA`.
 """
 
 import csv
@@ -14,13 +14,14 @@ import pytest
 import tensorflow as tf
 from scipy.stats import spearmanr
 
-from models import Encoder, load_model
-from models.packing import gather_segments, pack
-from models.sentence_transformers import save_sentence_transformers
-from models.vocab import read_texts
+from rejoinder.models.encoder import Encoder
+from rejoinder.models.loading import load_model
+from rejoinder.models.packing import gather_segments, pack
+from rejoinder.models.sentence_transformers import save_sentence_transformers
+from rejoinder.models.tokenizer.wordpiece import read_texts
 
-MODEL = Path(os.environ.get("REPARTEE_MPNET", "~/.cache/repartee/all-mpnet-base-v2")).expanduser()
-DATA = Path(os.environ.get("REPARTEE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+MODEL = Path(os.environ.get("REJOINDER_MPNET", "~/.cache/rejoinder/all-mpnet-base-v2")).expanduser()
+DATA = Path(os.environ.get("REJOINDER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 torch = pytest.importorskip("torch", reason="needs `make setup-parity`")
 sentence_transformers = pytest.importorskip(
     "sentence_transformers", reason="needs `make setup-parity`"
@@ -29,11 +30,11 @@ pytestmark = [
     pytest.mark.parity,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(
-        not (MODEL / "model.safetensors").exists(), reason=f"no {MODEL}; set REPARTEE_MPNET"
+        not (MODEL / "model.safetensors").exists(), reason=f"no {MODEL}; set REJOINDER_MPNET"
     ),
-    pytest.mark.skipif(not DATA.exists(), reason=f"no {DATA}; set REPARTEE_DATA"),
+    pytest.mark.skipif(not DATA.exists(), reason=f"no {DATA}; set REJOINDER_DATA"),
 ]
-NUM_COMMENTS = int(os.environ.get("REPARTEE_PARITY_COMMENTS", "1000"))
+NUM_COMMENTS = int(os.environ.get("REJOINDER_PARITY_COMMENTS", "1000"))
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ def test_sts_benchmark_in_bfloat16():
 
 
 def test_sts_benchmark_through_the_exported_saved_model(tmp_path):
-    from models.export import export_model
+    from rejoinder.models.export import export_model
 
     export_model(str(MODEL), tmp_path / "mpnet", sentence_transformers=False)
     assert sts_spearman(Encoder.load(tmp_path / "mpnet")) == pytest.approx(0.83422, abs=1e-5)

@@ -24,8 +24,8 @@ def test_an_sts_task_runs_and_scores_by_cosine(tmp_path):
     import datasets
     from mteb.models.models_protocols import EncoderProtocol
 
-    from trainer.evaluation.metrics import paired_cosine, spearman
-    from trainer.evaluation.mteb_model import mteb_model
+    from rejoinder.evaluation.metrics import paired_cosine, spearman
+    from rejoinder.evaluation.mteb_model import mteb_model
 
     rows = {
         "sentence1": ["a cat sat", "hello there", "one two three", "zebra"],
@@ -38,7 +38,7 @@ def test_an_sts_task_runs_and_scores_by_cosine(tmp_path):
             self.dataset = {"test": datasets.Dataset.from_dict(rows)}
             self.data_loaded = True
 
-    model = mteb_model(LetterCounts(), name="repartee/letters")
+    model = mteb_model(LetterCounts(), name="rejoinder/letters")
     assert isinstance(model, EncoderProtocol)
     cache = mteb.cache.ResultCache(cache_path=tmp_path)
     result = mteb.evaluate(model, Tiny(), cache=cache, show_progress_bar=False)

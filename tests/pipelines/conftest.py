@@ -14,7 +14,7 @@ TEXTS = [
 
 @pytest.fixture(scope="session")
 def tokenizer_folder(tmp_path_factory) -> str:
-    from models.vocab import train_wordpiece
+    from rejoinder.models.tokenizer.wordpiece import train_wordpiece
 
     folder = tmp_path_factory.mktemp("tokenizer")
     train_wordpiece(TEXTS, 300, folder)
@@ -24,20 +24,22 @@ def tokenizer_folder(tmp_path_factory) -> str:
 @pytest.fixture(autouse=True)
 def _own_threads(monkeypatch):
     """The command narrows its process to one thread; these tests share theirs with others."""
-    monkeypatch.setattr("pipelines.runners.limit_threads", lambda: None)
+    monkeypatch.setattr("rejoinder.pipelines.job.runners.limit_threads", lambda: None)
 
 
 @pytest.fixture(autouse=True)
 def _no_plots(request, monkeypatch):
     """Drawing the report takes longer than everything else on a small dump."""
     if "test_report" not in request.node.nodeid:
-        monkeypatch.setattr("pipelines.report.to_html", lambda manifest, statistics: "")
+        monkeypatch.setattr(
+            "rejoinder.pipelines.publish.report.to_html", lambda manifest, statistics: ""
+        )
 
 
 @pytest.fixture
 def preprocess(tmp_path, tokenizer_folder) -> Callable[..., Path]:
     """Returns a function that runs the command on files and returns the corpus folder."""
-    from pipelines import preprocess as command
+    from rejoinder.pipelines import preprocess as command
 
     def run(*inputs: Path | str, output: str = "corpus", arguments: Iterable[str] = ()) -> Path:
         folder = tmp_path / output

@@ -8,9 +8,12 @@ import os
 import pytest
 from apache_beam.io.filesystems import FileSystems
 
-from corpus.errors import UserError
-from pipelines import publish, reading, storage, verify
-from pipelines.testing import dialogue, ndjson
+from rejoinder import storage
+from rejoinder.errors import UserError
+from rejoinder.pipelines import verify
+from rejoinder.pipelines.publish import publish
+from rejoinder.pipelines.shards import reading
+from rejoinder.pipelines.testing import dialogue, ndjson
 
 
 @pytest.fixture

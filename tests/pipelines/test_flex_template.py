@@ -4,7 +4,8 @@ import importlib.util
 import json
 from pathlib import Path
 
-from pipelines import preprocess, runners
+from rejoinder.pipelines import preprocess
+from rejoinder.pipelines.job import runners
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "dataflow"
 

@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 import zstandard
 
-from corpus.errors import UserError
-from pipelines import jsonl_pairs, reading, verify
-from pipelines.testing import dialogue, ndjson
+from rejoinder.errors import UserError
+from rejoinder.pipelines import pairs, verify
+from rejoinder.pipelines.shards import reading
+from rejoinder.pipelines.testing import dialogue, ndjson
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def run(tmp_path, tokenizer_folder):
         folder = str(tmp_path / output)
         paths = ["--input", *map(str, inputs), "--output", folder]
         rest = ["--tokenizer", tokenizer_folder, "--keep-text", "--quiet", *arguments]
-        jsonl_pairs.main([*paths, *rest])
+        pairs.main([*paths, *rest])
         return folder
 
     return extract
@@ -98,10 +99,10 @@ def test_without_a_test_split(tmp_path, run):
 
 
 def test_the_trainer_mixes_it_with_reddit_by_data_config(tmp_path, run, preprocess):
-    from trainer.config import PairData
-    from trainer.data.mixture import Mixture
-    from trainer.data.sampler import Sampler
-    from trainer.data.sources import open_corpora
+    from rejoinder.trainer.config import PairData
+    from rejoinder.trainer.data.corpora import open_corpora
+    from rejoinder.trainer.data.mixture import Mixture
+    from rejoinder.trainer.data.sampler import Sampler
 
     (tmp_path / "RC").write_bytes(ndjson(dialogue(60)))
     preprocess(tmp_path / "RC", output="reddit")

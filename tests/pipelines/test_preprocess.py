@@ -6,9 +6,9 @@ import random
 
 import pytest
 
-from corpus.errors import UserError
-from pipelines import reading
-from pipelines.testing import COMPRESS, comment, dialogue, ndjson
+from rejoinder.errors import UserError
+from rejoinder.pipelines.shards import reading
+from rejoinder.pipelines.testing import COMPRESS, comment, dialogue, ndjson
 
 LINES = dialogue(60)
 
@@ -80,7 +80,7 @@ def test_long_texts_are_cut_to_max_length(tmp_path, preprocess):
 
 
 def test_train_has_no_text_unless_asked(tmp_path, tokenizer_folder):
-    from pipelines import preprocess as command
+    from rejoinder.pipelines import preprocess as command
 
     dump = write(tmp_path / "RC", ndjson(LINES))
     folder = str(tmp_path / "corpus")
@@ -112,7 +112,7 @@ def test_equal_bytes_whatever_the_codec_order_and_number_of_files(tmp_path, prep
 
 @pytest.mark.parametrize("chunk_bytes", [1 << 10, 1 << 12, 1 << 20])
 def test_equal_bytes_whatever_the_chunks(tmp_path, preprocess, monkeypatch, chunk_bytes):
-    from pipelines import chunks
+    from rejoinder.pipelines.dumps import chunks
 
     dump = write(tmp_path / "RC", ndjson([*LINES, b"{broken", b"", comment(999)]))
     expected = preprocess(dump, output="a")

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import chunks, reading
-from pipelines.chunks import FileSummary, read_chunks
-from pipelines.options import ExtractOptions
-from pipelines.sources import RedditComments
-from pipelines.testing import COMPRESS, awkward, expected_pairs, ndjson
+from rejoinder.pipelines.dumps import chunks
+from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
+from rejoinder.pipelines.reddit.extractor import RedditComments
+from rejoinder.pipelines.reddit.options import ExtractOptions
+from rejoinder.pipelines.shards import reading
+from rejoinder.pipelines.testing import COMPRESS, awkward, expected_pairs, ndjson
 
 
 def tokenize(texts):

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import preprocess, runners
+from rejoinder.pipelines import preprocess
+from rejoinder.pipelines.job import runners
 
 PAGE = Path(__file__).parents[2] / "docs" / "runners.md"
 
 
 def commands() -> list[list[str]]:
-    """The arguments of each `python -m pipelines.preprocess` on the page."""
+    """The arguments of each `rejoinder preprocess` on the page."""
     text = PAGE.read_text().replace("\\\n", " ")
     blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    found = [line.split("pipelines.preprocess", 1)[1] for line in lines if "preprocess " in line]
+    found = [line.split("rejoinder preprocess", 1)[1] for line in lines if "preprocess " in line]
     return [shlex.split(line, comments=True) for line in found]
 
 

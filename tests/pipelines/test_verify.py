@@ -5,9 +5,9 @@ import subprocess
 
 import pytest
 
-from corpus.errors import UserError
-from pipelines import inspect, verify
-from pipelines.testing import dialogue, ndjson
+from rejoinder.errors import UserError
+from rejoinder.pipelines import inspect, verify
+from rejoinder.pipelines.testing import dialogue, ndjson
 
 
 @pytest.fixture

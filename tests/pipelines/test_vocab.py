@@ -8,9 +8,9 @@ import sys
 import pytest
 import zstandard
 
-from corpus.errors import UserError
-from models.tokenizer import Tokenizer
-from models.vocab import read_texts, train_wordpiece
+from rejoinder.errors import UserError
+from rejoinder.models.tokenizer import Tokenizer
+from rejoinder.models.tokenizer.wordpiece import read_texts, train_wordpiece
 
 
 def test_layout_is_mpnets(tokenizer_folder):
@@ -89,7 +89,15 @@ def test_unreadable_input_is_named(tmp_path):
 
 def test_the_command_writes_a_folder_and_reports_errors_in_one_line(tmp_path):
     (tmp_path / "in.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 5)
-    command = [sys.executable, "-m", "models.vocab", "--output", str(tmp_path / "out"), "--size"]
+    command = [
+        sys.executable,
+        "-m",
+        "rejoinder",
+        "vocab",
+        "--output",
+        str(tmp_path / "out"),
+        "--size",
+    ]
     good = subprocess.run(
         [*command, "60", "--input", str(tmp_path / "in.txt")], capture_output=True, text=True
     )

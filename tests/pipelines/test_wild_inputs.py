@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from corpus.errors import UserError
-from pipelines import decompress, reading, storage
-from pipelines.testing import comment, dialogue, expected_pairs, ndjson
+from rejoinder import storage
+from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps import decompress
+from rejoinder.pipelines.shards import reading
+from rejoinder.pipelines.testing import comment, dialogue, expected_pairs, ndjson
 
 ERAS = Path(__file__).parent / "data" / "schema_eras.ndjson"
 COMPRESS = {
@@ -143,8 +145,8 @@ def test_a_bomb_of_line_ends_is_counted(tmp_path, preprocess):
 def test_a_bomb_of_bad_lines_ends_the_run_before_it_fills_the_memory(
     tmp_path, preprocess, monkeypatch
 ):
-    from pipelines import chunks
-    from pipelines.steps import read
+    from rejoinder.pipelines.dumps import chunks
+    from rejoinder.pipelines.job.steps import read
 
     monkeypatch.setattr(read, "_ENOUGH_REJECTS", 1_000)
     monkeypatch.setitem(chunks.read_chunks.__kwdefaults__, "chunk_bytes", 1 << 16)
@@ -160,7 +162,7 @@ def test_a_bomb_of_bad_lines_ends_the_run_before_it_fills_the_memory(
 
 
 def test_many_bad_lines_are_all_listed_if_that_is_allowed(tmp_path, preprocess, monkeypatch):
-    from pipelines.steps import read
+    from rejoinder.pipelines.job.steps import read
 
     monkeypatch.setattr(read, "_ENOUGH_REJECTS", 1_000)
     dump = write(tmp_path / "RC", b"{\n" * 5_000 + ndjson(LINES))
@@ -209,7 +211,7 @@ def test_names_that_look_like_globs(tmp_path, preprocess):
     folder.mkdir()
     corpus = preprocess(write(folder / "RC[1]", ndjson(LINES)), output="out [x]")
     assert pairs(corpus) == expected_pairs(LINES)
-    from pipelines import verify
+    from rejoinder.pipelines import verify
 
     assert list(verify.problems(str(corpus))) == []
 

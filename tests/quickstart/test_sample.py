@@ -6,8 +6,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quickstart.phrases import TOPICS, TROUBLES
-from quickstart.sample import base36, generate_comments, write_dump
+from rejoinder.quickstart.phrases import TOPICS, TROUBLES
+from rejoinder.quickstart.sample import base36, generate_comments, write_dump
 
 
 def read_lines(path):

@@ -1,4 +1,4 @@
-from quickstart.summary import ranking_rows
+from rejoinder.quickstart.summary import ranking_rows
 
 
 def method(accuracy, interval):

@@ -12,19 +12,19 @@ import zstandard
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer, TfidfVectorizer
 from sklearn.metrics.pairwise import cosine_similarity
 
-from trainer.evaluation.baselines import BM25, Okapi, TfIdf
-from trainer.evaluation.compare import compare, fit_baseline
-from trainer.evaluation.pairs import select_pairs
-from trainer.evaluation.sts import evaluate_similarity, read_scored_pairs
+from rejoinder.evaluation.baselines import BM25, Okapi, TfIdf
+from rejoinder.evaluation.compare import compare, fit_baseline
+from rejoinder.evaluation.pairs import select_pairs
+from rejoinder.evaluation.sts import evaluate_similarity, read_scored_pairs
 
 DATA = pathlib.Path(
-    os.environ.get("REPARTEE_DATA", pathlib.Path(__file__).parents[2] / "../shared/data")
+    os.environ.get("REJOINDER_DATA", pathlib.Path(__file__).parents[2] / "../shared/data")
 )
 GOLDEN = DATA / ".." / "golden"
 
 pytestmark = [
     pytest.mark.realdata,
-    pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA}: no such folder (REPARTEE_DATA)"),
+    pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA}: no such folder (REJOINDER_DATA)"),
 ]
 
 
@@ -134,13 +134,13 @@ def _okapi(texts, responses):
 
 
 CHECKPOINT = pathlib.Path(
-    os.environ.get("REPARTEE_MPNET", "~/.cache/repartee/all-mpnet-base-v2")
+    os.environ.get("REJOINDER_MPNET", "~/.cache/rejoinder/all-mpnet-base-v2")
 ).expanduser()
 
 
 @pytest.mark.skipif(not CHECKPOINT.is_dir(), reason=f"{CHECKPOINT}: no such folder")
 def test_the_real_checkpoint_scores_its_known_figure_on_sts_b():
-    from models import Encoder
+    from rejoinder.models.encoder import Encoder
 
     data = read_scored_pairs(str(DATA / "eval/stsb-en-test.csv"))
     result = evaluate_similarity(data, Encoder.load(CHECKPOINT).encode)

@@ -9,18 +9,19 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from corpus.errors import UserError
-from pipelines import preprocess, reading
+from rejoinder.errors import UserError
+from rejoinder.pipelines import preprocess
+from rejoinder.pipelines.shards import reading
 
 pytestmark = pytest.mark.realdata
 
-DATA = Path(os.environ.get("REPARTEE_DATA", "../shared/data"))
+DATA = Path(os.environ.get("REJOINDER_DATA", "../shared/data"))
 GOLDEN = DATA.parent / "golden"
 DUMPS = DATA / "reddit_dumps"
 FIELDS = ("context", "response", "context_author", "response_author", "subreddit", "thread_id")
 
 if not GOLDEN.is_dir():
-    pytest.skip(f"no golden sets at {GOLDEN}; set REPARTEE_DATA", allow_module_level=True)
+    pytest.skip(f"no golden sets at {GOLDEN}; set REJOINDER_DATA", allow_module_level=True)
 
 
 def golden(name: str, extra_contexts: int) -> Counter[str]:

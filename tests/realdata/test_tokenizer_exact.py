@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from models.tokenizer import Tokenizer
-from models.tokenizer.testing import differences, hugging_face_tokenizer
-from models.vocab import read_texts
+from rejoinder.models.tokenizer import Tokenizer
+from rejoinder.models.tokenizer.testing import differences, hugging_face_tokenizer
+from rejoinder.models.tokenizer.wordpiece import read_texts
 
-DATA = Path(os.environ.get("REPARTEE_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("REJOINDER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FOLDER = DATA / "tokenizer"
 pytestmark = [
     pytest.mark.realdata,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(not FOLDER.exists(), reason=f"no {FOLDER}; set REPARTEE_DATA"),
+    pytest.mark.skipif(not FOLDER.exists(), reason=f"no {FOLDER}; set REJOINDER_DATA"),
 ]
 BATCH = 20_000
 

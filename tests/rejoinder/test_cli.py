@@ -1,7 +1,7 @@
 import pytest
 
-from corpus.cli import run
-from corpus.errors import UserError
+from rejoinder.cli import run
+from rejoinder.errors import UserError
 
 
 def test_a_user_error_is_one_line_and_status_1(capsys):

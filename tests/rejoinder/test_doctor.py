@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from quickstart.doctor import machine_findings, version_findings
+from rejoinder.doctor import machine_findings, version_findings
 
 GOOD = {
     "tensorflow": "2.20.0",
@@ -50,7 +50,7 @@ def test_this_machine_s_python_is_supported():
 def test_a_bare_python_is_told_to_set_up():
     """`-S` hides site-packages: what a newcomer's Python sees before `make setup`."""
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "quickstart.doctor"],
+        [sys.executable, "-S", "-m", "rejoinder", "doctor"],
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,4 @@
-"""`pipelines.embed` from each kind of input, with an encoder that needs no weights."""
+"""`rejoinder.retrieval.embed` from each kind of input, with an encoder that needs no weights."""
 
 import json
 import sys
@@ -11,12 +11,12 @@ import pytest
 import tensorflow as tf
 import zstandard
 
-from corpus.errors import UserError
-from corpus.manifest import Manifest, Shard
-from pipelines import inputs
-from pipelines.embed import main
-from pipelines.embedding import texts
-from pipelines.embedding.job import read_embeddings
+from rejoinder.corpus.manifest import Manifest, Shard
+from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps import input_files
+from rejoinder.retrieval import texts
+from rejoinder.retrieval.embed import main
+from rejoinder.retrieval.embedding_job import read_embeddings
 
 
 class FakeEncoder:
@@ -34,7 +34,9 @@ class FakeEncoder:
 
 @pytest.fixture(autouse=True)
 def fake_encoder(monkeypatch):
-    monkeypatch.setitem(sys.modules, "models.encoder", types.SimpleNamespace(Encoder=FakeEncoder))
+    monkeypatch.setitem(
+        sys.modules, "rejoinder.models.encoder", types.SimpleNamespace(Encoder=FakeEncoder)
+    )
 
 
 LINES = [{"id": f"c{i}", "body": f"comment {i} " * (i % 3 + 1), "score": i} for i in range(20)]
@@ -127,7 +129,7 @@ def test_a_corpus(tmp_path):
 
 def test_shards_are_the_same_for_any_number_of_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(texts, "_CHUNK_BYTES", 1000)
-    monkeypatch.setattr(inputs, "_MIN_PART_BYTES", 1)
+    monkeypatch.setattr(input_files, "_MIN_PART_BYTES", 1)
     # Longer than the first read of a file, so that more than one part has something.
     lines = [json.dumps({"body": f"comment {number} {'x' * 100}"}) for number in range(300)]
     path = tmp_path / "RC.ndjson"

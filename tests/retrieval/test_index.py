@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.errors import UserError
-from serving.search.cluster import cluster
-from serving.search.index import SearchIndex, build, read_description
-from serving.search.similarity import similarity
+from rejoinder.errors import UserError
+from rejoinder.retrieval.cluster import cluster
+from rejoinder.retrieval.index import SearchIndex, build, read_description
+from rejoinder.retrieval.similarity import similarity
 
 ROWS, DIMENSION = 600, 24
 

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from corpus.errors import UserError
-from corpus.manifest import Manifest, Shard
-from serving.search.__main__ import main
+from rejoinder.corpus.manifest import Manifest, Shard
+from rejoinder.errors import UserError
+from rejoinder.retrieval.search import main
 
 
 class FakeEncoder:
@@ -38,7 +38,9 @@ class FakeEncoder:
 @pytest.fixture(autouse=True)
 def fake_encoder(monkeypatch):
     FakeEncoder.loads = 0
-    monkeypatch.setitem(sys.modules, "models.encoder", types.SimpleNamespace(Encoder=FakeEncoder))
+    monkeypatch.setitem(
+        sys.modules, "rejoinder.models.encoder", types.SimpleNamespace(Encoder=FakeEncoder)
+    )
 
 
 TEXTS = ["cats and dogs", "a market crash", "snow in march", "cats and dogs", "", "zebra crossing"]

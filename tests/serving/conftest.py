@@ -44,7 +44,7 @@ class RunningServer:
 
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory):
-    from models.saved_model.testing import publish_tiny
+    from rejoinder.models.saved_model.testing import publish_tiny
 
     base = tmp_path_factory.mktemp("exports") / "tiny"
     publish_tiny(base)
@@ -54,7 +54,7 @@ def tiny_base(tmp_path_factory):
 def start_server(base: Path, *options: str, env: dict[str, str] | None = None) -> RunningServer:
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "serving.server", "--model", f"tiny={base}"),
+            *(sys.executable, "-m", "rejoinder", "serve", "--model", f"tiny={base}"),
             *("--port", "0", "--grpc-port", "0", *options),
         ],
         stdout=subprocess.PIPE,
@@ -95,7 +95,7 @@ def vectors():
     """Returns a function: texts → the embeddings that the encoder itself gives."""
     import tensorflow as tf
 
-    from models.saved_model.testing import TinyEncoder, TinyTokenizer
+    from rejoinder.models.saved_model.testing import TinyEncoder, TinyTokenizer
 
     def encode(texts, seed=0):
         tokens = TinyTokenizer()(tf.constant(texts), max_length=32)
@@ -143,7 +143,7 @@ class Browser:
         self._post(f"{self.path}/element/{identifier}/value", {"text": keys})
 
     def screenshot(self, name):
-        folder = os.environ.get("REPARTEE_SCREENSHOTS")
+        folder = os.environ.get("REJOINDER_SCREENSHOTS")
         if folder:
             png = self.http.get(f"{self.path}/screenshot").json()["value"]
             (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(png))

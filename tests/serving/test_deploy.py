@@ -13,8 +13,8 @@ import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.openapi import describe
-from serving.options import make_parser, read_limits
+from rejoinder.serving.apis.openapi import describe
+from rejoinder.serving.options import make_parser, read_limits
 
 DEPLOY = Path(__file__).parents[2] / "deploy/serving"
 # tensorflow_serving/model_servers/main.cc, release 2.19
@@ -108,7 +108,7 @@ def test_kserve_runs_tensorflow_serving_with_flags_that_it_has():
 def test_kubernetes_starts_our_server_as_it_wants_to_be_started():
     pod = read("server.yaml")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["command"] == ["python", "-m", "serving.server"]
+    assert container["command"] == ["python", "-m", "rejoinder", "serve"]
     args = make_parser("").parse_args(container["args"])
     ports = [port["containerPort"] for port in container["ports"]]
     assert ports == [args.port, args.grpc_port]

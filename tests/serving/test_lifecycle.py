@@ -9,9 +9,9 @@ import httpx
 import numpy as np
 import pytest
 
-from corpus.errors import UserError
-from models.saved_model.testing import publish_tiny
-from serving.server import main
+from rejoinder.errors import UserError
+from rejoinder.models.saved_model.testing import publish_tiny
+from rejoinder.serving.server import main
 
 PREDICT = "/v1/models/tiny:predict"
 

@@ -68,7 +68,7 @@ def test_the_page_works_from_the_keyboard_and_everything_has_a_name(browser, ser
 
 
 def test_a_key_opens_a_guarded_server(browser, start, tiny_base):
-    guarded = start(tiny_base, env={"REPARTEE_API_KEYS": "sesame"})
+    guarded = start(tiny_base, env={"REJOINDER_API_KEYS": "sesame"})
     browser.open(guarded.url)
     browser.wait("document.getElementById('status').className === 'error'")
     browser.press("#key", "sesame")

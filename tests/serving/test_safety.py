@@ -26,7 +26,7 @@ def guarded(start, tiny_base):
         *("--max-body-bytes", "20000", "--max-inflight-bytes", "45000"),
         *("--header-seconds", "1.5", "--body-seconds", "1.5", "--send-seconds", "1.5"),
         "--access-log",
-        env={"REPARTEE_API_KEYS": "other-key,secret-key"},
+        env={"REJOINDER_API_KEYS": "other-key,secret-key"},
     )
     yield running
     assert running.stop() == 0
@@ -183,8 +183,8 @@ def test_the_page_allows_nothing_foreign(guarded):
 def test_metrics_count_without_quoting(guarded):
     httpx.get(guarded.url + f"/v1/models/{SECRET_TEXT}", headers=KEY)
     text = httpx.get(guarded.url + "/metrics", headers=KEY).text
-    assert 'repartee_requests_total{code="404",endpoint="rest"}' in text
-    assert "repartee_texts_total" in text
+    assert 'rejoinder_requests_total{code="404",endpoint="rest"}' in text
+    assert "rejoinder_texts_total" in text
     assert SECRET_TEXT not in text
 
 

@@ -12,12 +12,12 @@ import pytest
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-MPNET = os.environ.get("REPARTEE_MPNET", Path.home() / ".cache/repartee/all-mpnet-base-v2")
+MPNET = os.environ.get("REJOINDER_MPNET", Path.home() / ".cache/rejoinder/all-mpnet-base-v2")
 pytestmark = [
     pytest.mark.parity,
     pytest.mark.timeout(900),
     pytest.mark.skipif(
-        not Path(MPNET).is_dir(), reason="REPARTEE_MPNET names no all-mpnet-base-v2 folder"
+        not Path(MPNET).is_dir(), reason="REJOINDER_MPNET names no all-mpnet-base-v2 folder"
     ),
 ]
 TEXTS = [
@@ -42,7 +42,7 @@ def served(start, tmp_path_factory):
 
     base = tmp_path_factory.mktemp("exports") / "tiny"
     subprocess.run(
-        [sys.executable, "-m", "models.export", "--model", str(MPNET), "--output", str(base)],
+        [sys.executable, "-m", "rejoinder", "export", "--model", str(MPNET), "--output", str(base)],
         check=True,
     )
     running = start(base)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainer.data.testing import TINY_RUN, write_trainable_corpus
+from rejoinder.trainer.data.testing import TINY_RUN, write_trainable_corpus
 
 
 @pytest.fixture(scope="session")
@@ -17,17 +17,17 @@ def make_trainer(trainable_corpus):
     """Returns a function from overrides to a `Trainer` with its initial weights."""
     import tensorflow as tf
 
-    from trainer import initialization, overrides
-    from trainer.data.sources import open_corpora
-    from trainer.experiment import read_config
-    from trainer.loop import Trainer
-    from trainer.task import DualEncoder
+    from rejoinder.trainer import initialization, overrides
+    from rejoinder.trainer.data.corpora import open_corpora
+    from rejoinder.trainer.loop import Trainer
+    from rejoinder.trainer.run import read_config
+    from rejoinder.trainer.task import DualEncoder
 
     made = []
 
     def make(values=None, clip_norm=1.0):
         flags = {"task.train_data.input_path": str(trainable_corpus)}
-        config = read_config("repartee/dual_encoder", [], "", flags)
+        config = read_config("rejoinder/dual_encoder", [], "", flags)
         overrides.apply(config, TINY_RUN, "tiny")
         overrides.apply(config, values or {}, "test")
         corpora = open_corpora(config.task.train_data, "task.train_data")

@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from trainer import estimate
+from rejoinder.trainer import estimate
 
 OVERRIDES = {
     "task.model.max_length": 32,
@@ -25,7 +25,15 @@ OVERRIDES = {
 def printed(trainable_corpus, tmp_path_factory) -> tuple[dict, dict[str, str]]:
     """The configuration and the table that the command prints."""
     model_dir = tmp_path_factory.mktemp("dry") / "model"
-    command = [sys.executable, "-m", "trainer.train", "--dry-run", "--data", str(trainable_corpus)]
+    command = [
+        sys.executable,
+        "-m",
+        "rejoinder",
+        "train",
+        "--dry-run",
+        "--data",
+        str(trainable_corpus),
+    ]
     command += ["--model_dir", str(model_dir)]
     command += ["--params_override", ",".join(f"{k}={v}" for k, v in OVERRIDES.items())]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from corpus.errors import UserError
-from trainer import overrides
-from trainer.config import dual_encoder
+from rejoinder.errors import UserError
+from rejoinder.trainer import overrides
+from rejoinder.trainer.config import dual_encoder
 
 
 def apply(values):

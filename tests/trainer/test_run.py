@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from corpus.errors import UserError
-from trainer.data.testing import TINY_RUN
-from trainer.experiment import read_config, run_experiment
-from trainer.loop import Trainer
+from rejoinder.errors import UserError
+from rejoinder.trainer.data.testing import TINY_RUN
+from rejoinder.trainer.loop import Trainer
+from rejoinder.trainer.run import read_config, run_experiment
 
 STEPS = 12
 LOOP = {
@@ -32,7 +32,7 @@ def run(trainable_corpus, tmp_path):
         files = [tmp_path / "tiny.yaml", tmp_path / "loop.yaml", tmp_path / "test.yaml"]
         for file, content in zip(files, (TINY_RUN, LOOP, values or {}), strict=True):
             file.write_text(json.dumps(content))  # JSON is YAML
-        config = read_config("repartee/dual_encoder", [str(file) for file in files], "", flags)
+        config = read_config("rejoinder/dual_encoder", [str(file) for file in files], "", flags)
         assert run_experiment(config, str(tmp_path / folder), mode) == 0
         return tmp_path / folder
 
@@ -181,7 +181,7 @@ def test_full_disk_names_the_folder(run, monkeypatch):
 
 def test_another_corpus_is_refused_by_name(run, trainable_corpus, monkeypatch):
     """The manifest says other shards than those the checkpoint was trained on."""
-    import trainer.experiment as experiment
+    from rejoinder.trainer import run as experiment
 
     run()
     opened = experiment.open_corpora

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from official.modeling import optimization
 
-from trainer.config import dual_encoder
-from trainer.schedule import complete_schedule
+from rejoinder.trainer.config import dual_encoder
+from rejoinder.trainer.schedule import complete_schedule
 
 
 def published():

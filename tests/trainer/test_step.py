@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from corpus.errors import UserError
-from models.sentence_transformers import save_sentence_transformers
-from trainer.data.feed import Feed
-from trainer.data.testing import write_trainable_corpus
+from rejoinder.errors import UserError
+from rejoinder.models.sentence_transformers import save_sentence_transformers
+from rejoinder.trainer.data.prefetch import Feed
+from rejoinder.trainer.data.testing import write_trainable_corpus
 
 
 def run(trainer, steps: int):

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from trainer.task import apply_summed
+from rejoinder.trainer.task import apply_summed
 
 DECAY = {"trainer": {"optimizer_config": {"optimizer": {"adamw": {"weight_decay_rate": 0.5}}}}}
 

@@ -13,8 +13,8 @@ import re
 import pytest
 import tensorflow as tf
 
-from trainer import collectives, loss
-from trainer.data.feed import Feed
+from rejoinder.trainer import collectives, loss
+from rejoinder.trainer.data.prefetch import Feed
 
 REPLICAS = 8
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from corpus.data_config import parse_data_config
-from corpus.errors import UserError
-from corpus.manifest import Manifest, Shard, load_manifest
-from trainer.config import PairData
-from trainer.data.sampler import Source
+from rejoinder.corpus.data_config import parse_data_config
+from rejoinder.corpus.manifest import Manifest, Shard, load_manifest
+from rejoinder.errors import UserError
+from rejoinder.trainer.config import PairData
+from rejoinder.trainer.data.sampler import Source
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.errors import UserError
-from trainer.config import DualEncoderTask, PairData
-from trainer.data.layout import Arranged, PackedLayout, PaddedLayout, rows_needed
-from trainer.data.mixture import Mixture, integer_weights
-from trainer.data.records import Pairs, read_shard
-from trainer.data.sampler import Sampler, host_share
-from trainer.data.sources import Corpus
+from rejoinder.errors import UserError
+from rejoinder.trainer.config import DualEncoderTask, PairData
+from rejoinder.trainer.data.corpora import Corpus
+from rejoinder.trainer.data.layout import Arranged, PackedLayout, PaddedLayout, rows_needed
+from rejoinder.trainer.data.mixture import Mixture, integer_weights
+from rejoinder.trainer.data.records import Pairs, read_shard
+from rejoinder.trainer.data.sampler import Sampler, host_share
 
 LAYOUTS = ("packed", "bucketed", "padded")
 _SAMPLE = 16_384  # pairs of each data set whose lengths decide the number of rows

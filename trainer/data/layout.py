@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.errors import UserError
-from trainer.data.records import Pairs, Ragged
-from trainer.data.sampler import Batch
+from rejoinder.errors import UserError
+from rejoinder.trainer.data.records import Pairs, Ragged
+from rejoinder.trainer.data.sampler import Batch
 
 Features = dict[str, np.ndarray]
 
@@ -77,7 +77,7 @@ def rows_needed(
 
 
 class PackedLayout:
-    """Several sentences to a row (`models.packing`).
+    """Several sentences to a row (`rejoinder.models.packing`).
 
     Args:
         replicas: Replicas of this host.
@@ -160,10 +160,10 @@ class PackedLayout:
 def _compiled_pack(
     row_length: int, rows: int, max_segments: int, pad_id: int
 ) -> Callable[[Ragged], Features]:
-    """Returns `models.packing.pack` as one graph on the host's CPU, from and to numpy."""
+    """Returns `rejoinder.models.packing.pack` as one graph on the host's CPU, from and to numpy."""
     import tensorflow as tf
 
-    from models.packing import pack
+    from rejoinder.models.packing import pack
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.int64)])
     def run(values: tf.Tensor, splits: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -15,8 +15,8 @@ from math import gcd
 
 import numpy as np
 
-from corpus.errors import UserError
-from trainer.data.seeds import permutation
+from rejoinder.errors import UserError
+from rejoinder.trainer.data.seeds import permutation
 
 WEIGHTINGS = ("weights", "proportional", "temperature")
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from trainer.data.seeds import permutation
+from rejoinder.trainer.data.seeds import permutation
 
 
 @dataclass(frozen=True)

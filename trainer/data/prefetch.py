@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.data.layout import Arranged
+from rejoinder.trainer.data.layout import Arranged
 
 
 @dataclass(frozen=True)

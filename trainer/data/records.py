@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from corpus import features
-from corpus.errors import UserError
-from corpus.manifest import Shard
+from rejoinder.corpus import features
+from rejoinder.corpus.manifest import Shard
+from rejoinder.errors import UserError
 
 _PARSE_BATCH = 4096  # records parsed by one call
 

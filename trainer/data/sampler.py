@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from corpus.errors import UserError
-from corpus.manifest import Shard
-from trainer.data.mixture import Mixture
-from trainer.data.order import Order, Window
-from trainer.data.records import Pairs, read_shard, with_log_frequency
+from rejoinder.corpus.manifest import Shard
+from rejoinder.errors import UserError
+from rejoinder.trainer.data.mixture import Mixture
+from rejoinder.trainer.data.order import Order, Window
+from rejoinder.trainer.data.records import Pairs, read_shard, with_log_frequency
 
 
 @dataclass(frozen=True)

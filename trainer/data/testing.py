@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from corpus import features
-from corpus.manifest import Manifest, Shard
-from corpus.naming import COMPLETED, MANIFEST, TOKENIZER_FOLDER, shard_name
+from rejoinder.corpus import features
+from rejoinder.corpus.manifest import Manifest, Shard
+from rejoinder.corpus.naming import COMPLETED, MANIFEST, TOKENIZER_FOLDER, shard_name
 
 VOCABULARY = 200
 BOS, PAD, EOS = 0, 1, 2
@@ -117,8 +117,8 @@ def write_trainable_corpus(folder: Path, **options) -> Path:
     """Writes a corpus that carries a real tokenizer of `VOCABULARY` entries, ready to train on."""
     import random
 
-    from models.tokenizer import Tokenizer
-    from models.vocab import train_wordpiece
+    from rejoinder.models.tokenizer import Tokenizer
+    from rejoinder.models.tokenizer.wordpiece import train_wordpiece
 
     rng = random.Random(0)
     words = ["".join(rng.choices("abcdefghij", k=rng.randint(1, 4))) for _ in range(300)]

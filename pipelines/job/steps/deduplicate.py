@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from pipelines.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, resolve
+from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, resolve
 
 
 class DigestPairs(beam.DoFn):
@@ -15,7 +15,7 @@ class DigestPairs(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
         """Digests one bucket's pairs."""
-        from pipelines import duplicates
+        from rejoinder.pipelines.shuffle import duplicates
 
         key, values = group
         blobs = list(values)
@@ -35,7 +35,7 @@ class FindDuplicates(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
         """Compares one range of digests."""
-        from pipelines import duplicates
+        from rejoinder.pipelines.shuffle import duplicates
 
         key, values = group
         if key < self._spec.num_buckets:

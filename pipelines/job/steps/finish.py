@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 import apache_beam as beam
 
-from corpus.errors import UserError
-from pipelines import publish
-from pipelines.statistics import PairStatistics
-from pipelines.steps.spec import JobSpec
+from rejoinder.errors import UserError
+from rejoinder.pipelines.job.steps.spec import JobSpec
+from rejoinder.pipelines.publish import publish
+from rejoinder.pipelines.shards.statistics import PairStatistics
 
 
 class Publish(beam.DoFn):

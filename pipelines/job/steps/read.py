@@ -9,11 +9,11 @@ import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from corpus.errors import UserError
-from pipelines import spill
-from pipelines.inputs import Part
-from pipelines.progress import Progress
-from pipelines.steps.spec import REPORT, JobSpec
+from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps.input_files import Part
+from rejoinder.pipelines.job import disk_shuffle
+from rejoinder.pipelines.job.progress import Progress
+from rejoinder.pipelines.job.steps.spec import REPORT, JobSpec
 
 # Rows collected before they are partitioned: large enough that a blob is worth its overhead.
 _FLUSH_BYTES = 64 << 20
@@ -39,7 +39,7 @@ class ReadDump(beam.DoFn):
 
     def process(self, part: Part) -> Iterator[tuple[int, bytes]]:
         """Reads one part."""
-        from pipelines.chunks import FileSummary, read_chunks
+        from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
 
         summary = FileSummary()
         rejects: list[list[Any]] = []
@@ -91,4 +91,4 @@ class ReadDump(beam.DoFn):
             self._frames, self._bytes = [], 0
             blobs = self._spec.source.partition(rows, self._spec.num_buckets)
             folder = self._spec.spill_folder
-            yield from blobs if folder is None else spill.write(folder, blobs)
+            yield from blobs if folder is None else disk_shuffle.write(folder, blobs)

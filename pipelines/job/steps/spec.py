@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipelines import spill
-from pipelines.sources import Source
+from rejoinder.pipelines.job import disk_shuffle
+from rejoinder.pipelines.reddit.extractor import Source
 
 # The shuffle key of the readers' reports; buckets count from 0.
 REPORT = -1
@@ -43,4 +43,4 @@ def resolve(spec: JobSpec, blobs: Iterable[bytes]) -> list[bytes]:
     """Returns the blobs of a bucket, read from the spill folder where there is one."""
     if spec.spill_folder is None:
         return list(blobs)
-    return [spill.read(spec.spill_folder, blob) for blob in blobs]
+    return [disk_shuffle.read(spec.spill_folder, blob) for blob in blobs]

@@ -7,11 +7,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from corpus.errors import UserError
-from corpus.naming import REJECTS_FOLDER
-from pipelines import publish
-from pipelines.progress import Progress
-from pipelines.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, resolve
+from rejoinder.corpus.naming import REJECTS_FOLDER
+from rejoinder.errors import UserError
+from rejoinder.pipelines.job.progress import Progress
+from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, resolve
+from rejoinder.pipelines.publish import publish
 
 TokenizerFiles = tuple[tuple[str, bytes], ...]
 
@@ -41,7 +41,7 @@ class WriteBucket(beam.DoFn):
         yield 0, json.dumps(result).encode()
 
     def _bucket(self, bucket: int, blobs: list[bytes], duplicates: list[bytes]) -> dict[str, Any]:
-        from pipelines.tokenizer_files import tokenize_function
+        from rejoinder.pipelines.job.tokenizer_files import tokenize_function
 
         tokenize = tokenize_function(self._tokenizer_files, self._spec.max_length)
         rows = resolve(self._spec, blobs)

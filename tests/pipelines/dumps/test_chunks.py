@@ -7,9 +7,9 @@ import random
 import pytest
 import zstandard
 
-from corpus.errors import UserError
-from pipelines import inputs
-from pipelines.chunks import FileSummary, read_chunks
+from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps import input_files
+from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
 
 LINES = [b"x" * (n % 50) for n in range(1000)]
 DATA = b"\n".join(LINES) + b"\n"
@@ -50,8 +50,8 @@ def test_the_parts_of_a_file_hold_its_chunks_once(tmp_path, ending, count):
     compress = {"": bytes, ".zst": zstandard.ZstdCompressor().compress, ".bz2": bz2.compress}
     path.write_bytes(compress[ending](DENSE))
     whole, complete = chunks(path, chunk_bytes=1000)
-    (file,) = inputs.expand([str(path)])
-    parts = inputs._divide_file(file, count)
+    (file,) = input_files.expand([str(path)])
+    parts = input_files._divide_file(file, count)
     assert [part.is_last for part in parts] == [False] * (count - 1) + [True]
     found = []
     for part in parts:

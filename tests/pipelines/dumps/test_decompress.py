@@ -8,9 +8,9 @@ import lzma
 import pytest
 import zstandard
 
-from corpus.errors import UserError
-from pipelines import decompress
-from pipelines.decompress import FEED_BYTES, DamagedArchiveError, read_blocks
+from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps import decompress
+from rejoinder.pipelines.dumps.decompress import FEED_BYTES, DamagedArchiveError, read_blocks
 
 TEXT = b"".join(b"line number %d of some text\n" % n for n in range(20_000))
 SKIPPABLE = b"\x53\x2a\x4d\x18" + (11).to_bytes(4, "little") + b"not a frame"

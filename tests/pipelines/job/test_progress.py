@@ -4,9 +4,9 @@ import io
 
 import pytest
 
-from pipelines import progress
-from pipelines.inputs import Part
-from pipelines.progress import Progress, ProgressLine, format_bytes, format_seconds
+from rejoinder.pipelines.dumps.input_files import Part
+from rejoinder.pipelines.job import progress
+from rejoinder.pipelines.job.progress import Progress, ProgressLine, format_bytes, format_seconds
 
 
 @pytest.fixture

@@ -2,18 +2,18 @@
 
 import pytest
 
-from corpus.errors import UserError
-from pipelines import runners
-from pipelines.command import _empty_job
-from pipelines.options import ExtractOptions
-from pipelines.sources import RedditComments
-from pipelines.steps.spec import JobSpec
+from rejoinder.errors import UserError
+from rejoinder.pipelines.job import runners
+from rejoinder.pipelines.job.command import _empty_job
+from rejoinder.pipelines.job.steps.spec import JobSpec
+from rejoinder.pipelines.reddit.extractor import RedditComments
+from rejoinder.pipelines.reddit.options import ExtractOptions
 
 DATAFLOW = [
     "--project=my-project",
     "--region=europe-west4",
     "--temp_location=gs://my-bucket/temp",
-    "--sdk_container_image=europe-west4-docker.pkg.dev/my-project/images/repartee:1",
+    "--sdk_container_image=europe-west4-docker.pkg.dev/my-project/images/rejoinder:1",
     "--no_auth",
 ]
 
@@ -71,7 +71,7 @@ def test_dataflow_without_project_is_a_clear_error():
 def test_a_workers_error_is_found_in_what_a_runner_raises():
     text = (
         "Error received from SDK harness\nTraceback…\n"
-        "corpus.errors.UserError: RC: truncated [while running 'ReadDump-ptransform-9']\n"
+        "rejoinder.errors.UserError: RC: truncated [while running 'ReadDump-ptransform-9']\n"
     )
     assert runners.user_message(RuntimeError(text)) == "RC: truncated"
     assert runners.user_message(UserError("x [while running 'y']\nlog")) == "x"

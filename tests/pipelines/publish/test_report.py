@@ -3,9 +3,9 @@
 import json
 from html.parser import HTMLParser
 
-from pipelines import statistics
-from pipelines.reading import read_manifest
-from pipelines.testing import comment, dialogue, ndjson
+from rejoinder.pipelines.shards import statistics
+from rejoinder.pipelines.shards.reading import read_manifest
+from rejoinder.pipelines.testing import comment, dialogue, ndjson
 
 
 class Page(HTMLParser):

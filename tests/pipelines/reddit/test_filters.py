@@ -3,9 +3,10 @@
 import polars as pl
 import pytest
 
-from pipelines import filters, reading, text
-from pipelines.options import ExtractOptions
-from pipelines.testing import comment, dialogue, ndjson
+from rejoinder.pipelines.reddit import filters, markdown
+from rejoinder.pipelines.reddit.options import ExtractOptions
+from rejoinder.pipelines.shards import reading
+from rejoinder.pipelines.testing import comment, dialogue, ndjson
 
 GOOD = {
     "body": "a perfectly good comment",
@@ -83,7 +84,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("raw", TEXTS)
 def test_clean_text(raw):
-    assert pl.select(text.clean(pl.lit(raw))).item() == TEXTS[raw]
+    assert pl.select(markdown.clean(pl.lit(raw))).item() == TEXTS[raw]
 
 
 def run(tmp_path, preprocess, lines, *arguments):
@@ -174,7 +175,7 @@ def test_subreddit_lists_come_from_files_too(tmp_path, preprocess):
 def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path, preprocess, capsys):
     (tmp_path / "RC").write_bytes(ndjson(dialogue(30)))
     preprocess(tmp_path / "RC", arguments=["--dry-run", "--preset", "clean"])
-    text = capsys.readouterr().out
+    markdown = capsys.readouterr().out
     for expected in ("drop_duplicates         true", "buckets", "estimated time", str(tmp_path)):
-        assert expected in text
+        assert expected in markdown
     assert [p.name for p in tmp_path.iterdir()] == ["RC"]

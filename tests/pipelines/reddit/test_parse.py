@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.chunks import Chunk
-from pipelines.lines import Reject, parse_line, to_base36
-from pipelines.parse import COLUMNS, parse_chunk
+from rejoinder.pipelines.dumps.chunks import Chunk
+from rejoinder.pipelines.reddit.line_parser import Reject, parse_line, to_base36
+from rejoinder.pipelines.reddit.parse import COLUMNS, parse_chunk
 
 GOOD = {
     "id": "c1",

@@ -6,7 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from pipelines import partition, threads
+from rejoinder.pipelines.reddit import threads
+from rejoinder.pipelines.shuffle import partition
 
 FILTERS = ["deleted"]
 

@@ -6,7 +6,9 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from pipelines import examples, filters, hashing, tfrecord
+from rejoinder.pipelines.reddit import filters
+from rejoinder.pipelines.shards import tfrecord, wire_format
+from rejoinder.pipelines.shuffle import hashing
 
 
 def expected(features: dict) -> bytes:
@@ -25,16 +27,16 @@ def test_examples_equal_protobufs_deterministic_bytes():
     ids = [rng.integers(0, 1 << 22, n) for n in lengths]
     ids[1][0] = 0
     splits = np.concatenate([[0], np.cumsum(lengths)])
-    packed = examples.encode_varints(np.concatenate(ids), splits)
-    ids_feature = examples.ids_feature("context_ids", packed)
-    for record, values in zip(examples.encode_examples([ids_feature]), ids, strict=True):
+    packed = wire_format.encode_varints(np.concatenate(ids), splits)
+    ids_feature = wire_format.ids_feature("context_ids", packed)
+    for record, values in zip(wire_format.encode_examples([ids_feature]), ids, strict=True):
         if len(values):  # protobuf leaves an empty packed list out
             assert record == expected({"context_ids": values})
     texts = ["", "a", "é" * 63, "x" * 127, "y" * 128, "z" * 20_000, "😀"]
-    text_feature = examples.bytes_feature("context", pa.array(texts))
-    for record, text in zip(examples.encode_examples([text_feature]), texts, strict=True):
+    text_feature = wire_format.bytes_feature("context", pa.array(texts))
+    for record, text in zip(wire_format.encode_examples([text_feature]), texts, strict=True):
         assert record == expected({"context": text.encode()})
-    both = examples.encode_examples([text_feature, ids_feature])
+    both = wire_format.encode_examples([text_feature, ids_feature])
     for record, text, values in zip(both, texts, ids, strict=True):
         decoded = tf.train.Example.FromString(record).features.feature
         assert decoded["context_ids"].int64_list.value == values.tolist()
@@ -42,17 +44,20 @@ def test_examples_equal_protobufs_deterministic_bytes():
 
 
 def test_a_null_is_an_absent_feature():
-    made = examples.encode_examples(
+    made = wire_format.encode_examples(
         [
-            examples.bytes_feature("a", pa.array(["x", None])),
-            examples.bytes_feature("b", pa.array(["y", "z"])),
+            wire_format.bytes_feature("a", pa.array(["x", None])),
+            wire_format.bytes_feature("b", pa.array(["y", "z"])),
         ]
     )
     assert made == [expected({"a": b"x", "b": b"y"}), expected({"b": b"z"})]
 
 
 def test_no_examples():
-    assert examples.encode_examples([examples.bytes_feature("a", pa.array([], pa.string()))]) == []
+    assert (
+        wire_format.encode_examples([wire_format.bytes_feature("a", pa.array([], pa.string()))])
+        == []
+    )
 
 
 @pytest.mark.parametrize("records", [[], [b""], [b"one", b"", b"x" * 100_000]])

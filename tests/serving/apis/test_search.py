@@ -1,4 +1,4 @@
-"""`/search` over an index of `serving.search`."""
+"""`/search` over an index of `rejoinder.retrieval`."""
 
 import httpx
 import pyarrow as pa
@@ -9,7 +9,7 @@ TEXTS = ["red green blue", "red green q", "x y z"]
 
 @pytest.fixture(scope="module")
 def searching(start, tiny_base, tmp_path_factory, vectors):
-    index = pytest.importorskip("serving.search.index")
+    index = pytest.importorskip("rejoinder.retrieval.index")
     folder = str(tmp_path_factory.mktemp("index"))
     table = pa.table({"text": TEXTS, "subreddit": ["colours", "colours", "letters"]})
     index.build(folder, [(table, vectors(TEXTS))], model="tiny", source="test")

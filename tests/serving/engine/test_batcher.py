@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from serving.batcher import Batcher
-from serving.limits import Limits
-from serving.metrics import Metrics
-from serving.status import ServingError
+from rejoinder.serving.engine.batcher import Batcher
+from rejoinder.serving.errors import ServingError
+from rejoinder.serving.limits import Limits
+from rejoinder.serving.metrics import Metrics
 
 POISON = 666
 

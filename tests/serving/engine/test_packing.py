@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.packing import pack_rows
+from rejoinder.serving.engine.packing import pack_rows
 
 PAD = 1
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from trainer.data.layout import PackedLayout, PaddedLayout, cut_to, deal, rows_needed
-from trainer.data.records import Pairs, Ragged
-from trainer.data.sampler import Batch
+from rejoinder.trainer.data.layout import PackedLayout, PaddedLayout, cut_to, deal, rows_needed
+from rejoinder.trainer.data.records import Pairs, Ragged
+from rejoinder.trainer.data.sampler import Batch
 
 
 def texts(lengths) -> Ragged:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from corpus.errors import UserError
-from trainer.data.mixture import Mixture, integer_weights
+from rejoinder.errors import UserError
+from rejoinder.trainer.data.mixture import Mixture, integer_weights
 
 # A correct sampler fails a test at this level once in ten thousand seeds; the seeds are fixed.
 SIGNIFICANCE = 1e-4

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.data.order import Order
+from rejoinder.trainer.data.order import Order
 
 SIZES = (30, 0, 25, 41, 7, 60, 12)
 

@@ -7,12 +7,12 @@ from itertools import count, islice
 import numpy as np
 import pytest
 
-from corpus.errors import UserError
-from corpus.manifest import load_manifest
-from trainer.data.mixture import Mixture
-from trainer.data.sampler import Sampler, Source, host_share
-from trainer.data.seeds import permutation
-from trainer.data.testing import pair_number, write_corpus
+from rejoinder.corpus.manifest import load_manifest
+from rejoinder.errors import UserError
+from rejoinder.trainer.data.mixture import Mixture
+from rejoinder.trainer.data.sampler import Sampler, Source, host_share
+from rejoinder.trainer.data.seeds import permutation
+from rejoinder.trainer.data.testing import pair_number, write_corpus
 
 # (data set, pair) of the first three pairs at steps 0, 1 and 12,345.
 EXACT = [

@@ -13,15 +13,15 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from models import SentenceEncoder
-from models.mpnet import MPNetConfig
-from trainer.collectives import sum_over_replicas
-from trainer.data.layout import PackedLayout, PaddedLayout
-from trainer.data.records import Pairs, Ragged
-from trainer.data.sampler import Batch
-from trainer.data.testing import VOCABULARY, make_pair
-from trainer.gradients import gradients
-from trainer.loss import LossOptions, contrastive_loss
+from rejoinder.models.mpnet import MPNetConfig
+from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.trainer.collectives import sum_over_replicas
+from rejoinder.trainer.data.layout import PackedLayout, PaddedLayout
+from rejoinder.trainer.data.records import Pairs, Ragged
+from rejoinder.trainer.data.sampler import Batch
+from rejoinder.trainer.data.testing import VOCABULARY, make_pair
+from rejoinder.trainer.gradients import gradients
+from rejoinder.trainer.loss import LossOptions, contrastive_loss
 
 PAIRS, WIDTH, SEGMENTS = 16, 24, 6
 OPTIONS = LossOptions(log_q=True, margin=0.05, dims=(8, 16))

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from corpus.errors import UserError
-from pipelines import storage
+from rejoinder import storage
+from rejoinder.errors import UserError
 
 # Decompressed bytes per stored byte, roughly, by file ending: only to choose the
 # number of buckets and to estimate times.

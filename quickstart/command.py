@@ -6,26 +6,27 @@ a table of what they made.
 
 import argparse
 import glob
+import importlib.resources
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from corpus.cli import run
-from corpus.errors import UserError
-from quickstart.sample import write_dump
-from quickstart.steps import Step, run_step
-from quickstart.summary import print_summary
+from rejoinder.errors import UserError
+from rejoinder.quickstart.sample import write_dump
+from rejoinder.quickstart.steps import Step, run_step
+from rejoinder.quickstart.summary import print_summary
 
-CONFIG = "configs/quickstart.yaml"
+CONFIG = str(importlib.resources.files("rejoinder") / "configs" / "quickstart.yaml")
 VOCABULARY_SIZE = 6000
 SAMPLE_THREADS = 3000
 # Only a folder that an earlier quickstart made may be replaced.
 MARKER = ".made-by-quickstart"
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Command line: the whole path on a generated sample or on the user's own dump."""
-    parser = argparse.ArgumentParser(prog="python -m quickstart", description=__doc__)
+    parser = argparse.ArgumentParser(prog="rejoinder quickstart", description=__doc__)
     parser.add_argument(
         "--input", nargs="+", metavar="FILE", help="comment dumps (default: a generated sample)"
     )
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--steps", type=int, metavar="N", help=f"training steps (default: as in {CONFIG})"
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     inputs = _existing_files(arguments.input) if arguments.input else None
     started = time.monotonic()
     _start_afresh(arguments.output)
@@ -54,31 +55,26 @@ def _steps(inputs: list[str], out: Path, train_steps: int | None) -> list[Step]:
     return [
         Step(
             "train a vocabulary on the dump's comments",
-            "models.vocab",
+            "vocab",
             {"input": inputs, "field": "body", "size": VOCABULARY_SIZE, "output": tokenizer},
         ),
         Step(
             "extract, tokenize and shard the pairs",
-            "pipelines.preprocess",
+            "preprocess",
             {"input": inputs, "output": corpus, "tokenizer": tokenizer, "keep-text": True},
         ),
         Step(
             "train a small MPNet from random weights",
-            "trainer.train",
+            "train",
             {"config_file": CONFIG, "data": corpus, "model_dir": model, "mode": "train"}
             | ({"params_override": f"trainer.train_steps={train_steps}"} if train_steps else {}),
         ),
         Step(
             "evaluate 1-of-100 beside TF-IDF and BM25",
-            "trainer.evaluate",
+            "evaluate",
             {"model": model, "data": corpus},
         ),
-        Step("export a SavedModel", "models.export", {"model": model, "output": export}),
-        Step(
-            "compare three sentences through the SavedModel",
-            "quickstart.similarity",
-            {"export": export, "data": corpus},
-        ),
+        Step("export a SavedModel", "export", {"model": model, "output": export}),
     ]
 
 
@@ -103,7 +99,3 @@ def _start_afresh(out: Path) -> None:
         shutil.rmtree(out)
     out.mkdir(parents=True)
     (out / MARKER).touch()
-
-
-if __name__ == "__main__":
-    run(main)

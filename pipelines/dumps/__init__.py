@@ -1,0 +1,1 @@
+"""Dumps to chunks of whole lines: which files, decompression, cutting."""

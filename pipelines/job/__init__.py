@@ -1,0 +1,1 @@
+"""The Beam job: its steps, its graph, runners, and progress."""

@@ -1,0 +1,1 @@
+"""Files of ready pairs: an extractor beside Reddit's."""

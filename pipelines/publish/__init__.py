@@ -1,0 +1,1 @@
+"""Staged files to a finished corpus with its report and metadata."""

@@ -1,0 +1,1 @@
+"""Comments to pairs: options, parsing, filters, threads."""

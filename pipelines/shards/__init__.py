@@ -1,0 +1,1 @@
+"""Pairs to the bytes of shards, and back."""

@@ -1,0 +1,1 @@
+"""The shuffle: hashes, partitions by thread, and duplicates of the whole corpus."""

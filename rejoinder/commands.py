@@ -1,0 +1,94 @@
+"""The `rejoinder` command: a table of subcommands, each imported only when it runs."""
+
+import importlib
+import sys
+from typing import NamedTuple, Protocol
+
+from rejoinder import cli
+
+
+class Command(NamedTuple):
+    """A subcommand: the module whose `main(argv)` runs it, and one line of help."""
+
+    module: str
+    help: str
+
+
+class Main(Protocol):
+    """The entry of a subcommand's module."""
+
+    def __call__(self, argv: list[str]) -> int | None:
+        """Runs the subcommand with its arguments; returns the exit status (None is 0)."""
+
+
+GROUPS: dict[str, dict[str, Command]] = {
+    "start": {
+        "quickstart": Command(
+            "rejoinder.quickstart.command", "the whole path on a generated sample or your dump"
+        ),
+        "doctor": Command("rejoinder.doctor", "check versions, disk, devices and cloud access"),
+    },
+    "data": {
+        "preprocess": Command(
+            "rejoinder.pipelines.preprocess", "Reddit comment dumps to tokenized pairs"
+        ),
+        "pairs": Command("rejoinder.pipelines.pairs", "files of ready pairs to tokenized pairs"),
+        "vocab": Command("rejoinder.pipelines.vocab", "train a WordPiece vocabulary"),
+        "verify": Command("rejoinder.pipelines.verify", "check every byte of a corpus"),
+        "inspect": Command("rejoinder.pipelines.inspect", "show figures and examples of a corpus"),
+    },
+    "model": {
+        "train": Command("rejoinder.trainer.train", "train the dual encoder"),
+        "evaluate": Command("rejoinder.evaluation.evaluate", "1-of-100, recall, STS, and a report"),
+        "export": Command(
+            "rejoinder.models.export", "write a SavedModel and a sentence-transformers folder"
+        ),
+        "serve": Command("rejoinder.serving.server", "serve exported models over HTTP and gRPC"),
+    },
+    "retrieval": {
+        "embed": Command("rejoinder.retrieval.embed", "embed any number of texts into Parquet"),
+        "search": Command("rejoinder.retrieval.search", "search a corpus by meaning"),
+        "cluster": Command("rejoinder.retrieval.cluster", "group the texts of an index"),
+        "similarity": Command("rejoinder.retrieval.similarity", "compare a few texts"),
+    },
+}
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
+
+
+def usage() -> str:
+    """Returns the text of `rejoinder --help`."""
+    lines = [
+        "usage: rejoinder [--version] COMMAND …",
+        "",
+        "Reddit comment dumps to a sentence encoder.",
+    ]
+    for group, commands in GROUPS.items():
+        lines += ["", f"{group}:"]
+        lines += [f"  {name:<12}{command.help}" for name, command in commands.items()]
+    return "\n".join([*lines, "", "`rejoinder COMMAND --help` lists the options of a command."])
+
+
+def main() -> None:
+    """Runs the subcommand that the command line names."""
+    cli.run(lambda: dispatch(sys.argv[1:]))
+
+
+def dispatch(argv: list[str]) -> int | None:
+    """Runs `argv[0]` with the rest of `argv`; returns the exit status."""
+    name, *rest = argv or ["--help"]
+    if name in ("-h", "--help"):
+        print(usage())
+        return 0
+    if name == "--version":
+        from rejoinder import __version__
+
+        print(f"rejoinder {__version__}")
+        return 0
+    if name not in COMMANDS:
+        print(
+            f"error: {name}: no such command; the commands are {', '.join(COMMANDS)}",
+            file=sys.stderr,
+        )
+        return 2
+    entry: Main = importlib.import_module(COMMANDS[name].module).main
+    return entry(rest)

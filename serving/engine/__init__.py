@@ -1,0 +1,1 @@
+"""Loaded model versions and the batches that run on them."""

@@ -1,0 +1,1 @@
+"""HTTP: the application, limits of a request, timeouts, shutdown."""

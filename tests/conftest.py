@@ -1,0 +1,3 @@
+"""Loaded before every test module: `rejoinder` first, so that triton comes before TensorFlow."""
+
+import rejoinder  # noqa: F401
