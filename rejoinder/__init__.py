@@ -36,9 +36,9 @@ import_order.install(sys.meta_path)
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        import importlib.metadata
+        from importlib import metadata
 
-        return importlib.metadata.version("rejoinder")
+        return metadata.version("rejoinder")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -218,5 +218,7 @@ def test_importing_the_package_is_light():
 
     code = "import sys, rejoinder; assert 'tensorflow' not in sys.modules; print(dir(rejoinder))"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    import rejoinder
+
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = rejoinder.Nothing
