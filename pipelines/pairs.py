@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.make_corpus(
         arguments,
         beam_arguments,
-        source=PairFiles(options),
+        extractor=PairFiles(options),
         options=options,
         text_features=list(TEXT_FEATURES),
         default_patterns=["*.jsonl", "*.jsonl.*", "*.json.gz"],

@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.make_corpus(
         arguments,
         beam_arguments,
-        source=RedditComments(options),
+        extractor=RedditComments(options),
         options=options,
         text_features=[*TEXT_FEATURES, *map(extra_context, range(options.extra_contexts))],
         default_patterns=["RC_*"],

@@ -12,7 +12,7 @@ from typing import Any
 
 from rejoinder.corpus.naming import COMPLETED, SPLITS
 from rejoinder.errors import UserError
-from rejoinder.pipelines.reddit.extractor import Source
+from rejoinder.pipelines.job.extractor import Extractor
 
 _DEFAULT_TOKENIZER = "sentence-transformers/all-mpnet-base-v2"
 # Software whose version may show in the bytes of a corpus.
@@ -86,7 +86,7 @@ def make_corpus(
     arguments: argparse.Namespace,
     beam_arguments: Sequence[str],
     *,
-    source: Source,
+    extractor: Extractor,
     options: Any,
     text_features: list[str],
     default_patterns: Sequence[str] = (),
@@ -96,7 +96,7 @@ def make_corpus(
     Args:
         arguments: With the options of `add_path_arguments` and `add_job_arguments`.
         beam_arguments: What Beam is to understand.
-        source: What is extracted, and how.
+        extractor: Reads lines and makes pairs.
         options: Its options: `to_dict()`, `max_length`, `num_shards`, `limit`,
             `keep_text` and `drop_duplicates`.
         text_features: Names of the features beside the token ids.
@@ -126,11 +126,11 @@ def make_corpus(
     staging = publish.staging_folder(output)
     spill_here = choice.is_local and storage.is_local(staging)
     spec = JobSpec(
-        source=source,
+        extractor=extractor,
         num_buckets=num_buckets,
         max_length=options.max_length,
         limit=options.limit,
-        drop_duplicates=options.drop_duplicates and source.duplicates_cross_buckets,
+        drop_duplicates=options.drop_duplicates and extractor.duplicates_cross_buckets,
         staging=staging,
         spill_folder=storage.join(staging, disk_shuffle.FOLDER) if spill_here else None,
         keep_damaged=arguments.on_truncated == "keep",

@@ -66,13 +66,13 @@ class PairOptions:
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Pair files as a `rejoinder.pipelines.reddit.extractor.Source`."""
+    """A `rejoinder.pipelines.job.extractor.Extractor` of the pairs in pair files."""
 
     options: PairOptions
     duplicates_cross_buckets: bool = False
 
     def read(self, path: str, chunk: Chunk) -> tuple[pl.DataFrame, list[Reject], dict[str, int]]:
-        """See `Source.read`."""
+        """See `Extractor.read`."""
         pairs, rejects, blanks = [], [], 0
         if chunk.oversize:
             rejects.append(Reject(chunk.first_line, "line_too_long", excerpt(chunk.data)))
@@ -90,8 +90,8 @@ class PairFiles:
         rows = pl.DataFrame(pairs, schema=dict.fromkeys(TEXT_FEATURES, pl.String), orient="row")
         return rows, rejects, {"blank_line": blanks}
 
-    def partition(self, rows: pl.DataFrame, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-        """See `Source.partition`: equal contexts meet in a bucket."""
+    def to_buckets(self, rows: pl.DataFrame, num_buckets: int) -> Iterator[tuple[int, bytes]]:
+        """See `Extractor.to_buckets`: equal contexts meet in a bucket."""
         hashes = hashing.hash_strings(rows.get_column(names.CONTEXT), _BUCKET_SEED)
         buckets = (hashes % np.uint64(num_buckets)).astype(np.int64)
         return partition.split(rows, buckets, _SCHEMA)
@@ -103,7 +103,7 @@ class PairFiles:
     def process(
         self, blobs: Sequence[bytes], tokenize: Tokenize, duplicates: Sequence[bytes]
     ) -> Bucket:
-        """See `Source.process`."""
+        """See `Extractor.process`."""
         rows = partition.merge(blobs, _SCHEMA)
         total = rows.height
         if self.options.drop_duplicates:

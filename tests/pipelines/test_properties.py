@@ -26,7 +26,7 @@ def tokenize(texts):
 
 def shards_of(data: bytes, options: ExtractOptions, chunk_bytes: int, order: random.Random):
     """Returns (shards by bucket and split, counters) by way of the job's pure functions."""
-    source = RedditComments(options)
+    extractor = RedditComments(options)
     counters: Counter[str] = Counter()
     blobs: dict[int, list[bytes]] = {}
     pieces = [(piece, n, big) for piece, n, big in chunks._cut(iter([data]), chunk_bytes)]
@@ -37,15 +37,15 @@ def shards_of(data: bytes, options: ExtractOptions, chunk_bytes: int, order: ran
         first += lines
     order.shuffle(made)
     for chunk in made:
-        rows, rejects, ended = source.read("RC", chunk)
+        rows, rejects, ended = extractor.read("RC", chunk)
         counters.update(ended)
         counters.update(f"rejected/{reject.reason}" for reject in rejects)
-        for bucket, blob in source.partition(rows, 3):
+        for bucket, blob in extractor.to_buckets(rows, 3):
             blobs.setdefault(bucket, []).append(blob)
     shards = {}
     for bucket in sorted(blobs):
         order.shuffle(blobs[bucket])
-        result = source.process(blobs[bucket], tokenize, ())
+        result = extractor.process(blobs[bucket], tokenize, ())
         counters.update(result.counters)
         shards |= {(bucket, split): shard.data for split, shard in result.shards.items()}
     return shards, counters

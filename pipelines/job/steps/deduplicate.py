@@ -21,7 +21,7 @@ class DigestPairs(beam.DoFn):
         blobs = list(values)
         yield from ((key, ROWS + blob) for blob in blobs)
         if key != REPORT:
-            keys = self._spec.source.pair_keys(resolve(self._spec, blobs))
+            keys = self._spec.extractor.pair_keys(resolve(self._spec, blobs))
             count = self._spec.num_buckets
             for index, blob in duplicates.partition(keys, key, count):
                 yield count + index, blob

@@ -54,7 +54,7 @@ class ReadDump(beam.DoFn):
             limit=self._spec.limit,
             progress=self._progress.reader(part),
         ):
-            rows, bad, ended = self._spec.source.read(part.path, chunk)
+            rows, bad, ended = self._spec.extractor.read(part.path, chunk)
             rejects.extend([part.path, r.line, r.reason, r.excerpt] for r in bad)
             counts.update(ended)
             lines = chunk.first_line + chunk.lines - 1
@@ -89,6 +89,6 @@ class ReadDump(beam.DoFn):
         if self._frames:
             rows = pl.concat(self._frames)
             self._frames, self._bytes = [], 0
-            blobs = self._spec.source.partition(rows, self._spec.num_buckets)
+            blobs = self._spec.extractor.to_buckets(rows, self._spec.num_buckets)
             folder = self._spec.spill_folder
             yield from blobs if folder is None else disk_shuffle.write(folder, blobs)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rejoinder.pipelines.job import disk_shuffle
-from rejoinder.pipelines.reddit.extractor import Source
+from rejoinder.pipelines.job.extractor import Extractor
 
 # The shuffle key of the readers' reports; buckets count from 0.
 REPORT = -1
@@ -17,7 +17,7 @@ class JobSpec:
     """Everything that the workers need to know.
 
     Attributes:
-        source: What is extracted, and how.
+        extractor: Reads lines and makes pairs.
         num_buckets: Buckets of the shuffle, shards of each split.
         max_length: Most token ids per side.
         limit: Lines read of each file; 0 reads all.
@@ -28,7 +28,7 @@ class JobSpec:
         max_bad_ratio: Largest share of lines that may be rejected.
     """
 
-    source: Source
+    extractor: Extractor
     num_buckets: int
     max_length: int
     limit: int

@@ -45,7 +45,7 @@ class WriteBucket(beam.DoFn):
 
         tokenize = tokenize_function(self._tokenizer_files, self._spec.max_length)
         rows = resolve(self._spec, blobs)
-        made = self._spec.source.process(rows, tokenize, duplicates)
+        made = self._spec.extractor.process(rows, tokenize, duplicates)
         result = {
             "bucket": bucket,
             "shards": {

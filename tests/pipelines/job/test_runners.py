@@ -45,7 +45,7 @@ def test_unknown_options_are_refused():
 @pytest.mark.parametrize("drop_duplicates", [False, True])
 def test_dataflow_graph_is_built_offline(drop_duplicates):
     spec = JobSpec(
-        source=RedditComments(ExtractOptions(drop_duplicates=drop_duplicates)),
+        extractor=RedditComments(ExtractOptions(drop_duplicates=drop_duplicates)),
         num_buckets=8,
         max_length=128,
         limit=0,
