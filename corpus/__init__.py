@@ -3,11 +3,13 @@
 `pipelines` writes what is defined here and `trainer` reads it; neither imports
 the other. A corpus is one folder:
 
-    <split>.tfrecord-SSSSS-of-NNNNN   tokenized pairs (`rejoinder.corpus.features`)
+    <split>.tfrecord-SSSSS-of-NNNNN   tokenized pairs (see `features`)
     features.json, dataset_info.json  so that TFDS opens the folder
-    manifest.json                     inputs, options, counters, checksums (`rejoinder.corpus.manifest`)
+    manifest.json                     inputs, options, counters, checksums (see `manifest`)
     tokenizer/                        files of the tokenizer that made the ids
     COMPLETED                         written last; a folder without it is not a corpus
+
+`embeddings` defines a second kind of folder, which `rejoinder embed` writes.
 """
 
 if __name__ != "rejoinder.corpus":
