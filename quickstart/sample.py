@@ -16,6 +16,7 @@ from typing import Any
 
 import zstandard
 
+from rejoinder.corpus.base36 import to_base36
 from rejoinder.quickstart.phrases import (
     HINT_VERBS,
     QUESTIONS,
@@ -40,7 +41,7 @@ def generate_comments(threads: int, seed: int) -> Iterator[Comment]:
     rng = random.Random(seed)
     next_id, second = FIRST_ID, FIRST_SECOND
     for thread in range(threads):
-        link_id = f"t3_{base36(FIRST_ID + thread)}"
+        link_id = f"t3_{to_base36(FIRST_ID + thread)}"
         # (parent fullname, depth, the question a reply has to answer)
         open_questions: list[tuple[str, int, tuple[Topic, Trouble] | None]] = [
             (link_id, 0, None) for _ in range(rng.randint(1, 3))
@@ -53,7 +54,7 @@ def generate_comments(threads: int, seed: int) -> Iterator[Comment]:
             parts = [_reply(rng, *question)] if question else []
             parts += [_question(rng, *follow_up)] if follow_up else []
             next_id, second = next_id + rng.randint(1, 9), second + rng.randint(0, 40)
-            name = base36(next_id)
+            name = to_base36(next_id)
             yield {
                 "author": f"{rng.choice(HINT_VERBS)}_{rng.randint(1, 4000)}",
                 "body": _perhaps_spoilt(rng, " ".join(parts)),
@@ -90,16 +91,6 @@ def write_dump(path: Path, *, threads: int, seed: int = 0) -> int:
                 stream.write(line + b"\n")
                 lines += 1
     return lines
-
-
-def base36(number: int) -> str:
-    """Returns `number` (≥ 0) as Reddit writes ids: base 36, lower case."""
-    digits = ""
-    while True:
-        number, digit = divmod(number, 36)
-        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[digit] + digits
-        if not number:
-            return digits
 
 
 def _question(rng: random.Random, topic: Topic, trouble: Trouble) -> str:

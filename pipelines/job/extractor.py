@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from rejoinder.pipelines.dumps.chunks import Chunk
-    from rejoinder.pipelines.reddit.line_parser import Reject
+    from rejoinder.pipelines.dumps.lines import Reject
     from rejoinder.pipelines.reddit.pairs import Bucket
     from rejoinder.pipelines.shards.encode import Tokenize
 

@@ -13,13 +13,7 @@ from rejoinder.corpus import features as names
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps.chunks import Chunk
-from rejoinder.pipelines.reddit.line_parser import (
-    BadLineError,
-    Reject,
-    check_text,
-    excerpt,
-    parse_json,
-)
+from rejoinder.pipelines.dumps.lines import BadLineError, Reject, check_text, excerpt, parse_json
 from rejoinder.pipelines.reddit.pairs import DUPLICATE_PAIR, Bucket
 from rejoinder.pipelines.shards.encode import PairEncoder, ShardData, Tokenize
 from rejoinder.pipelines.shards.statistics import PairStatistics

@@ -1,43 +1,29 @@
-"""Reads one line of a dump carefully: the path for lines that the columnar parser does not take.
+"""Parses one line of a comment dump, for lines that the columnar parser does not accept.
 
-For a line that both paths accept they must agree (`tests/pipelines/test_parse.py`
-holds them to it), because which of the two a line takes may depend on its neighbours.
+Both parsers must agree on every line that both accept
+(`tests/pipelines/reddit/test_parse.py` compares them), because the neighbours of a
+line may decide which parser reads it.
 """
 
-import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
-# Everything that is read from a comment.
+from rejoinder.corpus.base36 import to_base36
+from rejoinder.pipelines.dumps.lines import BadLineError, Reject, check_text, excerpt, parse_json
+
+# The fields of a comment that the job reads.
 Comment = dict[str, str | None]
 
-_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PREFIX = re.compile(r"t[0-9]_")
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_EXCERPT_CHARACTERS = 120
-
-
-@dataclass(frozen=True)
-class Reject:
-    """A line that is no comment: its number (from 1), why, and how it begins."""
-
-    line: int
-    reason: str
-    excerpt: str
-
-
-class BadLineError(Exception):
-    """The reason a line is refused: a counter's name."""
-
-
-def excerpt(line: bytes) -> str:
-    """Returns the beginning of a line as printable text."""
-    return line[:_EXCERPT_CHARACTERS].decode("utf-8", "backslashreplace")
 
 
 def parse_line(line: bytes, number: int) -> Comment | Reject | None:
-    """Returns the comment of one line, why it is none, or None for a blank line."""
+    """Parses one line into a Comment, a Reject, or None if it is blank.
+
+    Args:
+        line: The line, with or without its newline.
+        number: Its number in the file, from 1.
+    """
     stripped = line.strip(b" \t\r\n")
     if not stripped:
         return None
@@ -48,28 +34,6 @@ def parse_line(line: bytes, number: int) -> Comment | Reject | None:
         return _comment(value)
     except BadLineError as error:
         return Reject(number, str(error), excerpt(stripped))
-
-
-def parse_json(line: bytes) -> Any:
-    """Returns the JSON value of a line.
-
-    Raises:
-        BadLineError: it is none.
-    """
-    if b"\0" in line:
-        raise BadLineError("nul")
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadLineError("invalid_utf8") from error
-    try:
-        return json.loads(text, object_pairs_hook=_first_wins)
-    except (ValueError, RecursionError) as error:
-        raise BadLineError("broken_json") from error
-
-
-def _first_wins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    return dict(reversed(pairs))
 
 
 def _comment(value: dict[str, Any]) -> Comment:
@@ -112,25 +76,16 @@ def _text(
     return check_text(text)
 
 
-def check_text(text: str) -> str:
-    """Returns `text` if it can be stored as UTF-8 without surprises."""
-    if "\0" in text:
-        raise BadLineError("nul")
-    if _SURROGATE.search(text):
-        raise BadLineError("lone_surrogate")
-    return text
-
-
 def strip_prefix(raw_id: str) -> str:
-    """Returns an id without its kind (`t1_` comment, `t3_` submission …)."""
+    """Returns an id without the prefix of its kind (`t1_` comment, `t3_` submission)."""
     return raw_id[3:] if _PREFIX.match(raw_id) else raw_id
 
 
 def _parent(raw: Any, thread: str) -> str | None:
-    """Returns the parent comment's id, None for a comment on the submission itself.
+    """Returns the id of the parent comment, None if the parent is the submission.
 
-    The old API wrote null for the submission and the number behind a comment's
-    base-36 id. A *string* of digits is base 36 already.
+    The old API wrote null for the submission and, for a comment, the number that
+    its base-36 id encodes. A *string* of digits is base 36 already.
     """
     if raw is None:
         return None
@@ -145,13 +100,3 @@ def _parent(raw: Any, thread: str) -> str | None:
         return None
     parent = strip_prefix(raw)
     return None if parent == thread and parent == raw else parent
-
-
-def to_base36(number: int) -> str:
-    """Returns a non-negative number in lower-case base 36, as Reddit writes ids."""
-    digits = ""
-    while True:
-        number, rest = divmod(number, 36)
-        digits = _BASE36[rest] + digits
-        if not number:
-            return digits

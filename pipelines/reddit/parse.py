@@ -1,8 +1,9 @@
-"""Parses a chunk of NDJSON lines by columns; only lines that resist take the careful path.
+"""Parses a chunk of NDJSON comments by columns.
 
-polars' parser is strict about JSON but turns numbers, objects and lone
-surrogates into text. Rows that could be such a conversion are parsed again
-by `rejoinder.pipelines.reddit.line_parser`, so the result does not depend on which path a line took.
+polars' parser is strict about JSON but converts numbers, objects and lone
+surrogates to text. Rows that may be such a conversion are parsed again by
+`rejoinder.pipelines.reddit.line_parser`, so the result does not depend on which
+parser read a line.
 """
 
 from collections.abc import Sequence
@@ -11,29 +12,33 @@ import numpy as np
 import polars as pl
 
 from rejoinder.pipelines.dumps.chunks import Chunk
-from rejoinder.pipelines.reddit.line_parser import Comment, Reject, excerpt, parse_line
+from rejoinder.pipelines.dumps.lines import Reject, excerpt
+from rejoinder.pipelines.reddit.line_parser import Comment, parse_line
 
 # Columns of a parsed chunk: ids without prefix; `parent` null for a top-level comment.
 COLUMNS = ("id", "thread", "parent", "body", "author", "subreddit", "created_utc")
 OPTIONAL_COLUMNS = ("score", "over_18")
 
-# On a chunk that fails as a whole, groups of this many bytes are tried one by one.
+# A chunk that cannot be parsed as a whole is parsed in groups of this many bytes.
 _GROUP_BYTES = 128 << 10
 
-# A JSON number, boolean, object or list that polars would hand over as text.
+# A JSON number, boolean, object or list that polars would return as text.
 _CONVERTED = r"^(?s:-?[0-9][-+.0-9eE]*|true|false|\[.*\]|\{.*\})$"
 
 
 def parse_chunk(
     chunk: Chunk, optional: Sequence[str] = ()
 ) -> tuple[pl.DataFrame, list[Reject], int]:
-    """Returns the comments of a chunk, the lines refused, and the number of blank lines.
-
-    Rows + rejects + blank lines = `chunk.lines`. The order of rows is not kept.
+    """Parses the comments of a chunk.
 
     Args:
         chunk: Whole lines.
-        optional: Those of `OPTIONAL_COLUMNS` that are needed.
+        optional: The columns of `OPTIONAL_COLUMNS` to parse as well.
+
+    Returns:
+        The comments in any order, with `COLUMNS` and `optional`; the rejected
+        lines; and the number of blank lines. Rows + rejects + blank lines =
+        `chunk.lines`.
     """
     if chunk.oversize:
         return (
@@ -96,7 +101,7 @@ def _frame(comments: list[Comment], optional: Sequence[str]) -> pl.DataFrame:
 def _parse_fast(
     data: bytes, lines: int, first_line: int, optional: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Reject], int] | None:
-    """Returns what `parse_chunk` does, or None where some line needs another reader."""
+    """Returns what `parse_chunk` returns, or None if polars cannot parse some line."""
     schema = dict.fromkeys(
         ("id", "link_id", "parent_id", "body", "author", "subreddit", "created_utc", *optional),
         pl.String,
@@ -106,7 +111,7 @@ def _parse_fast(
     except (pl.exceptions.PolarsError, RuntimeError):
         return None
     if raw.height != lines:
-        return None  # blank lines
+        return None  # there are blank lines
     doubtful = raw.select(_doubtful().alias("doubtful")).get_column("doubtful")
     if doubtful.any():
         indices = doubtful.arg_true().to_list()
@@ -128,7 +133,7 @@ def _pick_lines(data: bytes, indices: Sequence[int]) -> list[bytes]:
 
 
 def _doubtful() -> pl.Expr:
-    """True for rows that polars may have converted or that need a default."""
+    """True for rows with values that polars may have converted, and with missing values."""
     text = [pl.col(name) for name in ("id", "link_id", "parent_id", "body", "author", "subreddit")]
     converted = [pl.col(name).str.contains(_CONVERTED) for name in ("body", "author", "subreddit")]
     return pl.any_horizontal(

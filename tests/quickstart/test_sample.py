@@ -3,11 +3,9 @@ import re
 from collections import Counter
 
 import zstandard
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rejoinder.quickstart.phrases import TOPICS, TROUBLES
-from rejoinder.quickstart.sample import base36, generate_comments, write_dump
+from rejoinder.quickstart.sample import generate_comments, write_dump
 
 
 def read_lines(path):
@@ -61,10 +59,3 @@ def test_replies_share_no_content_word_with_their_question():
         assert not words(topic.asked) & words(topic.answered)
     for trouble in TROUBLES:
         assert not words(trouble.asked) & words(trouble.answered)
-
-
-@given(st.integers(0, 2**64))
-def test_base36_is_reddit_s(number):
-    digits = base36(number)
-    assert int(digits, 36) == number
-    assert digits == digits.lower()

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rejoinder.pipelines.dumps.chunks import Chunk
-from rejoinder.pipelines.reddit.line_parser import Reject, parse_line, to_base36
+from rejoinder.pipelines.dumps.lines import Reject
+from rejoinder.pipelines.reddit.line_parser import parse_line
 from rejoinder.pipelines.reddit.parse import COLUMNS, parse_chunk
 
 GOOD = {
@@ -226,9 +227,3 @@ def test_both_paths_agree_on_any_fields(fields):
         (fast,) = rows
         # created_utc may be any JSON value; only its number matters later.
         assert {**fast, "created_utc": 0} == {**slow, "created_utc": 0}
-
-
-@pytest.mark.parametrize(("number", "text"), [(0, "0"), (35, "z"), (36, "10"), (36**6, "1000000")])
-def test_base36(number, text):
-    assert to_base36(number) == text
-    assert int(text, 36) == number
