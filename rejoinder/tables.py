@@ -1,23 +1,39 @@
 """Tables for people: aligned Markdown, and titled lists of names and values."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 
 
-def markdown_table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
-    """Returns an aligned Markdown table: the first column to the left, the others to the right.
+def markdown_table(
+    header: Sequence[object], rows: Sequence[Sequence[object]], *, left: Collection[int] = (0,)
+) -> str:
+    """Returns an aligned Markdown table, its cells escaped by `markdown_text`.
 
-    A cell's `|` is escaped and its line breaks become spaces, so that every row keeps its columns.
+    Args:
+        header: The names of the columns.
+        rows: Cells in the order of the columns.
+        left: Indices of the columns that hold text, aligned to the left; the others are
+            aligned to the right.
     """
-    cells = [[_markdown_cell(cell) for cell in row] for row in [header, *rows]]
+    cells = [[markdown_text(cell) for cell in row] for row in [header, *rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
-        aligned = [row[0].ljust(widths[0])]
-        aligned += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        pairs = enumerate(zip(row, widths, strict=True))
+        aligned = [c.ljust(width) if i in left else c.rjust(width) for i, (c, width) in pairs]
         return "| " + " | ".join(aligned) + " |"
 
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+    rule = ["-" * width if i in left else "-" * (width - 1) + ":" for i, width in enumerate(widths)]
     return "\n".join([line(cells[0]), line(rule), *map(line, cells[1:])])
+
+
+def markdown_text(value: object) -> str:
+    r"""Returns `value` as one line of Markdown that shows it unchanged.
+
+    A `|` would end a table's cell and a `<` would begin an HTML tag: both are escaped by a
+    backslash. Line breaks become spaces.
+    """
+    return re.sub(r"([\\|<])", r"\\\1", " ".join(str(value).splitlines()))
 
 
 def list_table(rows: Sequence[tuple[str, object]], title: str = "") -> str:
@@ -25,7 +41,3 @@ def list_table(rows: Sequence[tuple[str, object]], title: str = "") -> str:
     width = max((len(name) for name, _ in rows), default=0)
     lines = [f"  {name:<{width}}  {value}" for name, value in rows]
     return "\n".join([title, *lines] if title else lines)
-
-
-def _markdown_cell(value: object) -> str:
-    return " ".join(str(value).splitlines()).replace("|", "\\|")

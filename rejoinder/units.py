@@ -5,7 +5,7 @@ def format_bytes(count: float) -> str:
     """Returns a size in decimal units, e.g. `1.5 GB`."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
+        if round(value, 1) < 1000:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
