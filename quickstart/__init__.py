@@ -1,4 +1,4 @@
-"""The whole path in one command, on a generated sample or the user's own dump."""
+"""All steps from a dump to an exported encoder as one command."""
 
 if __name__ != "rejoinder.quickstart":
     raise ImportError("import rejoinder.quickstart, not quickstart")

@@ -1,7 +1,7 @@
-"""`make quickstart`: from a dump to a served sentence encoder, in minutes, on one machine.
+"""`rejoinder quickstart`: from a dump to a trained, evaluated and exported encoder.
 
-Runs the same commands that a user runs by hand, one process each, and ends with
-a table of what they made.
+Runs the commands that a user would run by hand, one process each, and ends with
+a table of what they wrote.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rejoinder.errors import UserError
+from rejoinder.quickstart.comparison import texts_to_compare
 from rejoinder.quickstart.sample import write_dump
 from rejoinder.quickstart.steps import Step, run_step
 from rejoinder.quickstart.summary import print_summary
@@ -20,36 +21,60 @@ from rejoinder.quickstart.summary import print_summary
 CONFIG = str(importlib.resources.files("rejoinder") / "configs" / "quickstart.yaml")
 VOCABULARY_SIZE = 6000
 SAMPLE_THREADS = 3000
-# Only a folder that an earlier quickstart made may be replaced.
+# Quickstart replaces a folder only if this file shows that quickstart made it.
 MARKER = ".made-by-quickstart"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line: the whole path on a generated sample or on the user's own dump."""
-    parser = argparse.ArgumentParser(prog="rejoinder quickstart", description=__doc__)
-    parser.add_argument(
-        "--input", nargs="+", metavar="FILE", help="comment dumps (default: a generated sample)"
-    )
-    parser.add_argument("--output", type=Path, default=Path("quickstart-out"), metavar="FOLDER")
-    parser.add_argument(
-        "--steps", type=int, metavar="N", help=f"training steps (default: as in {CONFIG})"
-    )
-    arguments = parser.parse_args(argv)
+    """Runs all steps on a generated sample or on the user's dump.
+
+    Raises:
+        UserError: an input file is missing, the output folder is not quickstart's, or a step
+            failed.
+    """
+    arguments = _parser().parse_args(argv)
+    out = arguments.output
     inputs = _existing_files(arguments.input) if arguments.input else None
     started = time.monotonic()
-    _start_afresh(arguments.output)
+    _make_empty(out)
     if inputs is None:
-        dump = arguments.output / "dump" / "RC_sample.zst"
+        dump = out / "dump" / "RC_sample.zst"
         lines = write_dump(dump, threads=SAMPLE_THREADS)
-        print(f"wrote {dump}: a generated sample of {lines:,} lines in pushshift form")
+        print(f"wrote {dump}: a generated sample of {lines:,} lines in the format of pushshift")
         inputs = [str(dump)]
-    steps = _steps(inputs, arguments.output, arguments.steps)
+    steps = _steps(inputs, out, arguments.steps)
+    count = len(steps) + 1
     for number, step in enumerate(steps, 1):
-        run_step(step, f"[{number}/{len(steps)}]")
-    print_summary(arguments.output, inputs, seconds=time.monotonic() - started)
+        run_step(step, f"[{number}/{count}]")
+    run_step(_comparison(out), f"[{count}/{count}]")
+    print_summary(out, inputs, seconds=time.monotonic() - started)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rejoinder quickstart", description=__doc__)
+    files = parser.add_argument_group("input and output")
+    files.add_argument(
+        "--input", nargs="+", metavar="FILE", help="comment dumps (default: a generated sample)"
+    )
+    files.add_argument(
+        "--output",
+        type=Path,
+        default=Path("quickstart-out"),
+        metavar="FOLDER",
+        help="default: %(default)s",
+    )
+    training = parser.add_argument_group("training")
+    training.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="training steps (default: as in configs/quickstart.yaml)",
+    )
+    return parser
 
 
 def _steps(inputs: list[str], out: Path, train_steps: int | None) -> list[Step]:
+    """Returns the steps up to the export."""
     tokenizer, corpus, model = out / "tokenizer", out / "corpus", out / "model"
     export = out / "export" / "encoder"
     return [
@@ -78,23 +103,33 @@ def _steps(inputs: list[str], out: Path, train_steps: int | None) -> list[Step]:
     ]
 
 
+def _comparison(out: Path) -> Step:
+    """Returns the last step, whose texts come from the corpus that the steps before it wrote."""
+    texts = texts_to_compare(str(out / "corpus"))
+    title = "compare a comment, its reply and a reply to another comment"
+    return Step(title, "similarity", {"model": out / "model"}, texts)
+
+
 def _existing_files(patterns: list[str]) -> list[str]:
-    """Expands what the shell left unexpanded; remote paths pass, the extraction job lists them."""
+    """Expands local globs; remote paths are left to the extraction job, which lists them."""
     files = []
     for pattern in patterns:
         found = [pattern] if "://" in pattern else sorted(glob.glob(pattern))
         if not found:
-            raise UserError(f"--input {pattern}: no such file")
+            raise UserError(f"--input {pattern}: no such file; give the path of a comment dump")
         files += found
     return files
 
 
-def _start_afresh(out: Path) -> None:
+def _make_empty(out: Path) -> None:
+    """Makes the output folder, or empties the one of an earlier quickstart."""
     if out.exists():
+        if not out.is_dir():
+            raise UserError(f"{out}: is a file; choose another folder with --output FOLDER")
         if any(out.iterdir()) and not (out / MARKER).exists():
             raise UserError(
                 f"{out}: exists and was not made by quickstart; "
-                "move it away or choose another folder with ARGS='--output FOLDER'"
+                "move it away or choose another folder with --output FOLDER"
             )
         shutil.rmtree(out)
     out.mkdir(parents=True)

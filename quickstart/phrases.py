@@ -1,16 +1,16 @@
-"""The words of the generated sample: what a question names, and what its reply names instead.
+"""The vocabulary of the generated sample: words of questions and words of their replies.
 
-A reply shares no content word with its question: questions name a thing from
-`TOPICS[…].asked` and a trouble from `TROUBLES[…].asked`, replies answer with the
-words beside them. Keyword overlap therefore says nothing, and a model has to
-learn which words answer which.
+A reply shares no content word with its question. A question names a thing from
+`Topic.asked` and a trouble from `Trouble.asked`; its reply uses words from
+`Topic.answered` and `Trouble.answered`. Keyword overlap therefore carries no
+information, and a model has to learn which words answer which.
 """
 
 from typing import NamedTuple
 
 
 class Topic(NamedTuple):
-    """What comments of one subject say: subreddit, words of questions, words of replies."""
+    """One subject: its subreddit, words of questions and words of replies."""
 
     subreddit: str
     asked: tuple[str, ...]
@@ -18,7 +18,7 @@ class Topic(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """One kind of trouble: how a question states it, how a reply meets it."""
+    """One kind of trouble: phrases that state it and phrases that solve it."""
 
     asked: tuple[str, ...]
     answered: tuple[str, ...]

@@ -1,11 +1,11 @@
-"""Writes a generated comment dump in pushshift form: one JSON object per line in a `.zst` frame.
+"""Writes a generated comment dump in the format of pushshift: JSON lines in a zstd frame.
 
-Threads have the shape of real ones (several top-level comments, replies to
-replies), and the odd rows of real dumps are there as well: deleted and removed
-bodies, bodies too short or too long for a pair, repeated ids, orphans, older
-field types, and a few lines that are no comments.
-Every reply answers the question in its parent (`rejoinder.quickstart.phrases`), so a model
-can learn the relation and keyword overlap cannot.
+Threads have the shape of real ones: several top-level comments, and replies to
+replies. The dump also has the irregular rows of real dumps: deleted and removed
+bodies, bodies too short or too long for a pair, repeated ids, replies without a
+parent, older field types, and lines that are not JSON.
+Every reply answers the question in its parent (`rejoinder.quickstart.phrases`), so a
+model can learn the relation and keyword overlap cannot.
 """
 
 import json
@@ -30,19 +30,22 @@ from rejoinder.quickstart.phrases import (
 
 FIRST_ID = 0xC0FFEE
 FIRST_SECOND = 1_420_070_400  # 2015-01-01 UTC
-# As pushshift writes its dumps: a long window, which readers must allow explicitly.
+# log2 of the zstd window in bytes. Pushshift uses windows so long that readers must allow them.
 WINDOW_LOG = 27
 
 Comment = dict[str, Any]
 
 
 def generate_comments(threads: int, seed: int) -> Iterator[Comment]:
-    """Yields the comments of `threads` threads in order of time, the same for the same seed."""
+    """Yields the comments of `threads` threads in order of time.
+
+    The same seed gives the same comments.
+    """
     rng = random.Random(seed)
     next_id, second = FIRST_ID, FIRST_SECOND
     for thread in range(threads):
         link_id = f"t3_{to_base36(FIRST_ID + thread)}"
-        # (parent fullname, depth, the question a reply has to answer)
+        # (fullname of the parent, depth, question that a reply has to answer)
         open_questions: list[tuple[str, int, tuple[Topic, Trouble] | None]] = [
             (link_id, 0, None) for _ in range(rng.randint(1, 3))
         ]
@@ -57,7 +60,7 @@ def generate_comments(threads: int, seed: int) -> Iterator[Comment]:
             name = to_base36(next_id)
             yield {
                 "author": f"{rng.choice(HINT_VERBS)}_{rng.randint(1, 4000)}",
-                "body": _perhaps_spoilt(rng, " ".join(parts)),
+                "body": _replace_body(rng, " ".join(parts)),
                 "controversiality": 0,
                 "created_utc": second,
                 "edited": False,
@@ -77,7 +80,16 @@ def generate_comments(threads: int, seed: int) -> Iterator[Comment]:
 
 
 def write_dump(path: Path, *, threads: int, seed: int = 0) -> int:
-    """Writes the dump to `path`, the same bytes for the same arguments; returns its lines."""
+    """Writes a dump; the same arguments give the same bytes.
+
+    Args:
+        path: The file; its folder is made.
+        threads: Number of threads; each has about 12 comments.
+        seed: Seed of the random choices.
+
+    Returns:
+        The number of lines written.
+    """
     rng = random.Random(seed + 1)
     lines = 0
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,8 +122,8 @@ def _reply(rng: random.Random, topic: Topic, trouble: Trouble) -> str:
     )
 
 
-def _perhaps_spoilt(rng: random.Random, body: str) -> str:
-    """Returns `body`, or what real dumps hold in its place: one comment in twelve makes no pair."""
+def _replace_body(rng: random.Random, body: str) -> str:
+    """Returns `body`, or, for 8 % of the comments, a deleted, too short or too long one."""
     draw = rng.random()
     if draw < 0.02:
         return "[deleted]"
@@ -127,10 +139,10 @@ def _perhaps_spoilt(rng: random.Random, body: str) -> str:
 
 
 def _rows(rng: random.Random, comment: Comment) -> list[bytes]:
-    """Returns the lines that stand for `comment`: mostly one, now and then an odd one more."""
+    """Returns the lines of one comment: its JSON, rarely followed by an irregular line."""
     row = dict(comment)
     draw = rng.random()
-    if draw < 0.3:  # the older schema: times as strings, no retrieved_on, scores still hidden
+    if draw < 0.3:  # the older schema: times as strings, no retrieved_on, scores hidden
         row["created_utc"] = str(row["created_utc"])
         del row["retrieved_on"]
         row["score"] = None

@@ -1,6 +1,7 @@
-"""The table that ends a quickstart: what was made, how good it is, what to run next."""
+"""The table at the end of a quickstart: what was written, its quality, and what to run next."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,13 @@ from rejoinder.corpus.naming import MANIFEST
 
 
 def print_summary(out: Path, inputs: list[str], *, seconds: float) -> None:
-    """Prints the table from what the steps wrote into `out`."""
+    """Prints the table from the files that the steps wrote.
+
+    Args:
+        out: The quickstart's output folder.
+        inputs: The dumps.
+        seconds: Duration of the whole run.
+    """
     manifest = Manifest.from_json((out / "corpus" / MANIFEST).read_text(encoding="utf-8"))
     training = _read(out / "model" / "training.json")
     evaluation = _read(out / "model" / "evaluation" / "evaluation.json")
@@ -27,21 +34,34 @@ def print_summary(out: Path, inputs: list[str], *, seconds: float) -> None:
     ]
     width = max(len(name) for name, _ in rows)
     print("\n" + "\n".join(f"  {name:<{width}}  {value}" for name, value in rows))
-    print(
+    print(next_commands(out))
+
+
+def next_commands(out: Path) -> str:
+    """Returns commands to continue with, and what each does."""
+    export, corpus, model = (
+        shlex.quote(str(out / name)) for name in ("export/encoder", "corpus", "model")
+    )
+    return (
         "\nwhat to run next\n"
-        f"  make serve EXPORT={out / 'export' / 'encoder'}    # answers on http://127.0.0.1:8501\n"
-        '    curl -d \'{"instances": ["Nice weather today"]}\' '
+        f"  rejoinder serve --model encoder={export}\n"
+        "      answers on http://127.0.0.1:8501; try it in a browser, or:\n"
+        '      curl -d \'{"instances": ["Nice weather today"]}\' '
         "http://127.0.0.1:8501/v1/models/encoder:predict\n"
-        "  make quickstart INPUT='dumps/RC_*.zst'           # the same on your own dump\n"
-        "  make help                                        # each step by itself"
+        f"  rejoinder search --corpus {corpus} --model {model} --query 'my bread does not rise'\n"
+        "      finds the comments nearest to a text\n"
+        "  rejoinder quickstart --input 'dumps/RC_*.zst'\n"
+        "      runs the same steps on your own dump\n"
+        "  rejoinder --help\n"
+        "      lists every command"
     )
 
 
 def ranking_rows(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
     """Returns (label, value) of each method: accuracy with its 95 % interval, in percent.
 
-    A test split of fewer pairs than candidates has no 1-of-100 accuracy; the mean
-    reciprocal rank over all its responses stands in, and is labelled so.
+    A test split with fewer than 100 pairs has no 1-of-100 accuracy. Its row has the mean
+    reciprocal rank over all responses instead, labelled MRR.
     """
     rows = []
     for method in evaluation["ranking"]:

@@ -22,7 +22,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
     assert same != other
 
 
-def test_the_dump_holds_what_real_dumps_hold(tmp_path):
+def test_the_dump_has_the_irregular_rows_of_real_dumps(tmp_path):
     lines = write_dump(tmp_path / "RC.zst", threads=1500)
     rows, broken = [], 0
     for line in read_lines(tmp_path / "RC.zst"):
