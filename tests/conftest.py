@@ -1,3 +1,63 @@
-"""Loaded before every test module: `rejoinder` first, so that triton comes before TensorFlow."""
+"""Fixtures of all tests. Imports `rejoinder` first, so that triton comes before TensorFlow."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
 
 import rejoinder  # noqa: F401
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def source_tree(tmp_path_factory):
+    """A copy of the checkout without ignored files; builds leave their files there."""
+    tree = tmp_path_factory.mktemp("source") / "tree"
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).exists():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, tree / name, follow_symlinks=False)
+    return tree
+
+
+@pytest.fixture(scope="session")
+def wheel(source_tree, tmp_path_factory):
+    """The wheel of the checkout."""
+    return build_wheel(source_tree, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def installed(wheel, tmp_path_factory):
+    """The `bin` folder of a new environment with the wheel and the dependencies, no checkout."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    site_packages = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
+    # A folder that a .pth file adds is searched, but its own .pth files are not read: the
+    # dependencies are found, and the editable installation of this checkout is not.
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", wheel],
+        check=True,
+    )
+    return folder / "bin"
+
+
+def build_wheel(source, folder):
+    """Builds the wheel of a source tree or sdist; returns its path in `folder`."""
+    pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--wheel-dir", folder, source], check=True)
+    (built,) = folder.glob("*.whl")
+    return built
