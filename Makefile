@@ -128,6 +128,11 @@ lint: setup ## ruff and mypy
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+.PHONY: docs
+docs: setup ## API pages from the docstrings, into build/docs; a warning is an error
+	@rm -rf build/docs
+	$(PY) docs/build_api.py --output build/docs
+
 .PHONY: format
 format: setup ## Let ruff mend what it can
 	$(VENV)/bin/ruff check --fix .
