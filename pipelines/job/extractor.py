@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from rejoinder.pipelines.dumps.chunks import Chunk
     from rejoinder.pipelines.dumps.lines import Reject
-    from rejoinder.pipelines.reddit.pairs import Bucket
+    from rejoinder.pipelines.shards.bucket import Bucket
     from rejoinder.pipelines.shards.encode import Tokenize
 
 

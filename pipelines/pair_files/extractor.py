@@ -14,7 +14,7 @@ from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps.chunks import Chunk
 from rejoinder.pipelines.dumps.lines import BadLineError, Reject, check_text, excerpt, parse_json
-from rejoinder.pipelines.reddit.pairs import DUPLICATE_PAIR, Bucket
+from rejoinder.pipelines.shards.bucket import DUPLICATE_PAIR, Bucket
 from rejoinder.pipelines.shards.encode import PairEncoder, ShardData, Tokenize
 from rejoinder.pipelines.shards.statistics import PairStatistics
 from rejoinder.pipelines.shuffle import hashing, partition
@@ -88,7 +88,7 @@ class PairFiles:
         """See `Extractor.to_buckets`: equal contexts meet in a bucket."""
         hashes = hashing.hash_strings(rows.get_column(names.CONTEXT), _BUCKET_SEED)
         buckets = (hashes % np.uint64(num_buckets)).astype(np.int64)
-        return partition.split(rows, buckets, _SCHEMA)
+        return partition.partition_rows(rows, buckets, _SCHEMA)
 
     def pair_keys(self, blobs: Sequence[bytes]) -> Any:
         """Is not needed: equal pairs are in one bucket."""

@@ -1,1 +1,1 @@
-"""Comments to pairs: options, parsing, filters, threads."""
+"""Reddit comments to pairs: options, parsing, filters, threads."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rejoinder.pipelines.dumps.chunks import Chunk
     from rejoinder.pipelines.dumps.lines import Reject
-    from rejoinder.pipelines.reddit.pairs import Bucket
+    from rejoinder.pipelines.shards.bucket import Bucket
     from rejoinder.pipelines.shards.encode import Tokenize
 
 
@@ -36,7 +36,7 @@ class RedditComments:
         if submissions * 2 > chunk.lines:
             raise UserError(
                 f"{path}: holds submissions (RS_ files), not comments; "
-                "give the RC_ file of that month"
+                "give the RC_ file of the same month"
             )
         counts = {"blank_line": blanks}
         if self.options.sample < 1:
@@ -47,9 +47,9 @@ class RedditComments:
 
     def to_buckets(self, rows: "pl.DataFrame", num_buckets: int) -> Iterator[tuple[int, bytes]]:
         """See `Extractor.to_buckets`."""
-        from rejoinder.pipelines.shuffle.partition import partition
+        from rejoinder.pipelines.shuffle.partition import partition_threads
 
-        return partition(rows, num_buckets)
+        return partition_threads(rows, num_buckets)
 
     def pair_keys(self, blobs: Sequence[bytes]) -> Any:
         """See `Extractor.pair_keys`."""

@@ -1,7 +1,7 @@
-"""The filters that decide which comments may be a context or a response.
+"""Filters that decide which comments may be a context or a response.
 
-Each is one named predicate over columns. They are tried in order, and a
-comment is counted under the first that refuses it: `filtered/<name>`.
+Each filter is a named predicate over columns. Filters are applied in order, and a
+comment is counted under the first one that drops it: `filtered/<name>`.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ import polars as pl
 
 from rejoinder.pipelines.reddit.options import ExtractOptions
 
-# Reason 0 is no reason: the comment passed every filter.
+# Value of the column `reason` for a comment that passed every filter.
 PASSED = 0
 
-# Accounts that say themselves that they are programs, by name or by text.
+# Accounts that declare themselves to be programs, by name or by text.
 _BOT_AUTHOR = (
     r"^(?:AutoModerator|autotldr|TotesMessenger|imguralbumbot|WikiTextBot|RemindMeBot)$"
     r"|[-_][Bb]ot$|Bot$|BOT$"
@@ -24,25 +24,25 @@ _BOT_TEXT = r"(?i)\bI(?:'| a|\x{2019})m a bot\b|\bthis action was performed auto
 
 @dataclass(frozen=True)
 class Filter:
-    """One reason to leave a comment out.
+    """One reason to drop a comment.
 
     Attributes:
-        name: What its counter is called.
-        refuses: Boolean expression over the columns of a parsed chunk; null refuses nothing.
+        name: Name of its counter, without `filtered/`.
+        drops: Boolean expression over the columns of a parsed chunk; null keeps the row.
     """
 
     name: str
-    refuses: pl.Expr
+    drops: pl.Expr
 
 
 def optional_columns(options: ExtractOptions) -> list[str]:
-    """Returns which of `parse.OPTIONAL_COLUMNS` the filters read."""
+    """Returns the columns of `parse.OPTIONAL_COLUMNS` that the filters need."""
     columns = {"score": options.min_score is not None, "over_18": options.drop_over_18}
     return [name for name, needed in columns.items() if needed]
 
 
 def build_filters(options: ExtractOptions) -> list[Filter]:
-    """Returns the filters of the options, in the order in which they are tried."""
+    """Returns the filters that the options select, in the order of their application."""
     body, author = pl.col("body"), pl.col("author")
     length = body.str.len_chars()
     filters = [
@@ -77,20 +77,20 @@ def build_filters(options: ExtractOptions) -> list[Filter]:
 
 
 def reason(filters: Sequence[Filter]) -> pl.Expr:
-    """Returns uint8: 1 + index of the first filter that refuses the row, or `PASSED`."""
+    """Returns uint8: 1 + index of the first filter that drops the row, or `PASSED`."""
     expression: pl.Expr = pl.lit(PASSED, pl.UInt8)
     for index in reversed(range(len(filters))):
         expression = (
-            pl.when(filters[index].refuses).then(pl.lit(index + 1, pl.UInt8)).otherwise(expression)
+            pl.when(filters[index].drops).then(pl.lit(index + 1, pl.UInt8)).otherwise(expression)
         )
     return expression
 
 
 def trim(text: str, max_chars: int) -> str:
-    """Returns `text` cut to `max_chars` characters without splitting a word.
+    """Returns `text` cut to at most `max_chars` characters without splitting a word.
 
-    The cut lies where an alphanumeric and another character meet, as in
-    PolyAI's extractor; a single overlong word leaves nothing.
+    As in PolyAI's extractor, the text is cut between an alphanumeric and another
+    character; of a single word that is too long nothing is left.
     """
     if len(text) <= max_chars:
         return text

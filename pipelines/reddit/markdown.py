@@ -1,4 +1,4 @@
-"""Cleans a comment's text for the `clean` preset: entities, quotes, markdown.
+"""Cleans comment text for the `clean` preset: entities, quoted lines, markdown.
 
 Reddit's API escapes `&`, `<` and `>`, and comments are written in Reddit's
 markdown (https://support.reddithelp.com/hc/en-us/articles/360043033952).
@@ -33,10 +33,10 @@ _MARKDOWN = (
 
 
 def clean(body: pl.Expr) -> pl.Expr:
-    """Returns the text without entities, quoted lines, markdown and runs of white space."""
+    """Decodes entities, removes quoted lines and markdown, and joins runs of white space."""
     text = (
         pl.when(body.str.contains("&", literal=True))
-        # Twice: old dumps hold `&amp;gt;`.
+        # Decoded twice, because old dumps hold `&amp;gt;`.
         .then(body.map_elements(_unescape, return_dtype=pl.String))
         .otherwise(body)
     ).str.replace_all(_QUOTED_LINE, "")
@@ -46,5 +46,5 @@ def clean(body: pl.Expr) -> pl.Expr:
 
 
 def _unescape(text: str) -> str:
-    # A numeric entity can spell what the parser refused: NUL and surrogates.
+    # Numeric entities can encode NUL and surrogates, which the parser rejects.
     return re.sub("[\0\ud800-\udfff]", "", html.unescape(html.unescape(text)))

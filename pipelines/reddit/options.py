@@ -1,11 +1,11 @@
-"""What shapes the pairs. Two runs with equal options and inputs write equal bytes."""
+"""Options of an extraction from Reddit dumps: equal options and inputs give equal bytes."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rejoinder.errors import UserError
 
-# What each preset switches on, beyond the reference's own filters.
+# Options that a preset sets, beyond the filters of PolyAI's extractor.
 PRESETS: dict[str, dict[str, bool]] = {
     "polyai": {},
     "clean": {
@@ -25,17 +25,17 @@ class ExtractOptions:
         min_chars: Fewest code points of a context or response.
         max_chars: Most code points of a context or response.
         extra_contexts: How many further ancestors become `context/0`….
-        clean_text: Whether entities, quotes and markdown are removed first.
-        drop_removed_by_reddit: Whether `[ Removed by Reddit ]` is refused.
-        drop_bots: Whether comments by self-declared programs are refused.
-        drop_duplicates: Whether equal pairs are kept once in the whole corpus.
-        drop_over_18: Whether comments marked `over_18` are refused.
-        min_score: Lowest score, None without limit; an unknown score is below any limit.
-        subreddits: Names that alone are kept; empty keeps all.
-        block_subreddits: Names that are refused.
-        sample: Share of threads that is kept.
-        limit: Lines read of each file; 0 reads all.
-        keep_text: Whether the train split carries the text features too.
+        clean_text: Whether entities, quotes and markdown are removed before the filters.
+        drop_removed_by_reddit: Whether `[ Removed by Reddit ]` is dropped.
+        drop_bots: Whether comments by self-declared programs are dropped.
+        drop_duplicates: Whether only one of equal pairs in the corpus is kept.
+        drop_over_18: Whether comments marked `over_18` are dropped.
+        min_score: Lowest score, None for no limit; an unknown score is below every limit.
+        subreddits: Names of the subreddits to keep; empty keeps all.
+        block_subreddits: Names of the subreddits to drop.
+        sample: Share of threads to keep, in (0, 1].
+        limit: Number of lines to read of each file; 0 reads all.
+        keep_text: Whether the train split has the text features too.
         max_length: Most token ids per side, `<s>` and `</s>` included.
         num_shards: Shards per split, and buckets of the shuffle; 0 chooses by input size.
     """

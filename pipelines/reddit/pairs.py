@@ -1,9 +1,7 @@
-"""One bucket of comments to finished shards: join, leave repeated pairs out, order, encode."""
+"""Makes the shards of one bucket of comments: join, drop duplicate pairs, order, encode."""
 
 import dataclasses
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -13,46 +11,32 @@ from rejoinder.corpus import features as names
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.pipelines.reddit import filters, threads
 from rejoinder.pipelines.reddit.options import ExtractOptions
+from rejoinder.pipelines.shards.bucket import DUPLICATE_PAIR, Bucket
 from rejoinder.pipelines.shards.encode import PairEncoder, ShardData, Tokenize
 from rejoinder.pipelines.shards.statistics import PairStatistics
 from rejoinder.pipelines.shuffle import duplicates, hashing, partition
 
-# A pair that stays out because an equal one is in the corpus.
-DUPLICATE_PAIR = "duplicate_pair"
-
 _ORDER_SEED = 2
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """What one bucket comes to.
-
-    Attributes:
-        shards: One per split of `rejoinder.corpus.naming.SPLITS`.
-        counters: Every line of the bucket in exactly one counter.
-        statistics: For the report.
-    """
-
-    shards: dict[str, ShardData]
-    counters: Counter[str]
-    statistics: PairStatistics
 
 
 def process_bucket(
     blobs: Sequence[bytes],
     options: ExtractOptions,
     tokenize: Tokenize,
-    repeated: Sequence[bytes] = (),
+    to_drop: Sequence[bytes] = (),
 ) -> Bucket:
-    """Makes a bucket's shards; the result does not depend on the order of `blobs`.
+    """Makes a bucket's shards.
 
     Args:
-        blobs: The bucket's comments, from `partition.partition`.
-        options: What shapes the pairs.
-        tokenize: Token ids of texts.
-        repeated: Pairs that stay out because an equal one is elsewhere, from `duplicates`.
+        blobs: The bucket's comments, from `partition.partition_threads`, in any order.
+        options: The options of the extraction.
+        tokenize: Texts to token ids.
+        to_drop: Duplicate pairs to drop, from `duplicates.duplicates_to_drop`.
+
+    Returns:
+        The shards, counters and statistics. They do not depend on the order of `blobs`.
     """
-    found = _drop_repeated(_join(blobs, options), repeated)
+    found = _drop_duplicates(_join(blobs, options), to_drop)
     order = shard_order(found.rows[found.response])
     response = found.response[order]
     context = found.parent[response]
@@ -83,10 +67,10 @@ def process_bucket(
 
 
 def reddit_pair_keys(blobs: Sequence[bytes], options: ExtractOptions) -> pl.DataFrame:
-    """Returns what `duplicates.keys` does for a bucket's pairs."""
+    """Returns the keys of a bucket's pairs, see `duplicates.pair_keys`."""
     found = _join(blobs, options)
     body = found.rows.get_column("body")
-    return duplicates.keys(
+    return duplicates.pair_keys(
         body[found.parent[found.response]], body[found.response], found.rows[found.response]
     )
 
@@ -96,11 +80,12 @@ def _join(blobs: Sequence[bytes], options: ExtractOptions) -> threads.Threads:
     return threads.join_threads(partition.merge(blobs), filter_names)
 
 
-def _drop_repeated(found: threads.Threads, repeated: Sequence[bytes]) -> threads.Threads:
-    if not repeated:
+def _drop_duplicates(found: threads.Threads, to_drop: Sequence[bytes]) -> threads.Threads:
+    if not to_drop:
         return found
     responses = found.rows[found.response].select("thread", "id").with_row_index("at")
-    kept = responses.join(duplicates.read_losers(repeated), on=["thread", "id"], how="anti")
+    dropped = duplicates.read_duplicates_to_drop(to_drop)
+    kept = responses.join(dropped, on=["thread", "id"], how="anti")
     response = found.response[np.sort(kept.get_column("at").to_numpy())]
     counters = found.counters
     counters[DUPLICATE_PAIR] = len(found.response) - len(response)
@@ -108,10 +93,14 @@ def _drop_repeated(found: threads.Threads, repeated: Sequence[bytes]) -> threads
 
 
 def shard_order(responses: pl.DataFrame) -> np.ndarray:
-    """Returns int64 [p]: the order in a shard, a shuffle fixed by thread and response id."""
+    """Returns int64 [p], the order of pairs in a shard: a shuffle that depends on ids alone.
+
+    Args:
+        responses: Frame [p] with `thread` and `id` of each response.
+    """
     key = hashing.hash_strings(responses.get_column("id"), _ORDER_SEED)
     order = np.argsort(key, kind="stable")
-    if np.any(key[order[1:]] == key[order[:-1]]):  # then the thread decides
+    if np.any(key[order[1:]] == key[order[:-1]]):  # ids with equal hashes
         keyed = responses.select("thread", "id").with_columns(key=pl.Series(key))
         order = keyed.select(pl.arg_sort_by(["key", "thread", "id"])).to_series().to_numpy()
     return order.astype(np.int64)
@@ -137,7 +126,7 @@ def _text_columns(
 
 
 def _column(rows: pl.DataFrame, name: str, picked: np.ndarray) -> pa.Array:
-    """Returns large_string [k] of a column at the given rows; row -1 is null."""
+    """Returns large_string [k], a column at rows `picked`, int64 [k]; row -1 gives null."""
     values = rows.get_column(name).gather(pl.Series(np.maximum(picked, 0)))
     array = values.to_arrow(compat_level=pl.CompatLevel.oldest())
     return pa.compute.if_else(pa.array(picked >= 0), array, None) if (picked < 0).any() else array

@@ -1,4 +1,4 @@
-"""From a parsed chunk to the rows that cross the shuffle."""
+"""Converts a parsed chunk to the rows of the shuffle."""
 
 import numpy as np
 import polars as pl
@@ -9,24 +9,32 @@ from rejoinder.pipelines.reddit.options import ExtractOptions
 from rejoinder.pipelines.shuffle import hashing
 from rejoinder.pipelines.shuffle.partition import COLUMNS
 
-# Months are counted from year 0; a timestamp before Reddit's first year or far
-# in the future is a broken one.
+# Months are counted from year 0. A timestamp before Reddit's first year or far in
+# the future is invalid.
 _FIRST_MONTH, _LAST_MONTH = 2005 * 12, 2100 * 12
 
 _SAMPLE_SEED = 3
 
 
 def sample(parsed: pl.DataFrame, share: float) -> pl.DataFrame:
-    """Keeps a share of the threads, each whole; a larger share keeps the same and more."""
+    """Keeps a share of the threads, each whole; a larger share contains a smaller one."""
     hashes = hashing.hash_strings(parsed.get_column("thread"), _SAMPLE_SEED)
     return parsed.filter(pl.Series(hashes < np.uint64(min(int(share * 2.0**64), 2**64 - 1))))
 
 
 def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions) -> pl.DataFrame:
-    """Returns the columns of `partition.SCHEMA`.
+    """Applies the filters and computes the columns of the shuffle.
 
-    A filtered comment keeps its place in the thread but loses its text, unless
-    it may serve as an extra context: then it is trimmed.
+    A filtered comment keeps its row, because it is part of the thread, but its text is
+    removed. If extra contexts are asked for, its text is trimmed instead.
+
+    Args:
+        parsed: Comments, from `parse.parse_chunk`.
+        filters: From `filters.build_filters`.
+        options: The options of the extraction.
+
+    Returns:
+        One row per comment, with the columns of `partition.SCHEMA`.
     """
     if options.clean_text:
         parsed = parsed.with_columns(markdown.clean(pl.col("body")).alias("body"))

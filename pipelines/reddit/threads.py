@@ -1,4 +1,4 @@
-"""Rebuilds the threads of a bucket and finds its (context, response) pairs."""
+"""Joins the comments of a bucket into threads and finds its (context, response) pairs."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import polars as pl
 
 from rejoinder.pipelines.reddit.filters import PASSED
 
-# Where a comment that passed the filters ends if it is no pair's response.
+# Counters of comments that passed the filters but are not the response of a pair.
 TOP_LEVEL = "no_pair/top_level"
 NO_PARENT = "no_pair/parent_not_in_input"
 PARENT_FILTERED = "no_pair/parent_filtered"
@@ -19,12 +19,12 @@ PAIR = "pair"
 
 @dataclass(frozen=True)
 class Threads:
-    """A bucket's comments and what was found among them.
+    """The comments of a bucket, their parents and their pairs.
 
     Attributes:
         rows: One row per comment id, with the columns of `partition.COLUMNS`.
-        parent: int64 [n], row of the parent, -1 without.
-        response: int64 [p], rows that are the response of a pair; the context is the parent.
+        parent: int64 [n], row of the parent, -1 if there is none.
+        response: int64 [p], rows of the responses; the context of each is its parent.
         counters: Every input row in exactly one counter.
     """
 
@@ -37,13 +37,13 @@ class Threads:
 def join_threads(rows: pl.DataFrame, filter_names: list[str]) -> Threads:
     """Joins every comment with its parent inside its thread.
 
-    A pair needs a response and a direct parent that pass the filters, on a path
-    that begins at a comment without parent: what hangs on a cycle of replies
-    never does, as in PolyAI's extractor.
+    A pair is a response and its direct parent that both pass the filters, on a path
+    of replies that begins at a comment without parent. As in PolyAI's extractor,
+    comments in a cycle of replies, and replies to those, are not pairs.
 
     Args:
-        rows: All comments of some threads, in any order.
-        filter_names: Names behind `reason`, whose values are 1-based.
+        rows: All comments of some threads, with `partition.COLUMNS`, in any order.
+        filter_names: Names of the filters; the column `reason` is 1 + an index in here.
     """
     total = rows.height
     rows = _one_row_per_id(rows)
@@ -70,17 +70,17 @@ def join_threads(rows: pl.DataFrame, filter_names: list[str]) -> Threads:
 
 
 def _one_row_per_id(rows: pl.DataFrame) -> pl.DataFrame:
-    """Keeps one of the rows that share thread and id, whatever order they came in."""
+    """Keeps one of the rows with equal thread and id; the choice does not depend on their order."""
     key = ["thread", "id"]
     if rows.select(pl.struct(key).n_unique()).item() == rows.height:
         return rows
-    # One that passed first; among those, any fixed order of the contents will do.
+    # A row that passed the filters comes first; the other columns make the order total.
     order = ["reason", "body", "author", "subreddit", "parent", "month"]
     return rows.sort([*key, *order], nulls_last=True).unique(key, keep="first", maintain_order=True)
 
 
 def _parent_rows(rows: pl.DataFrame) -> np.ndarray:
-    """Returns int64 [n], the row of each comment's parent in its thread, -1 without."""
+    """Returns int64 [n], the row of each comment's parent in its thread, -1 if there is none."""
     numbered = rows.select("thread", "id", "parent").with_row_index("row")
     joined = numbered.filter(pl.col("parent").is_not_null()).join(
         numbered.select("thread", pl.col("id").alias("parent"), pl.col("row").alias("parent_row")),
@@ -93,7 +93,7 @@ def _parent_rows(rows: pl.DataFrame) -> np.ndarray:
 
 
 def _rooted(parent: np.ndarray) -> np.ndarray:
-    """Returns bool [n]: whether following parents ends, by doubling the step each round."""
+    """Returns bool [n]: whether the path of parents ends; doubles the step in each round."""
     ancestor = parent
     for _ in range(max(len(parent), 1).bit_length() + 1):
         inside = ancestor >= 0
@@ -106,7 +106,7 @@ def _rooted(parent: np.ndarray) -> np.ndarray:
 
 
 def ancestors(threads: Threads, count: int) -> np.ndarray:
-    """Returns int64 [p, count]: rows above each pair's context, nearest first, -1 past the root."""
+    """Returns int64 [p, count]: ancestors of each pair's context, nearest first, -1 if none."""
     current = threads.parent[threads.response]
     columns = []
     for _ in range(count):

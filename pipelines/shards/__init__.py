@@ -1,1 +1,1 @@
-"""Pairs to the bytes of shards, and back."""
+"""Pairs to the bytes of shards."""

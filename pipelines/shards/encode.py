@@ -1,4 +1,4 @@
-"""From pairs of texts to the bytes of shards: tokenize once, encode by columns, frame."""
+"""Encodes pairs of texts as shards: tokenizes each text once, encodes by columns, frames."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,13 +35,13 @@ class PairEncoder:
     def __init__(
         self, texts: pl.Series, context: np.ndarray, response: np.ndarray, tokenize: Tokenize
     ) -> None:
-        """Tokenizes what is used.
+        """Tokenizes the texts that occur in pairs.
 
         Args:
             texts: String [n].
             context: int64 [p], index in `texts` of each pair's context.
             response: int64 [p], the same for the response.
-            tokenize: Token ids of texts.
+            tokenize: Texts to token ids.
         """
         used, inverse = np.unique(np.concatenate([context, response]), return_inverse=True)
         self._context, self._response = np.split(inverse, 2)
@@ -55,11 +55,12 @@ class PairEncoder:
         self.context_tokens, self.response_tokens = tokens[self._context], tokens[self._response]
 
     def encode(self, pairs: np.ndarray, text: Mapping[str, pa.Array]) -> ShardData:
-        """Returns the shard that holds some pairs.
+        """Encodes some pairs as one shard.
 
         Args:
-            pairs: int64 [k], which pairs, in this order.
-            text: Name and values, string [k], of further features; null leaves one out.
+            pairs: int64 [k], indices of the pairs, in the order of the shard.
+            text: Values, string [k], of each further feature by its name; where a value is
+                null the example lacks the feature.
         """
         columns = {
             names.CONTEXT_IDS: self._context_ids.take(pa.array(self._context[pairs])),

@@ -1,4 +1,4 @@
-"""Figures about pairs that add up over buckets, for the report."""
+"""Histograms of pairs for the report; those of several buckets can be added."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import polars as pl
 
 from rejoinder.pipelines.shards.encode import PairEncoder
 
-# A bucket reports this many of its largest subreddits by name, the rest in one sum.
+# A bucket reports its largest subreddits by name, and the sum of the others.
 _TOP_SUBREDDITS = 2000
 OTHER_SUBREDDITS = "(others)"
 UNKNOWN_MONTH = "unknown"
@@ -74,10 +74,10 @@ class PairStatistics:
         """Counts a bucket's pairs.
 
         Args:
-            encoder: Has the lengths of both sides.
-            subreddits: String [p], if the source knows them.
-            months: int16 [p], if the source knows them.
-            threads: String, one per comment, if the source knows them.
+            encoder: The encoder of the bucket's pairs, for the lengths of both sides.
+            subreddits: String [p], None if the input has no subreddits.
+            months: int16 [p], None if the input has no times.
+            threads: String [n], the thread of each comment, None if the input has no threads.
         """
         found = cls(
             _histogram(encoder.context_chars),
@@ -99,15 +99,15 @@ class PairStatistics:
         return found
 
     def add(self, other: "PairStatistics") -> None:
-        """Adds another's counts to these."""
+        """Adds the counts of another bucket."""
         for name in _FIELDS:
             getattr(self, name).update(getattr(other, name))
 
     def to_dict(self) -> dict[str, dict[str, int]]:
-        """Returns JSON values."""
+        """Returns the histograms as JSON values."""
         return {name: dict(getattr(self, name)) for name in _FIELDS}
 
     @classmethod
     def from_dict(cls, values: dict[str, dict[str, int]]) -> "PairStatistics":
-        """Reads `to_dict`'s result."""
+        """Reads the result of `to_dict`."""
         return cls(**{name: Counter(values[name]) for name in _FIELDS})

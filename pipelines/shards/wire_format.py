@@ -1,6 +1,6 @@
-"""`tf.train.Example` wire bytes of many pairs at once, without a message object per pair.
+"""Serializes `tf.train.Example` messages by columns, without a message object per pair.
 
-Format: https://protobuf.dev/programming-guides/encoding/ of
+Format: https://protobuf.dev/programming-guides/encoding/, with the messages of
 tensorflow/core/example/{example,feature}.proto. Features are written in
 alphabetical order, so equal pairs have equal bytes.
 """
@@ -29,11 +29,14 @@ def encode_varint(value: int) -> bytes:
 
 
 def encode_varints(values: np.ndarray, row_splits: np.ndarray) -> pa.LargeBinaryArray:
-    """Returns, for each row of a ragged array, its values as packed varints.
+    """Encodes each row of a ragged array as packed varints.
 
     Args:
         values: int [m], each in [0, 2^28).
-        row_splits: int64 [n + 1] row boundaries in `values`.
+        row_splits: int64 [n + 1], row boundaries in `values`.
+
+    Returns:
+        large_binary [n].
     """
     values = values.astype(np.uint32)
     sizes = np.ones(len(values), np.int64)
@@ -59,7 +62,7 @@ def _field(number: int, size: int) -> bytes:
 
 
 def _feature_prefix(name: str, kind: int, payload: int) -> bytes:
-    """Returns all bytes of one entry of `Features.feature` that come before its payload."""
+    """Returns the bytes of one entry of `Features.feature` before its payload."""
     list_value = _field(1, payload)
     feature = _field(kind, len(list_value) + payload) + list_value
     key = name.encode()
@@ -80,29 +83,29 @@ def _example_prefixes(longest: int) -> pa.LargeBinaryArray:
 
 
 def ids_feature(name: str, packed: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
-    """Returns the wire bytes of one int64 feature per row of `encode_varints`' result."""
+    """Encodes an int64 feature for each row of `encode_varints`' result: large_binary [n]."""
     return _feature(name, _INT64_LIST, packed)
 
 
 def bytes_feature(name: str, values: pa.Array) -> pa.LargeBinaryArray:
-    """Returns the wire bytes of one bytes feature per value; a null is an absent feature."""
+    """Encodes a bytes feature for each value, large_binary [n]; null gives no feature."""
     return _feature(name, _BYTES_LIST, values.cast(pa.large_binary()))
 
 
 def _feature(name: str, kind: int, payload: pa.LargeBinaryArray) -> pa.LargeBinaryArray:
     sizes = pc.binary_length(payload)
     longest = pc.max(sizes).as_py() or 0
-    # Rounded up, so that buckets share the table.
+    # Rounded up, so that buckets share the cached table.
     prefix = _prefixes(name, kind, max(511, (1 << longest.bit_length()) - 1)).take(sizes)
     joined = pc.binary_join_element_wise(prefix, payload, pa.scalar(b"", pa.large_binary()))
     return joined.fill_null(b"")
 
 
 def encode_examples(features: Sequence[pa.LargeBinaryArray]) -> list[bytes]:
-    """Returns one serialized Example per row.
+    """Serializes one Example per row.
 
     Args:
-        features: Wire bytes of each feature, in alphabetical order of the names.
+        features: large_binary [n] of each feature, in alphabetical order of the names.
     """
     sizes = np.sum([pc.binary_length(f).to_numpy(zero_copy_only=False) for f in features], axis=0)
     if len(sizes) == 0:

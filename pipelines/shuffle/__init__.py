@@ -1,1 +1,1 @@
-"""The shuffle: hashes, partitions by thread, and duplicates of the whole corpus."""
+"""The shuffle: hashing, partitioning by thread, and finding duplicate pairs."""

@@ -1,4 +1,4 @@
-"""Finds equal pairs across the whole corpus: a second, small shuffle of their digests."""
+"""Finds equal pairs in the whole corpus: a second, small shuffle of their digests."""
 
 import hashlib
 import io
@@ -9,8 +9,17 @@ import polars as pl
 _DIGEST_BYTES = 16
 
 
-def keys(context: pl.Series, response: pl.Series, origin: pl.DataFrame) -> pl.DataFrame:
-    """Returns digest and origin (`thread`, `id` of the response) of each pair."""
+def pair_keys(context: pl.Series, response: pl.Series, origin: pl.DataFrame) -> pl.DataFrame:
+    """Computes the key by which equal pairs are found.
+
+    Args:
+        context: String [p], the context of each pair.
+        response: String [p], the response of each pair.
+        origin: Frame [p] with `thread` and `id` of each response.
+
+    Returns:
+        Frame [p] with `thread`, `id` and `digest` (16 bytes, equal for equal pairs).
+    """
     digests = [
         hashlib.blake2b(f"{c}\0{r}".encode(), digest_size=_DIGEST_BYTES).digest()
         for c, r in zip(context, response, strict=True)
@@ -18,24 +27,38 @@ def keys(context: pl.Series, response: pl.Series, origin: pl.DataFrame) -> pl.Da
     return origin.select("thread", "id").with_columns(pl.Series("digest", digests, dtype=pl.Binary))
 
 
-def partition(
-    pair_keys: pl.DataFrame, bucket: int, num_buckets: int
-) -> Iterator[tuple[int, bytes]]:
-    """Yields (digest range, blob): equal pairs meet in the same range."""
-    if pair_keys.is_empty():
+def partition_keys(keys: pl.DataFrame, bucket: int, num_ranges: int) -> Iterator[tuple[int, bytes]]:
+    """Partitions pair keys so that equal pairs arrive in the same range of digests.
+
+    Args:
+        keys: From `pair_keys`.
+        bucket: The bucket of these pairs.
+        num_ranges: Number of digest ranges.
+
+    Yields:
+        (range, blob) for each range that has keys.
+    """
+    if keys.is_empty():
         return
-    # The first byte of a digest is as good as random.
-    ranges = [digest[0] % num_buckets for digest in pair_keys.get_column("digest")]
-    frame = pair_keys.with_columns(range=pl.Series(ranges), bucket=pl.lit(bucket, pl.Int64))
+    # The first byte of a digest is uniformly distributed.
+    ranges = [digest[0] % num_ranges for digest in keys.get_column("digest")]
+    frame = keys.with_columns(range=pl.Series(ranges), bucket=pl.lit(bucket, pl.Int64))
     for (index,), part in frame.partition_by("range", as_dict=True, include_key=False).items():
         assert isinstance(index, int)
         yield index, _dump(part)
 
 
-def losers(blobs: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, blob of `thread`, `id`) of all pairs but one of each digest.
+def duplicates_to_drop(blobs: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Finds the pairs of one digest range that repeat another.
 
-    The pair with the smallest thread and id stays, whatever the order of arrival.
+    Of equal pairs the one with the smallest thread and id is kept, so the result
+    does not depend on the order of `blobs`.
+
+    Args:
+        blobs: All blobs of the range, from `partition_keys`.
+
+    Yields:
+        (bucket, blob of `thread` and `id`) of the pairs to drop.
     """
     frame = pl.concat(map(_load, blobs)).sort("digest", "thread", "id")
     repeated = frame.filter(pl.col("digest") == pl.col("digest").shift())
@@ -44,8 +67,8 @@ def losers(blobs: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
         yield bucket, _dump(part.select("thread", "id"))
 
 
-def read_losers(blobs: Sequence[bytes]) -> pl.DataFrame:
-    """Returns `thread` and `id` of the pairs to leave out."""
+def read_duplicates_to_drop(blobs: Sequence[bytes]) -> pl.DataFrame:
+    """Returns `thread` and `id` of the pairs to drop, from the blobs of `duplicates_to_drop`."""
     schema = {"thread": pl.String, "id": pl.String}
     return pl.concat([pl.DataFrame(schema=schema), *map(_load, blobs)])
 

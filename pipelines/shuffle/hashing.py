@@ -1,7 +1,7 @@
-"""Hashes that stay the same on every machine and release, by columns.
+"""Columnar hash functions that are the same on every machine and in every release.
 
-Buckets, shard order and sampling depend on them, so they are spelled out here
-instead of borrowed from a library that may change its own.
+Buckets, shard order and sampling depend on them, so they are defined here and not
+taken from a library that may change its own.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 
-# Test share and resolution of the split, as in PolyAI's conversational-datasets.
+# Resolution and train share of the split, as in PolyAI's conversational-datasets.
 _SPLIT_BUCKETS = 4096
 _TRAIN_SHARE = 0.9
 
@@ -18,11 +18,14 @@ _MULTIPLIER = 0x9E3779B97F4A7C15
 
 
 def hash_strings(strings: pl.Series, seed: int = 0) -> np.ndarray:
-    """Returns uint64 [n]: a polynomial over the UTF-8 bytes, mixed by splitmix64's finalizer.
+    """Hashes strings: a polynomial over the UTF-8 bytes, mixed by splitmix64's finalizer.
 
     Args:
         strings: String [n] without nulls.
         seed: Different seeds give independent hashes.
+
+    Returns:
+        uint64 [n].
     """
     array = strings.to_arrow(compat_level=pl.CompatLevel.oldest())
     if len(array) == 0:
@@ -59,11 +62,11 @@ def _mix_int(value: int) -> int:
 
 @lru_cache(maxsize=1 << 16)
 def is_train(thread_id: str) -> bool:
-    """Returns whether a thread belongs to the train split, as PolyAI's extractor decides it."""
+    """Returns whether a thread is in the train split, by the rule of PolyAI's extractor."""
     return split_value(thread_id) < _TRAIN_SHARE
 
 
 def split_value(thread_id: str) -> float:
-    """Returns the thread's place in (0, 1]: (1 + md5 % 4096) / 4096."""
+    """Returns the thread's value in (0, 1], (1 + md5 % 4096) / 4096; `train` is below 0.9."""
     digest = hashlib.md5(thread_id.encode("utf-8"), usedforsecurity=False).digest()
     return (1 + int.from_bytes(digest, "big") % _SPLIT_BUCKETS) / _SPLIT_BUCKETS

@@ -1,4 +1,4 @@
-"""Sends each comment to the bucket of its thread, as Arrow blobs: the one big shuffle."""
+"""Partitions comments by thread into Arrow blobs, the values of the job's main shuffle."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from rejoinder.pipelines.shuffle import hashing
 
-# A filtered comment crosses the shuffle without text: it may still be what breaks
-# a cycle, or the reason why its replies make no pair.
+# Filtered comments are shuffled too, without text: `join_threads` needs them to find
+# cycles, and replies to them must be counted as such.
 SCHEMA = pa.schema(
     [
         ("id", pa.large_string()),
@@ -28,30 +28,36 @@ _BUCKET_SEED = 1
 
 
 def bucket_of(threads: pl.Series, num_buckets: int) -> np.ndarray:
-    """Returns int64 [n], the bucket of each thread id."""
+    """Returns int64 [n], the bucket of each thread id in `threads`, string [n]."""
     hashes = hashing.hash_strings(threads, _BUCKET_SEED)
     return (hashes % np.uint64(num_buckets)).astype(np.int64)
 
 
-def partition(rows: pl.DataFrame, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, blob) for every bucket that has rows.
+def partition_threads(rows: pl.DataFrame, num_buckets: int) -> Iterator[tuple[int, bytes]]:
+    """Partitions comments so that each thread is in one bucket.
 
     Args:
         rows: Comments with `COLUMNS`.
         num_buckets: Number of buckets.
+
+    Yields:
+        (bucket, blob) for each bucket that has rows.
     """
-    yield from split(rows, bucket_of(rows.get_column("thread"), num_buckets), SCHEMA)
+    yield from partition_rows(rows, bucket_of(rows.get_column("thread"), num_buckets), SCHEMA)
 
 
-def split(
+def partition_rows(
     rows: pl.DataFrame, buckets: np.ndarray, schema: pa.Schema
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, blob) for every bucket that occurs.
+    """Partitions rows into one Arrow blob per bucket.
 
     Args:
-        rows: A frame with the schema's columns.
-        buckets: int64 [n], where each row goes.
-        schema: Of the blobs.
+        rows: Frame [n] with the columns of `schema`.
+        buckets: int64 [n], the bucket of each row.
+        schema: Schema of the blobs.
+
+    Yields:
+        (bucket, blob) for each bucket that has rows.
     """
     if rows.is_empty():
         return
@@ -65,7 +71,15 @@ def split(
 
 
 def merge(blobs: Sequence[bytes], schema: pa.Schema = SCHEMA) -> pl.DataFrame:
-    """Returns the rows of a bucket's blobs, in no particular order."""
+    """Reads the blobs of one bucket back.
+
+    Args:
+        blobs: From `partition_threads` or `partition_rows`.
+        schema: Schema of the blobs.
+
+    Returns:
+        The rows, in the order of `blobs`.
+    """
     batches = [pa.ipc.read_record_batch(pa.py_buffer(blob), schema) for blob in blobs]
     frame = pl.from_arrow(pa.Table.from_batches(batches, schema))
     assert isinstance(frame, pl.DataFrame)

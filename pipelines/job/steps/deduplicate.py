@@ -23,7 +23,7 @@ class DigestPairs(beam.DoFn):
         if key != REPORT:
             keys = self._spec.extractor.pair_keys(resolve(self._spec, blobs))
             count = self._spec.num_buckets
-            for index, blob in duplicates.partition(keys, key, count):
+            for index, blob in duplicates.partition_keys(keys, key, count):
                 yield count + index, blob
 
 
@@ -41,5 +41,5 @@ class FindDuplicates(beam.DoFn):
         if key < self._spec.num_buckets:
             yield from ((key, value) for value in values)
         else:
-            for bucket, blob in duplicates.losers(list(values)):
+            for bucket, blob in duplicates.duplicates_to_drop(list(values)):
                 yield bucket, DUPLICATES + blob

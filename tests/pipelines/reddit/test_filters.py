@@ -1,4 +1,4 @@
-"""Each opt-in filter refuses what it names, under its own counter."""
+"""Each filter drops the comments that it names, and counts them under its own name."""
 
 import polars as pl
 import pytest
@@ -17,7 +17,7 @@ GOOD = {
 }
 
 
-def refused_by(options: ExtractOptions, **fields) -> str | None:
+def dropped_by(options: ExtractOptions, **fields) -> str | None:
     row = pl.DataFrame(
         {k: [v] for k, v in (GOOD | fields).items()}, schema_overrides={"score": pl.String}
     )
@@ -59,8 +59,23 @@ CASES = [
 
 
 @pytest.mark.parametrize(("options", "fields", "name"), CASES)
-def test_filter(options, fields, name):
-    assert refused_by(ExtractOptions(**options), **fields) == name
+def test_each_filter_drops_its_comments(options, fields, name):
+    assert dropped_by(ExtractOptions(**options), **fields) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "trimmed"),
+    [
+        ("short", "short"),
+        ("twelve chars", "twelve chars"),
+        ("twelve charsX more", "twelve "),
+        ("twelve chars, more", "twelve chars"),
+        ("unbreakableword", ""),
+        ("", ""),
+    ],
+)
+def test_trim_does_not_split_words(text, trimmed):
+    assert filters.trim(text, 12) == trimmed
 
 
 TEXTS = {
@@ -83,7 +98,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("raw", TEXTS)
-def test_clean_text(raw):
+def test_clean_text_removes_markdown_and_entities(raw):
     assert pl.select(markdown.clean(pl.lit(raw))).item() == TEXTS[raw]
 
 
@@ -101,7 +116,7 @@ def run(tmp_path, preprocess, lines, *arguments):
 
 
 def test_every_filter_has_its_counter(tmp_path, preprocess):
-    refused = {
+    dropped = {
         "deleted": {"body": "[deleted]"},
         "removed": {"body": "[removed]"},
         "removed_by_reddit": {"body": "[ Removed by Reddit ]"},
@@ -113,19 +128,19 @@ def test_every_filter_has_its_counter(tmp_path, preprocess):
         "too_long": {"body": "long " * 40},
     }
     fields = {"subreddit": "news", "score": 1, "author": "somebody"}
-    made = [comment(n, "c0", **fields | new) for n, new in enumerate(refused.values(), 1)]
+    made = [comment(n, "c0", **fields | new) for n, new in enumerate(dropped.values(), 1)]
     lines = [comment(0, **fields), *made, comment(20, "c0", **fields)]
     options = ["--drop-removed-by-reddit", "--block-subreddits", "r/Ads", "--drop-over-18"]
     options += ["--min-score", "0", "--drop-bots"]
     pairs, counters = run(tmp_path, preprocess, lines, *options)
     assert [response for _, _, response in pairs] == ["c20"]
-    expected = dict.fromkeys((f"filtered/{name}" for name in refused), 1)
+    expected = dict.fromkeys((f"filtered/{name}" for name in dropped), 1)
     assert {n: c for n, c in counters.items() if n.startswith("filtered/")} == expected
     listed, counters = run(tmp_path, preprocess, lines, "--subreddits", "ads", "--overwrite")
     assert (listed, counters["filtered/subreddit_not_listed"]) == ([], 8)
 
 
-def test_clean_preset_cleans_before_it_measures(tmp_path, preprocess):
+def test_the_clean_preset_cleans_before_it_measures_lengths(tmp_path, preprocess):
     lines = [comment(0, body="**short**"), comment(1, "c0"), comment(2, "c1", body="*fine text*")]
     pairs, counters = run(tmp_path, preprocess, lines, "--preset", "clean")
     assert [(a, b) for a, b, _ in pairs] == [("this is the comment number 1", "fine text")]
@@ -149,7 +164,7 @@ def test_equal_pairs_are_kept_once_in_the_whole_corpus(tmp_path, preprocess):
     assert sorted(pairs) == sorted(again)
 
 
-def test_sample_keeps_whole_threads_and_is_nested(tmp_path, preprocess):
+def test_a_sample_has_whole_threads_and_a_larger_one_contains_a_smaller_one(tmp_path, preprocess):
     lines = dialogue(200)
     few, counters = run(tmp_path, preprocess, lines, "--sample", "0.2")
     more, _ = run(tmp_path, preprocess, lines, "--sample", "0.5", "--overwrite")
@@ -166,7 +181,7 @@ def test_limit_reads_the_first_lines_of_each_file(tmp_path, preprocess):
     assert manifest.counters["pair/train"] + manifest.counters["pair/test"] == 5
 
 
-def test_subreddit_lists_come_from_files_too(tmp_path, preprocess):
+def test_subreddit_lists_can_be_files(tmp_path, preprocess):
     (tmp_path / "names").write_text("r/news\npics\n")
     _, counters = run(tmp_path, preprocess, dialogue(30), "--subreddits", f"@{tmp_path}/names")
     assert counters["filtered/subreddit_not_listed"] == 50

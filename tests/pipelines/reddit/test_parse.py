@@ -1,4 +1,4 @@
-"""The columnar parser and the careful one agree, and together they miss no line."""
+"""The columnar parser and the line parser agree, and together they miss no line."""
 
 import json
 
@@ -73,19 +73,19 @@ ACCEPTED = {
     "body in brackets": (line(body="[deleted]"), {"body": "[deleted]"}),
     "empty body": (line(body=""), {"body": ""}),
     "long body": (line(body="é" * 300_000), {"body": "é" * 300_000}),
-    "emoji as a pair of escapes": (raw(b'"\\ud83d\\ude00"'), {"body": "😀"}),
+    "emoji as two escapes": (raw(b'"\\ud83d\\ude00"'), {"body": "😀"}),
     "key as an escape": (line().replace(b'"body"', b'"\\u0062ody"'), {}),
     "the first of two equal keys": (raw(b'"first","body":"second"'), {"body": "first"}),
     "unknown nested fields": (line(gildings={"a": [1, {"b": None}]}, all_awardings=[]), {}),
-    "a surrogate where nobody looks": (line(author_flair_text="\ud800"), {}),
-    "a number nobody can hold": (line(score=10**40), {}),
+    "a surrogate in a field that is not read": (line(author_flair_text="\ud800"), {}),
+    "a number of 41 digits": (line(score=10**40), {}),
     "windows line ends": (line() + b"\r", {}),
     "byte order mark": (b"\xef\xbb\xbf" + line(), {}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", ACCEPTED)
-def test_accepted(case):
+def test_a_valid_line_becomes_a_row(case):
     one, changes = ACCEPTED[case]
     expected = {
         "id": "c1",
@@ -109,7 +109,7 @@ def test_accepted(case):
 
 
 def as_number(row: dict) -> dict:
-    """The time is only read as a number: how it is spelled may differ."""
+    """The time is only read as a number, so its text may differ."""
     created = row["created_utc"]
     return row | {"created_utc": None if created is None else float(created)}
 
@@ -154,7 +154,7 @@ REJECTED = {
 @pytest.mark.parametrize(
     ("reason", "one"), [(reason, one) for reason, ones in REJECTED.items() for one in ones]
 )
-def test_rejected(reason, one):
+def test_an_invalid_line_becomes_a_reject(reason, one):
     rows, rejects, _ = parse(line(id="before"), one, line(id="after"))
     assert [row["id"] for row in rows] == ["before", "after"] or {r["id"] for r in rows} == {
         "before",
@@ -174,7 +174,7 @@ def test_a_last_line_without_newline():
     assert len(rows) == 2
 
 
-def test_one_bad_line_among_many_costs_only_itself():
+def test_one_bad_line_does_not_affect_the_others():
     lines = [line(id=f"c{n}") for n in range(5000)]
     lines[1234] = b"{broken"
     rows, rejects, _ = parse(*lines)
@@ -182,7 +182,7 @@ def test_one_bad_line_among_many_costs_only_itself():
     assert [reject.line for reject in rejects] == [1235]
 
 
-def test_the_number_of_bad_lines_does_not_change_the_others():
+def test_a_bad_line_does_not_change_how_others_are_parsed():
     ones = [one for one, _ in ACCEPTED.values()]
     alone = [parse(one)[0] for one in ones]
     together, _, _ = parse(*ones, b"{broken")
@@ -217,7 +217,7 @@ values = st.one_of(
         values,
     )
 )
-def test_both_paths_agree_on_any_fields(fields):
+def test_both_parsers_agree_on_any_fields(fields):
     one = json.dumps(GOOD | fields).encode()
     rows, rejects, _ = parse(one)
     slow = careful(one)

@@ -1,13 +1,11 @@
-"""Pairs are found as the reference finds them, whatever shape a thread has."""
+"""Pairs equal those of PolyAI's extractor for every shape of thread."""
 
 from collections import Counter
 
-import numpy as np
 import polars as pl
 import pytest
 
 from rejoinder.pipelines.reddit import threads
-from rejoinder.pipelines.shuffle import partition
 
 FILTERS = ["deleted"]
 
@@ -38,13 +36,13 @@ def join(*comments: tuple):
     return pairs, +found.counters
 
 
-def test_a_chain():
+def test_a_chain_of_replies():
     pairs, counters = join(("a", None), ("b", "a"), ("c", "b"))
     assert pairs == {("a", "b"), ("b", "c")}
     assert counters == Counter({"pair": 2, "no_pair/top_level": 1})
 
 
-def test_a_missing_parent_makes_a_root():
+def test_a_comment_whose_parent_is_missing_is_a_root():
     pairs, counters = join(("b", "gone"), ("c", "b"))
     assert pairs == {("b", "c")}
     assert counters["no_pair/parent_not_in_input"] == 1
@@ -69,34 +67,34 @@ def test_a_filtered_comment_is_neither_context_nor_response():
 
 
 @pytest.mark.parametrize("reason", [0, 1])
-def test_what_hangs_on_a_cycle_makes_no_pair_even_if_the_cycle_runs_through_filtered_ones(reason):
+def test_comments_in_or_below_a_cycle_are_not_pairs_even_if_some_are_filtered(reason):
     pairs, counters = join(("a", "b", reason), ("b", "a"), ("c", "b"), ("d", "c"), ("r", None))
     assert pairs == set()
     assert counters["no_pair/cycle"] == 3 + (reason == 0)
 
 
-def test_a_self_loop():
+def test_a_comment_that_is_its_own_parent_is_a_cycle():
     pairs, counters = join(("a", "a"), ("b", "a"))
     assert pairs == set()
     assert counters["no_pair/cycle"] == 2
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
-def test_repeated_ids_have_one_winner_whatever_the_order(order):
+def test_one_of_repeated_ids_is_kept_for_any_order(order):
     comments = [("a", None), ("b", "a", 1), ("b", "a"), ("b", "a")]
     pairs, counters = join(*(comments[i] for i in order))
     assert pairs == {("a", "b")}
     assert counters["duplicate_id"] == 2
 
 
-def test_the_winner_of_different_texts_is_fixed():
+def test_the_kept_one_of_different_texts_does_not_depend_on_the_order():
     one, two = rows(("a", None), ("b", "a")), rows(("b", "a"))
     two = two.with_columns(body=pl.lit("another text"))
-    winners = {
+    kept = {
         tuple(sorted(threads.join_threads(pl.concat(frames), FILTERS).rows["body"]))
         for frames in ([one, two], [two, one])
     }
-    assert len(winners) == 1
+    assert len(kept) == 1
 
 
 def test_a_thread_of_100_000_replies_in_one_chain_and_in_one_fan():
@@ -122,25 +120,7 @@ def test_ancestors_are_nearest_first():
     }
 
 
-def test_an_empty_bucket():
+def test_an_empty_bucket_has_no_pairs():
     found = threads.join_threads(rows(), FILTERS)
     assert len(found.response) == 0
     assert +found.counters == Counter()
-
-
-def test_partition_and_merge_keep_every_row_and_each_thread_together():
-    frame = rows(*[(f"c{i}", None, i % 2, f"t{i % 50}") for i in range(1000)])
-    blobs = list(partition.partition(frame, 8))
-    assert len({bucket for bucket, _ in blobs}) == len(blobs)
-    merged = {bucket: partition.merge([blob]) for bucket, blob in blobs}
-    assert pl.concat(merged.values()).sort("id").equals(frame.sort("id"))
-    owners = Counter(t for part in merged.values() for t in set(part["thread"]))
-    assert set(owners.values()) == {1}
-
-
-def test_the_bucket_of_a_thread_never_changes():
-    assert partition.bucket_of(pl.Series(["5h6yvl", "41ar0l", "c"]), 1000).tolist() == BUCKETS
-    assert np.all(partition.bucket_of(pl.Series(["", "é"]), 7) < 7)
-
-
-BUCKETS = [644, 178, 123]

@@ -1,14 +1,11 @@
-"""Hand-made bytes are those that protobuf and TensorFlow make and read."""
+"""The encoder's bytes equal those of protobuf, and TensorFlow reads them."""
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pytest
 import tensorflow as tf
 
-from rejoinder.pipelines.reddit import filters
 from rejoinder.pipelines.shards import tfrecord, wire_format
-from rejoinder.pipelines.shuffle import hashing
 
 
 def expected(features: dict) -> bytes:
@@ -43,7 +40,7 @@ def test_examples_equal_protobufs_deterministic_bytes():
         assert decoded["context"].bytes_list.value == [text.encode()]
 
 
-def test_a_null_is_an_absent_feature():
+def test_a_null_value_gives_no_feature():
     made = wire_format.encode_examples(
         [
             wire_format.bytes_feature("a", pa.array(["x", None])),
@@ -53,7 +50,7 @@ def test_a_null_is_an_absent_feature():
     assert made == [expected({"a": b"x", "b": b"y"}), expected({"b": b"z"})]
 
 
-def test_no_examples():
+def test_no_rows_give_no_examples():
     assert (
         wire_format.encode_examples([wire_format.bytes_feature("a", pa.array([], pa.string()))])
         == []
@@ -61,7 +58,7 @@ def test_no_examples():
 
 
 @pytest.mark.parametrize("records", [[], [b""], [b"one", b"", b"x" * 100_000]])
-def test_tensorflow_reads_the_frames_and_we_read_its(tmp_path, records):
+def test_tensorflow_reads_our_frames_and_we_read_those_of_tensorflow(tmp_path, records):
     path = str(tmp_path / "file")
     with open(path, "wb") as file:
         file.write(tfrecord.frame(records))
@@ -84,44 +81,3 @@ def test_every_changed_or_missing_byte_is_noticed():
     for size in set(range(1, len(data))) - {first}:
         with pytest.raises(tfrecord.BadRecordError, match="truncated at byte offset"):
             list(tfrecord.read_frames(data[:size]))
-
-
-@pytest.mark.parametrize(
-    ("thread", "value", "train"),
-    [("5h6yvl", 0.722412, True), ("41ar0l", 0.900146, False), ("c", 0.950195, False)],
-)
-def test_the_split_of_known_threads(thread, value, train):
-    assert hashing.split_value(thread) == pytest.approx(value, abs=1e-6)
-    assert hashing.is_train(thread) is train
-
-
-def test_string_hashes_are_fixed_spread_and_independent_of_neighbours():
-    texts = ["", "a", "b", "ab", "ba", "é", "5h6yvl", "x" * 1000, *(f"c{n}" for n in range(10_000))]
-    hashes = hashing.hash_strings(pl.Series(texts))
-    assert len(set(hashes.tolist())) == len(texts)
-    for index in (0, 3, 5, 7, 100):
-        assert hashing.hash_strings(pl.Series(texts[index : index + 1]))[0] == hashes[index]
-    assert np.array_equal(hashing.hash_strings(pl.Series(texts).slice(50, 100)), hashes[50:150])
-    counts = np.bincount((hashes % np.uint64(16)).astype(int))
-    assert counts.min() > 0.8 * len(texts) / 16
-    other = hashing.hash_strings(pl.Series(texts), 5)
-    assert np.flatnonzero(hashes == other).tolist() == [0]  # the empty text alone
-    assert hashing.hash_strings(pl.Series(["5h6yvl"]), 1)[0] == HASH_OF_5H6YVL
-
-
-HASH_OF_5H6YVL = 5903545476728595644
-
-
-@pytest.mark.parametrize(
-    ("text", "trimmed"),
-    [
-        ("short", "short"),
-        ("twelve chars", "twelve chars"),
-        ("twelve charsX more", "twelve "),
-        ("twelve chars, more", "twelve chars"),
-        ("unbreakableword", ""),
-        ("", ""),
-    ],
-)
-def test_trim(text, trimmed):
-    assert filters.trim(text, 12) == trimmed
