@@ -1,7 +1,7 @@
-"""`make doctor`: is this machine fit, and if not, which command mends it?
+"""`rejoinder doctor`: checks this machine and prints the command that fixes each problem.
 
-Runs on a bare Python as well as in the project's environment: only the checks of
-TensorFlow's devices and of `gs://` paths need the environment, and they say so.
+Runs on a Python without any package as well as in the project's environment. Only the
+checks of devices and of `gs://` paths need the environment; without it they are left out.
 """
 
 import argparse
@@ -11,41 +11,85 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 NEEDED_DISK_GIB = 8
-REINSTALL = "rm -f .venv/.installed && make setup"
 
-# Prints what TensorFlow sees; in a process of its own, since a broken installation may crash it.
+# Prints what TensorFlow sees; in its own process, because a broken installation may crash it.
 _DEVICES = """
 import os, tensorflow as tf
 names = [d.name for kind in ("TPU", "GPU") for d in tf.config.list_physical_devices(kind)]
 names += ["local TPU (/dev/accel0)"] * os.path.exists("/dev/accel0")
-names += [os.environ["TPU_NAME"]] * ("TPU_NAME" in os.environ)
+names += filter(None, [os.environ.get("TPU_NAME")])
 print(", ".join(names) or "none, training runs on the CPU")
 """
-_LIST = "import sys, tensorflow as tf; print(len(tf.io.gfile.glob(sys.argv[1] + '*')), 'entries')"
+# Each prints how many entries a gs:// path has, through one of the two clients that are used.
+_LISTINGS = {
+    "gs:// by gcsfs": """
+import sys
+from rejoinder import storage
+print(len(storage.glob(sys.argv[1].rstrip("/") + "/*")), "files in", sys.argv[1])
+""",
+    "gs:// by TensorFlow": """
+import sys, tensorflow as tf
+print(len(tf.io.gfile.listdir(sys.argv[1])), "entries in", sys.argv[1])
+""",
+}
+
+
+class Commands(NamedTuple):
+    """Shell commands that fix an installation."""
+
+    install: str
+    reinstall: str
+    other_python: str
+
+
+IN_CHECKOUT = Commands(
+    "make setup",
+    "rm -f .venv/.installed && make setup",
+    "rm -rf .venv && make setup PYTHON=/path/to/python3.11",
+)
+INSTALLED = Commands(
+    "pip install rejoinder",
+    "pip install --force-reinstall rejoinder",
+    "python3.11 -m venv ENVIRONMENT && ENVIRONMENT/bin/pip install rejoinder",
+)
 
 
 class Finding(NamedTuple):
-    """One line of the report; `mend` is empty where nothing has to be done."""
+    """One line of the report; `fix` is the command that fixes a problem, or empty."""
 
     check: str
     found: str
-    mend: str = ""
+    fix: str = ""
 
 
-def version_findings(version_of: Callable[[str], str | None]) -> Iterator[Finding]:
-    """Yields the findings on packages; `version_of(name)` returns None for a missing package."""
+def fixing_commands() -> Commands:
+    """Returns the commands for this installation: a checkout has a Makefile, a wheel has not."""
+    makefile = Path(__file__).resolve().parents[1] / "Makefile"
+    return IN_CHECKOUT if makefile.exists() else INSTALLED
+
+
+def version_findings(
+    version_of: Callable[[str], str | None], commands: Commands
+) -> Iterator[Finding]:
+    """Yields the findings on packages.
+
+    Args:
+        version_of: Returns the version of a package, or None where it is missing.
+        commands: Commands to suggest.
+    """
     tensorflow = version_of("tensorflow")
     if tensorflow is None:
-        yield Finding("environment", "TensorFlow is not installed", "make setup")
+        yield Finding("environment", "TensorFlow is not installed", commands.install)
         return
     yield Finding(
         "tensorflow",
         tensorflow,
-        # pip resolves TF 2.21 with Model Garden 2.7, which imports modules that are long gone.
-        "" if _minor(tensorflow) == (2, 20) else f"{REINSTALL}  # this project needs 2.20",
+        # pip resolves TF 2.21 with Model Garden 2.7, which imports modules that were removed.
+        "" if _minor(tensorflow) == (2, 20) else f"{commands.reinstall}  # this project needs 2.20",
     )
     for name in ("tf-models-official", "tensorflow-text", "tf-keras"):
         version = version_of(name)
@@ -53,72 +97,91 @@ def version_findings(version_of: Callable[[str], str | None]) -> Iterator[Findin
         yield Finding(
             name,
             version or "missing",
-            "" if matches else f"{REINSTALL}  # must be of the same minor release as tensorflow",
+            ""
+            if matches
+            else f"{commands.reinstall}  # must be of the same minor release as tensorflow",
         )
     setuptools = version_of("setuptools")
     usable = setuptools is not None and _minor(setuptools)[0] < 81
     yield Finding(
         "setuptools",
         setuptools or "missing",
-        "" if usable else f"{REINSTALL}  # tensorflow_hub needs pkg_resources, gone in 81",
+        ""
+        if usable
+        else f"{commands.reinstall}  # tensorflow_hub needs pkg_resources, which 81 removed",
     )
     for name in ("apache-beam", "transformers", "gcsfs"):
-        yield Finding(name, version_of(name) or "missing", "" if version_of(name) else REINSTALL)
+        version = version_of(name)
+        yield Finding(name, version or "missing", "" if version else commands.reinstall)
 
 
-def machine_findings(path: str = ".") -> Iterator[Finding]:
+def machine_findings(commands: Commands, path: str = ".") -> Iterator[Finding]:
     """Yields the findings on Python, cores and the disk that holds `path`."""
     python = ".".join(map(str, sys.version_info[:3]))
     supported = (3, 11) <= sys.version_info < (3, 14)
-    yield Finding(
-        "python",
-        python,
-        "" if supported else "rm -rf .venv && make setup PYTHON=/path/to/python3.11",
-    )
+    yield Finding("python", python, "" if supported else commands.other_python)
     yield Finding("cores", str(os.cpu_count()))
     free = shutil.disk_usage(path).free / 2**30
     yield Finding(
         "free disk",
         f"{free:.0f} GiB",
-        "" if free >= NEEDED_DISK_GIB else f"free at least {NEEDED_DISK_GIB} GiB: make clean",
+        "" if free >= NEEDED_DISK_GIB else f"df -h .  # at least {NEEDED_DISK_GIB} GiB are needed",
     )
 
 
-def device_finding() -> Finding:
-    """Returns what accelerators TensorFlow sees."""
+def device_finding(commands: Commands) -> Finding:
+    """Returns which accelerators TensorFlow sees."""
     status, output = _python(_DEVICES)
     if status:
-        return Finding("TPU / GPU", f"TensorFlow does not start: {output}", REINSTALL)
+        return Finding("TPU / GPU", f"TensorFlow does not start: {output}", commands.reinstall)
     return Finding("TPU / GPU", output)
 
 
-def cloud_finding(path: str) -> Finding:
-    """Returns whether TensorFlow can list `path` (gs://bucket/prefix) from this machine."""
-    status, output = _python(_LIST, path)
-    if status:
-        return Finding(
-            path,
-            f"cannot be listed: {output}",
-            "gcloud auth application-default login  # and check the bucket's name",
+def cloud_findings(path: str) -> Iterator[Finding]:
+    """Yields whether this machine can list `path` (gs://bucket/folder).
+
+    gcsfs reads and writes corpora and models; TensorFlow reads and writes checkpoints.
+    """
+    for check, program in _LISTINGS.items():
+        status, output = _python(program, path)
+        fix = "gcloud auth application-default login  # and check the bucket's name"
+        yield Finding(
+            check, f"{path} cannot be listed: {output}" if status else output, fix if status else ""
         )
-    return Finding(path, output)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line: prints one line a check; status 1 when something has to be mended."""
-    parser = argparse.ArgumentParser(prog="rejoinder doctor", description="Check this machine.")
-    parser.add_argument("--gs", metavar="gs://…", help="also check access to this path")
+    """Prints one line per check; returns 1 if a check found a problem."""
+    parser = argparse.ArgumentParser(
+        prog="rejoinder doctor",
+        description="Checks versions, disk and devices, and prints a command for each problem.",
+    )
+    cloud = parser.add_argument_group("cloud storage")
+    cloud.add_argument("--gs", metavar="gs://…", help="also check access to this path")
     arguments = parser.parse_args(argv)
-    findings = [*machine_findings(), *version_findings(_installed_version)]
+    commands = fixing_commands()
+    findings = [*machine_findings(commands), *version_findings(_installed_version, commands)]
     if findings[-1].check != "environment":
-        findings.append(device_finding())
+        findings.append(device_finding(commands))
         if arguments.gs:
-            findings.append(cloud_finding(arguments.gs))
-    for check, found, mend in findings:
-        print(f"{'mend' if mend else 'ok':<5} {check:<20} {found}")
-        if mend:
-            print(f"      {'':<20} $ {mend}")
-    return int(any(finding.mend for finding in findings))
+            findings += cloud_findings(arguments.gs)
+    print(report(findings))
+    return int(any(finding.fix for finding in findings))
+
+
+def report(findings: Sequence[Finding]) -> str:
+    """Returns the findings as lines, each problem followed by its command, and a last line."""
+    lines = []
+    for check, found, fix in findings:
+        lines.append(f"{'fix' if fix else 'ok':<5} {check:<20} {found}")
+        if fix:
+            lines.append(f"      {'':<20} $ {fix}")
+    problems = sum(bool(finding.fix) for finding in findings)
+    if problems:
+        lines.append(f"{problems} to fix: run the lines that begin with $, then this check again")
+    else:
+        lines.append("no problem found; next: rejoinder quickstart")
+    return "\n".join(lines)
 
 
 def _installed_version(name: str) -> str | None:
@@ -134,7 +197,7 @@ def _minor(version: str) -> tuple[int, int]:
 
 
 def _python(code: str, *arguments: str) -> tuple[int, str]:
-    """Runs `code` in this interpreter; returns its status and the last line it printed."""
+    """Runs `code` in a new process; returns its status and the last line it printed."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     try:
         done = subprocess.run(

@@ -1,9 +1,19 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from rejoinder.doctor import machine_findings, version_findings
+from rejoinder import doctor
+from rejoinder.doctor import (
+    IN_CHECKOUT,
+    INSTALLED,
+    Finding,
+    fixing_commands,
+    machine_findings,
+    report,
+    version_findings,
+)
 
 GOOD = {
     "tensorflow": "2.20.0",
@@ -17,12 +27,13 @@ GOOD = {
 }
 
 
-def to_mend(versions):
-    return [finding.check for finding in version_findings(versions.get) if finding.mend]
+def problems(versions):
+    findings = version_findings(versions.get, IN_CHECKOUT)
+    return [finding.check for finding in findings if finding.fix]
 
 
-def test_the_locked_set_is_fit():
-    assert to_mend(GOOD) == []
+def test_the_locked_versions_have_no_problem():
+    assert problems(GOOD) == []
 
 
 @pytest.mark.parametrize(
@@ -40,17 +51,56 @@ def test_the_locked_set_is_fit():
     ],
 )
 def test_versions_known_to_break_are_named_with_a_command(change, expected):
-    assert to_mend(GOOD | change) == expected
+    assert problems(GOOD | change) == expected
 
 
-def test_this_machine_s_python_is_supported():
-    assert [finding.mend for finding in machine_findings() if finding.check == "python"] == [""]
+def test_this_python_is_supported():
+    findings = machine_findings(IN_CHECKOUT)
+    assert [finding.fix for finding in findings if finding.check == "python"] == [""]
 
 
-def test_a_bare_python_is_told_to_set_up():
-    """`-S` hides site-packages: what a newcomer's Python sees before `make setup`."""
+@pytest.mark.parametrize("tpu", [None, "node-1"])
+def test_tensorflow_starts_and_names_the_devices(tpu, monkeypatch):
+    monkeypatch.delenv("TPU_NAME", raising=False)
+    if tpu:
+        monkeypatch.setenv("TPU_NAME", tpu)
+    finding = doctor.device_finding(IN_CHECKOUT)
+    assert finding.fix == ""
+    assert tpu is None or finding.found.endswith(tpu)
+
+
+def test_the_report_ends_with_the_next_command():
+    assert report([Finding("cores", "2")]).splitlines() == [
+        "ok    cores                2",
+        "no problem found; next: rejoinder quickstart",
+    ]
+
+
+def test_each_problem_is_followed_by_its_command():
+    assert report([Finding("gcsfs", "missing", "make setup")]).splitlines() == [
+        "fix   gcsfs                missing",
+        "                           $ make setup",
+        "1 to fix: run the lines that begin with $, then this check again",
+    ]
+
+
+def test_a_checkout_is_fixed_with_make_and_a_wheel_with_pip(tmp_path, monkeypatch):
+    assert fixing_commands() == IN_CHECKOUT
+    monkeypatch.setattr(doctor, "__file__", str(tmp_path / "rejoinder" / "doctor.py"))
+    assert fixing_commands() == INSTALLED
+
+
+def test_a_bucket_without_access_is_a_problem_of_both_clients(monkeypatch):
+    monkeypatch.setattr(doctor, "_python", lambda code, path: (1, "403 Forbidden"))
+    checks = [(finding.check, bool(finding.fix)) for finding in doctor.cloud_findings("gs://b/x")]
+    assert checks == [("gs:// by gcsfs", True), ("gs:// by TensorFlow", True)]
+
+
+def test_a_python_without_packages_is_told_to_set_up():
+    """`-S` hides site-packages, as in a new Python before `make setup`."""
     done = subprocess.run(
         [sys.executable, "-S", "-m", "rejoinder", "doctor"],
+        cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
         text=True,
         check=False,
