@@ -1,6 +1,7 @@
 """The `rejoinder` command: a table of subcommands, each imported only when it runs."""
 
 import importlib
+import os
 import sys
 from typing import NamedTuple, Protocol
 
@@ -24,7 +25,7 @@ class Main(Protocol):
 GROUPS: dict[str, dict[str, Command]] = {
     "start": {
         "quickstart": Command(
-            "rejoinder.quickstart.command", "the whole path on a generated sample or your dump"
+            "rejoinder.quickstart.command", "run all steps on a generated sample or your dump"
         ),
         "doctor": Command("rejoinder.doctor", "check versions, disk, devices and cloud access"),
     },
@@ -70,6 +71,8 @@ def usage() -> str:
 
 def main() -> None:
     """Runs the subcommand that the command line names."""
+    # TensorFlow's C++ log would hide what a command prints; errors are raised in any case.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     cli.run(lambda: dispatch(sys.argv[1:]))
 
 

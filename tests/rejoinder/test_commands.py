@@ -38,6 +38,21 @@ def test_version_prints_the_version_and_imports_nothing_heavy():
     assert imported & HEAVY == set()
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, "3"), ("0", "0")])
+def test_tensorflow_s_log_is_off_unless_the_user_sets_it(given, expected):
+    program = (
+        "import os, sys; from rejoinder import commands\n"
+        "sys.argv = ['rejoinder', '--version']\n"
+        "try: commands.main()\n"
+        "finally: print(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
+    )
+    environment = {"TF_CPP_MIN_LOG_LEVEL": given} if given else {}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == expected
+
+
 def test_no_arguments_print_the_help(capsys):
     assert dispatch([]) == 0
     assert capsys.readouterr().out.startswith("usage: rejoinder [--version] COMMAND")
