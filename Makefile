@@ -72,7 +72,7 @@ train: setup ## Train: CONFIG=configs/x.yaml DATA=dir MODEL_DIR=dir [TPU=local|n
 
 .PHONY: evaluate
 evaluate: setup ## 1-of-100 accuracy beside TF-IDF and BM25: MODEL=path[,path] DATA=dir
-	$(REJOINDER) evaluate --model $(MODEL) --data $(DATA) $(ARGS)
+	$(REJOINDER) evaluate --model $(MODEL) --corpus $(DATA) $(ARGS)
 
 .PHONY: export
 export: setup ## SavedModel and sentence-transformers folder: MODEL=path EXPORT=dir

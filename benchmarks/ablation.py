@@ -4,7 +4,7 @@
 
 Every run trains `--config` on equally many pairs in the same order. The first, `base`, takes
 batches of 1,024, as the published recipe, and else changes nothing; each other changes one
-thing of `base`. `rejoinder.evaluation.evaluate` then compares all with it, pair by pair on the same batches.
+thing of `base`. `rejoinder evaluate` then compares all with it, pair by pair on the same batches.
 A run that is finished is not trained again.
 """
 
@@ -75,7 +75,7 @@ def main() -> None:
         )
     models = ",".join(f"{variant}={args.output / variant}" for variant in args.only)
     _python(
-        *("-m", "rejoinder", "evaluate", "--model", models, "--data", args.data),
+        *("-m", "rejoinder", "evaluate", "--model", models, "--corpus", args.data),
         *("--output", str(args.output / "evaluation"), "--no-baselines"),
     )
 

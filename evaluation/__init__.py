@@ -1,8 +1,8 @@
-"""How good is an encoder: response selection, similarity, retrieval, and a report.
+"""Evaluation of encoders: response selection, similarity, paraphrases, and a report.
 
-Pure functions on arrays are in `metrics`, `intervals` and `ranking`; `pairs` and `sts` read
-data; `baselines` fits TF-IDF and BM25; `results` and `report` write what `rejoinder.evaluation.evaluate`
-prints.
+`metrics`, `intervals` and `ranking` are pure functions on arrays. `pairs` and `sentence_pairs`
+read data, `baselines` fits TF-IDF and BM25, and `session` runs a whole evaluation. `results`
+holds its figures, which `tables`, `plots`, `markdown` and `html` render.
 """
 
 if __name__ != "rejoinder.evaluation":

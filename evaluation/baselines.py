@@ -1,12 +1,12 @@
-"""Keyword baselines: how far counting words alone goes on the same batches.
+"""Keyword baselines, evaluated on the same batches as the encoders.
 
-Each method turns contexts and responses into two sparse matrices whose product holds the
-scores, the same form in which an encoder gives its embeddings.
+Each baseline turns contexts and responses into two sparse matrices whose product holds the
+scores. Encoders give their embeddings in the same form.
 
-TF-IDF and BM25 are those of PolyAI's conversational benchmarks, so that the results stand
-beside the published ones (https://github.com/PolyAI-LDN/conversational-datasets, baselines/;
-the parameters are theirs, the code is ours). Their BM25 weighs both sides and takes TF-IDF
-weights where the textbook has term counts; `Okapi` is the textbook's, from bm25s.
+TF-IDF and BM25 are defined as in PolyAI's conversational benchmarks, so that the results can
+be compared with the published ones (https://github.com/PolyAI-LDN/conversational-datasets,
+baselines/; the parameters are the same, the code is not). Their BM25 weights both sides and
+uses TF-IDF weights instead of term counts; `Okapi` is the textbook's BM25, from bm25s.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
-FIT_PAIRS = 10_000  # training pairs that the reference's baselines see
+FIT_PAIRS = 10_000  # training pairs, as in the reference
 K1, B = 2.0, 0.75
 
 
 class Baseline(Protocol):
-    """Fits on texts, then turns both sides of pairs into matrices whose product scores them."""
+    """A method that is fitted on texts and represents pairs as sparse matrices."""
 
     name: str
 
@@ -34,7 +34,7 @@ class Baseline(Protocol):
 
 
 class TfIdf:
-    """Cosine of hashed TF-IDF vectors; no word is out of vocabulary."""
+    """Cosine of hashed TF-IDF vectors, which have no out-of-vocabulary words."""
 
     name = "TF-IDF"
 
@@ -53,7 +53,7 @@ class TfIdf:
 
 
 class BM25:
-    """The reference's BM25: saturated TF-IDF weights times Robertson's idf, on both sides."""
+    """The reference's BM25: saturated TF-IDF weights times Robertson's IDF, on both sides."""
 
     name = "BM25"
 
@@ -70,25 +70,25 @@ class BM25:
     def represent(
         self, contexts: Sequence[str], responses: Sequence[str]
     ) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-        """Returns both sides weighed alike; a word that `fit` did not see counts nothing."""
-        return self._weigh(contexts), self._weigh(responses)
+        """Returns the weights of both sides; a word that `fit` did not see has weight 0."""
+        return self._weight(contexts), self._weight(responses)
 
-    def _weigh(self, texts: Sequence[str]) -> sparse.csr_matrix:
+    def _weight(self, texts: Sequence[str]) -> sparse.csr_matrix:
         weights = self._vectors.transform(texts).tocsr()
         length = np.asarray(weights.sum(axis=1)).ravel()
-        room = K1 * (1 - B + B * length / self._mean_length)
-        per_entry = np.repeat(room, np.diff(weights.indptr))
+        saturation = K1 * (1 - B + B * length / self._mean_length)
+        per_entry = np.repeat(saturation, np.diff(weights.indptr))
         data = weights.data * (K1 + 1) / (weights.data + per_entry) * self._idf[weights.indices]
         return sparse.csr_matrix((data, weights.indices, weights.indptr), shape=weights.shape)
 
 
 class Okapi:
-    """BM25 on term counts as search engines use it (bm25s, Lucene's idf)."""
+    """BM25 on term counts, as in search engines (bm25s, with Lucene's IDF)."""
 
     name = "BM25 (Okapi)"
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Remembers `texts`: they join the responses in document frequencies and lengths."""
+        """Stores `texts`; with the responses they give document frequencies and lengths."""
         self._texts = list(texts)
 
     def represent(
@@ -108,11 +108,11 @@ class Okapi:
             (scores["data"], scores["indices"], scores["indptr"]),
             shape=(scores["num_docs"], len(index.vocab_dict)),
         ).tocsr()
-        # bm25s splits words by scikit-learn's default pattern, so its vocabulary fits here.
+        # bm25s and scikit-learn split words by the same pattern, so the vocabulary is shared.
         counts = CountVectorizer(vocabulary=index.vocab_dict).transform(contexts)
         return counts.tocsr(), documents[len(self._texts) :]
 
 
 def baselines() -> tuple[Baseline, ...]:
-    """Returns a fresh set of all of them."""
+    """Returns a new instance of each baseline."""
     return TfIdf(), BM25(), Okapi()

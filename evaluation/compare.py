@@ -1,7 +1,7 @@
-"""Runs methods over the same pairs and puts their figures side by side."""
+"""Compares methods on the same pairs."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,11 @@ from rejoinder.evaluation.ranking import (
     in_batch_hits,
 )
 from rejoinder.evaluation.results import RECALL_AT, RankingResult
-
-Encode = Callable[[Sequence[str]], np.ndarray]
+from rejoinder.evaluation.sts import Encode
 
 
 def encode_pairs(name: str, encode: Encode, pairs: Pairs) -> Method:
-    """Returns the embeddings of both sides; each distinct text is encoded once."""
+    """Returns the embeddings of both sides of `pairs`; each distinct text is encoded once."""
     texts = list(dict.fromkeys([*pairs.contexts, *pairs.responses]))
     row = {text: index for index, text in enumerate(texts)}
     start = time.perf_counter()
@@ -36,7 +35,7 @@ def encode_pairs(name: str, encode: Encode, pairs: Pairs) -> Method:
 
 
 def fit_baseline(baseline: Baseline, texts: Sequence[str], pairs: Pairs) -> Method:
-    """Returns the term weights of both sides, word frequencies taken from `texts`."""
+    """Fits `baseline` on `texts`; returns the term weights of both sides of `pairs`."""
     baseline.fit(texts)
     contexts, responses = baseline.represent(pairs.contexts, pairs.responses)
     return Method(baseline.name, False, contexts, responses)
@@ -53,6 +52,13 @@ def compare(
     """Returns one result for each of `methods`, in their order.
 
     The gains are differences to the first model, pair by pair on the same batches.
+
+    Args:
+        methods: Matrices of embeddings or term weights, their rows in the order of `pairs`.
+        pairs: The evaluated pairs.
+        n: n of 1-of-n.
+        batches: Maximum number of batches of n pairs.
+        seed: Of the bootstrap.
     """
     candidates = distinct_candidates(pairs.responses)
     hits = [in_batch_hits(m.contexts, m.responses, n=n, batches=batches) for m in methods]

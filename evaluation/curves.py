@@ -1,4 +1,4 @@
-"""Learning curves out of the TensorBoard files of a trainer's MODEL_DIR."""
+"""Reads learning curves from the TensorBoard event files of a MODEL_DIR."""
 
 import os
 from collections import defaultdict
@@ -10,7 +10,15 @@ _POINTS = 400
 
 @dataclass(frozen=True)
 class Curve:
-    """One scalar over training: `steps[i]` gave `values[i]`; `run` is "train" or "validation"."""
+    """One scalar over training.
+
+    Attributes:
+        model: The model's name in tables.
+        run: "train" or "validation".
+        tag: Name of the scalar.
+        steps: Steps, ascending.
+        values: The scalar's value at each step.
+    """
 
     model: str
     run: str
@@ -20,7 +28,12 @@ class Curve:
 
 
 def read_curves(model: str, folder: str) -> list[Curve]:
-    """Returns losses and accuracies written under `folder`; nothing where there are none."""
+    """Returns the losses and accuracies found under `folder`; an empty list if there are none.
+
+    Args:
+        model: The model's name in tables.
+        folder: A MODEL_DIR; any other path or hub name has no event files.
+    """
     import tensorflow as tf
 
     points: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
@@ -49,5 +62,5 @@ def _read_events(path: str, run: str, points: dict[tuple[str, str], dict[int, fl
                     if array.ndim == 0:
                         points[run, value.tag][event.step] = float(array)
     except tf.errors.DataLossError:
-        # The writer of a killed run leaves half a record at the end; what is before it counts.
+        # The last record of a killed run may be incomplete; the records before it are kept.
         return

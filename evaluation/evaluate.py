@@ -1,22 +1,58 @@
-"""How good is a model, beside others and beside counting words.
+"""`rejoinder evaluate`: measures models beside others and beside keyword baselines.
 
-    rejoinder evaluate --model MODEL_DIR,all-mpnet-base-v2 --data CORPUS \
+    rejoinder evaluate --model MODEL_DIR,all-mpnet-base-v2 --corpus CORPUS \
         --sts stsb-en-test.csv --output REPORT
 
-prints one table and writes it to REPORT as evaluation.html, .json and .md.
+prints the tables and writes evaluation.html, .json and .md to REPORT.
 """
 
 import argparse
-import json
-import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from rejoinder import storage
 from rejoinder.errors import UserError
-from rejoinder.evaluation.results import Evaluation
+from rejoinder.tables import list_table
 
 SPLITS = {"test": ("test",), "train": ("train",), "all": ("train", "test")}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    parse = parser()
+    args = parse.parse_args(argv)
+    if not (args.corpus or args.sts or args.paraphrase):
+        parse.error("nothing to evaluate on: give --corpus, --sts or --paraphrase")
+    if (args.sts or args.paraphrase) and not args.model:
+        parse.error("--sts and --paraphrase need a --model")
+    models = named_models(args.model)
+    folder = args.output or default_output(models)
+    # Before the evaluation: a folder that cannot be written is an error now, not an hour later.
+    storage.make_folder(folder)
+    from rejoinder.evaluation.markdown import render_markdown
+    from rejoinder.evaluation.report import write_report
+    from rejoinder.evaluation.session import evaluate
+
+    evaluation = evaluate(
+        models,
+        corpus=args.corpus,
+        sts=args.sts,
+        paraphrase=args.paraphrase,
+        splits=SPLITS[args.split],
+        candidates=args.candidates,
+        batches=args.batches,
+        deduplicate=args.deduplicate,
+        seed=args.seed,
+        keyword_methods=not args.no_baselines,
+        batch_size=args.batch_size,
+    )
+    evaluation.command = shlex.join(["rejoinder", "evaluate", *argv])
+    print(render_markdown(evaluation))
+    written = write_report(evaluation, folder)
+    print(list_table([*written.items(), ("next", next_step(models, args.corpus, folder))]))
+    return 0
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,15 +61,15 @@ def parser() -> argparse.ArgumentParser:
         prog="rejoinder evaluate",
         description="Evaluates sentence encoders beside TF-IDF and BM25 on the same pairs.",
     )
-    what = parser.add_argument_group("What to evaluate")
+    what = parser.add_argument_group("input and output")
     what.add_argument(
         "--model",
         default="",
-        metavar="PATH[,PATH…]",
+        metavar="MODEL[,MODEL…]",
         help="trainer MODEL_DIR, SavedModel, sentence-transformers folder or hub name; NAME=PATH "
-        "names it in tables; the first is the one that others are compared with",
+        "sets the name in tables; the others are compared with the first",
     )
-    what.add_argument("--data", metavar="CORPUS", help="corpus folder for response selection")
+    what.add_argument("--corpus", metavar="FOLDER", help="corpus for response selection")
     what.add_argument(
         "--sts",
         nargs="+",
@@ -52,28 +88,41 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--output",
         metavar="FOLDER",
-        help="where the report goes; default: evaluation/ in the first model's MODEL_DIR, where "
-        "its model card takes it from, or else out/evaluation",
+        help="folder of the report (default: evaluation/ in the first model's MODEL_DIR, from "
+        "which its model card is made, or out/evaluation)",
     )
-    how = parser.add_argument_group("Response selection")
+    how = parser.add_argument_group("response selection")
     how.add_argument("--split", choices=SPLITS, default="test", help="default: test")
     how.add_argument(
-        "--candidates", type=_at_least(2), default=100, metavar="N", help="n of 1-of-n; default 100"
+        "--candidates",
+        type=_at_least(2),
+        default=100,
+        metavar="N",
+        help="n of 1-of-n (default: 100)",
     )
     how.add_argument(
-        "--batches", type=_at_least(1), default=500, metavar="N", help="most batches; default 500"
+        "--batches",
+        type=_at_least(1),
+        default=500,
+        metavar="N",
+        help="maximum number of batches of n pairs (default: 500)",
     )
     how.add_argument("--deduplicate", action="store_true", help="use each context only once")
-    how.add_argument("--seed", type=int, default=0, help="of the pairs' order; default 0")
+    how.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the pairs' order (default: 0)"
+    )
     how.add_argument("--no-baselines", action="store_true", help="leave out TF-IDF and BM25")
-    encoding = parser.add_argument_group("Encoding")
+    encoding = parser.add_argument_group("encoding")
     encoding.add_argument(
-        "--batch-size", type=_at_least(1), metavar="N", help="default: by the texts' lengths"
+        "--batch-size",
+        type=_at_least(1),
+        metavar="N",
+        help="texts encoded at once (default: depends on their lengths)",
     )
     return parser
 
 
-def _at_least(least: int):
+def _at_least(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         value = int(text)
         if value < least:
@@ -84,75 +133,42 @@ def _at_least(least: int):
 
 
 def named_models(argument: str) -> dict[str, str]:
-    """Returns {name in tables: path} of `--model`'s value.
+    """Returns {name in tables: path} from the value of `--model`.
 
     Raises:
-        UserError: two models would have the same name.
+        UserError: two models have the same name.
     """
     models: dict[str, str] = {}
     for entry in filter(None, argument.split(",")):
         name, equals, path = entry.partition("=")
         if not equals:
             path = entry
-            name = os.path.basename(os.path.normpath(entry))
+            name = entry.rstrip("/").rpartition("/")[2]
         if name in models:
             raise UserError(f"--model: two models are named {name!r}; name them as NAME=PATH")
         models[name] = path
     return models
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
-    parse = parser()
-    args = parse.parse_args(argv)
-    if not (args.data or args.sts or args.paraphrase):
-        parse.error("nothing to evaluate on: give --data CORPUS, --sts FILES or --paraphrase FILES")
-    if (args.sts or args.paraphrase) and not args.model:
-        parse.error("--sts and --paraphrase need a --model")
-    models = named_models(args.model)
-    from rejoinder.evaluation.session import evaluate
-
-    evaluation = evaluate(
-        models,
-        data=args.data,
-        sts=args.sts,
-        paraphrase=args.paraphrase,
-        splits=SPLITS[args.split],
-        candidates=args.candidates,
-        batches=args.batches,
-        deduplicate=args.deduplicate,
-        seed=args.seed,
-        keyword_methods=not args.no_baselines,
-        batch_size=args.batch_size,
-    )
-    evaluation.command = shlex.join(["python", "-m", "rejoinder", "evaluate", *argv])
-    write(evaluation, args.output or default_output(models))
-    return 0
-
-
 def default_output(models: dict[str, str]) -> str:
-    """Returns where the report goes: beside the first model if that is a training run's."""
+    """Returns the folder of the report: inside the first model if that is a MODEL_DIR."""
     from rejoinder.models.model_dir import EVALUATION_FOLDER, is_model_dir
 
     first = next(iter(models.values()), None)
-    if first is not None and "://" not in first and is_model_dir(first):
-        return os.path.join(first, EVALUATION_FOLDER)
-    return os.path.join("out", EVALUATION_FOLDER)
+    if first is not None and is_model_dir(first):
+        return storage.join(first, EVALUATION_FOLDER)
+    return storage.join("out", EVALUATION_FOLDER)
 
 
-def write(evaluation: Evaluation, folder: str) -> None:
-    """Prints the tables and writes evaluation.html, .json and .md into `folder`."""
-    from rejoinder.evaluation.html import render_html
-    from rejoinder.evaluation.markdown import render
+def next_step(models: dict[str, str], corpus: str | None, folder: str) -> str:
+    """Returns what to do after an evaluation whose report is in `folder`."""
+    from rejoinder.models.model_dir import is_model_dir
 
-    os.makedirs(folder, exist_ok=True)
-    text = render(evaluation)
-    with open(os.path.join(folder, "evaluation.json"), "w", encoding="utf-8") as file:
-        json.dump(evaluation.to_json(), file, indent=2, ensure_ascii=False)
-        file.write("\n")
-    for name, page in (("evaluation.md", text), ("evaluation.html", render_html(evaluation))):
-        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-            file.write(page)
-    print(text)
-    print(f"report: {os.path.join(folder, 'evaluation.html')} (and .json, .md)")
+    if not models:
+        return f"rejoinder evaluate --model MODEL --corpus {corpus}"
+    name, path = next(iter(models.items()))
+    if is_model_dir(path):
+        return shlex.join(
+            ["rejoinder", "export", "--model", path, "--output", storage.join("out/export", name)]
+        )
+    return f"open {storage.join(folder, 'evaluation.html')} in a browser"

@@ -1,4 +1,4 @@
-"""What a method answers: the nearest responses of some contexts, and its hardest mistakes."""
+"""Examples for the report: nearest responses of some contexts, and the hardest mistakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,14 @@ from rejoinder.evaluation.ranking import Method, distinct_candidates, scores
 
 @dataclass(frozen=True)
 class Example:
-    """One context with what a method answered, best first.
+    """One context with the responses that a method ranks highest.
 
     Attributes:
-        answers: (score, response) of the method's choices.
-        own: (score, response) that was really given.
-        own_rank: Rank of the latter among the candidates.
+        context: Text of the context.
+        subreddit: Its subreddit, "" if unknown.
+        answers: (score, response) of the highest-ranked candidates, best first.
+        own: (score, response) of the pair's own response.
+        own_rank: Rank of the pair's own response among the candidates.
     """
 
     context: str
@@ -30,7 +32,14 @@ class Example:
 def nearest_responses(
     method: Method, pairs: Pairs, *, examples: int = 8, answers: int = 3
 ) -> list[Example]:
-    """Returns the best of all distinct responses for the first contexts of `pairs`."""
+    """Returns the highest-scoring distinct responses for the first contexts of `pairs`.
+
+    Args:
+        method: The method's matrices.
+        pairs: The evaluated pairs.
+        examples: Number of contexts.
+        answers: Number of responses for each context.
+    """
     candidates = distinct_candidates(pairs.responses)
     pool = method.responses[candidates.rows]
     rows = scores(method.contexts[:examples], pool)
@@ -44,10 +53,17 @@ def nearest_responses(
 def hardest_mistakes(
     method: Method, pairs: Pairs, *, n: int, batches: int, examples: int = 12
 ) -> list[Example]:
-    """Returns the pairs whose batch holds a response that scores most above their own.
+    """Returns the pairs for which another response of the batch has the largest margin.
 
-    A comment answers one and is answered by the next, so that a context can stand in its own
-    batch as the response of another pair: nothing is learned from these, they are left out.
+    Threads are chains: a context may also be in its batch as the response of another pair.
+    A text is always most similar to itself, so these pairs are left out.
+
+    Args:
+        method: The method's matrices.
+        pairs: The evaluated pairs.
+        n: Pairs in a batch.
+        batches: Maximum number of batches.
+        examples: Maximum number of pairs to return.
     """
     complete = min(batches, method.contexts.shape[0] // n)
     mistakes: list[tuple[float, int, NDArray[np.floating]]] = []

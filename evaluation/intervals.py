@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 RESAMPLES = 1000
@@ -30,20 +30,20 @@ def bootstrap(
     """Returns the interval of `statistic(*samples, axis=-1)` over rows resampled together.
 
     Args:
-        statistic: Vectorized along `axis`.
-        samples: Arrays [n] whose i-th entries belong together.
+        statistic: A function vectorized along `axis`.
+        samples: Arrays [n]; their i-th entries are resampled together.
         level: Coverage in (0, 1).
-        resamples: Draws with replacement.
-        seed: Of the draws; the same seed gives the same interval.
+        resamples: Number of draws with replacement.
+        seed: Seed of the draws.
 
     Returns:
-        NaN bounds for fewer than two rows, where there is nothing to resample.
+        The interval; its bounds are NaN for fewer than two rows.
     """
     arrays = [np.asarray(sample) for sample in samples]
     if len(arrays[0]) < 2:
         return Interval(float("nan"), float("nan"))
     with warnings.catch_warnings():
-        # A handful of rows can be resampled to a constant one: NaN bounds say so.
+        # A resample of a few rows can be constant, which gives NaN bounds.
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         result = stats.bootstrap(
             arrays,
@@ -67,9 +67,9 @@ def mean_interval(
 
     Args:
         values: One number for each pair.
-        groups: What each pair belongs to (its thread). Pairs of one group rise and fall
-            together, so groups are resampled, not pairs; without groups each stands alone.
-        seed: Of the draws.
+        groups: The group (thread) of each pair. Values within a group are correlated, so
+            groups are resampled and not pairs. None resamples pairs.
+        seed: Seed of the draws.
     """
     values = np.asarray(values, np.float64)
     index = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -78,5 +78,7 @@ def mean_interval(
     return bootstrap(_ratio, (sums, counts), seed=seed)
 
 
-def _ratio(sums: np.ndarray, counts: np.ndarray, axis: int = -1) -> np.ndarray:
-    return sums.sum(axis=axis) / counts.sum(axis=axis)
+def _ratio(
+    sums: NDArray[np.float64], counts: NDArray[np.float64], axis: int = -1
+) -> NDArray[np.float64]:
+    return np.divide(sums.sum(axis=axis), counts.sum(axis=axis))

@@ -6,13 +6,13 @@ from scipy import stats
 
 
 def one_of_n_hits(scores: ArrayLike) -> NDArray[np.bool_]:
-    """Returns which contexts put their own response first among the n of their batch.
+    """Returns which contexts rank their own response first among the n of their batch.
 
-    The definition of PolyAI's conversational benchmarks: row i is right when its largest
-    score stands in column i; of equal scores the first column wins.
+    As defined by PolyAI's conversational benchmarks: row i is correct if its largest score
+    is in column i; of equal scores the first column wins.
 
     Args:
-        scores: float [..., n, n]; `scores[…, i, j]` rates response j for context i.
+        scores: float [..., n, n]; `scores[…, i, j]` is the score of response j for context i.
 
     Returns:
         bool [..., n].
@@ -36,8 +36,8 @@ def one_of_n_accuracy(scores: ArrayLike) -> float:
 def ranks(scores: ArrayLike, correct: ArrayLike) -> NDArray[np.float64]:
     """Returns the rank (1 = best) of each query's correct candidate.
 
-    Ties count half: the mean rank over all orders of equal candidates, so that a method
-    that gives everything the same score gets the middle rank and not the first.
+    Ties count half: the rank is the mean over all orders of equal candidates, so that equal
+    scores for all candidates give the middle rank and not the first.
 
     Args:
         scores: float [q, c], larger is better.
@@ -73,7 +73,7 @@ def pearson(x: ArrayLike, y: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
 
 
 def spearman(x: ArrayLike, y: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
-    """Returns Spearman's rank correlation along `axis`, equal values sharing their mean rank."""
+    """Returns Spearman's rank correlation along `axis`, equal values having their mean rank."""
     return pearson(stats.rankdata(x, axis=axis), stats.rankdata(y, axis=axis), axis=axis)
 
 
@@ -85,10 +85,10 @@ def paired_cosine(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
-    """Returns the average precision of ranking by falling score, along `axis`.
+    """Returns the average precision of ranking by descending score, along `axis`.
 
-    Precision at each positive, averaged; positives of equal score share the precision at
-    the last of them (as scikit-learn's `average_precision_score`).
+    The mean over positives of the precision at each; positives of equal score have the
+    precision at the last of them (as in scikit-learn's `average_precision_score`).
 
     Args:
         labels: 1 for positives, 0 for the rest.
@@ -99,12 +99,12 @@ def average_precision(labels: ArrayLike, scores: ArrayLike, axis: int = -1) -> N
     scores = np.moveaxis(np.asarray(scores, np.float64), axis, -1)
     order = np.argsort(-scores, axis=-1, kind="stable")
     ranked = np.take_along_axis(labels, order, -1)
-    falling = np.take_along_axis(scores, order, -1)
+    descending = np.take_along_axis(scores, order, -1)
     precision = ranked.cumsum(axis=-1) / np.arange(1, ranked.shape[-1] + 1)
-    # The last of equal scores is where the next one differs; its precision holds for all.
-    last = np.ones(falling.shape, bool)
-    last[..., :-1] = falling[..., 1:] != falling[..., :-1]
-    index = np.where(last, np.arange(falling.shape[-1]), falling.shape[-1])
+    # The last of equal scores is where the next score differs; all of them get its precision.
+    last = np.ones(descending.shape, bool)
+    last[..., :-1] = descending[..., 1:] != descending[..., :-1]
+    index = np.where(last, np.arange(descending.shape[-1]), descending.shape[-1])
     index = np.minimum.accumulate(index[..., ::-1], axis=-1)[..., ::-1]
     shared = np.take_along_axis(precision, index, -1)
     with np.errstate(invalid="ignore"):

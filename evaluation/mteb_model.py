@@ -1,12 +1,12 @@
 """Runs our encoders in mteb: `mteb.evaluate(mteb_model(encoder), tasks)`.
 
-from models import Encoder
+from rejoinder import Encoder
 from rejoinder.evaluation.mteb_model import mteb_model
 
 model = mteb_model(Encoder.load("runs/reddit"), name="rejoinder/reddit")
 mteb.evaluate(model, mteb.get_tasks(tasks=["STSBenchmark"]))
 
-mteb is part of the parity extra, not needed by anything else.
+mteb is part of the parity extra; nothing else needs it.
 """
 
 import itertools
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def mteb_model(encoder: "Encoder", *, name: str = "rejoinder/encoder") -> Any:
-    """Returns `encoder` as one of mteb's encoders.
+    """Returns `encoder` as an mteb encoder.
 
     Args:
         encoder: A loaded model.
-        name: `organisation/model`, under which mteb files its results.
+        name: `organisation/model`, the name under which mteb stores results.
     """
     from mteb.models.abs_encoder import AbsEncoder
     from mteb.models.model_meta import ModelMeta, ScoringFunction
@@ -42,7 +42,7 @@ def mteb_model(encoder: "Encoder", *, name: str = "rejoinder/encoder") -> Any:
             )
 
         def encode(self, inputs: Any, **options: Any) -> np.ndarray:
-            # Batches of mteb's DataLoader are joined again: the encoder batches by length.
+            # The batches of mteb's DataLoader are joined, because the encoder batches by length.
             texts = itertools.chain.from_iterable(batch["text"] for batch in inputs)
             return encoder.encode(list(texts))
 

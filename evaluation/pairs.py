@@ -1,7 +1,7 @@
-"""The pairs an evaluation runs on: always the same ones, in an order of their own.
+"""Selects the pairs of an evaluation, in a reproducible order.
 
-The order comes from a hash of each pair's text, so that the batches of 100 depend neither
-on how many shards a corpus has nor on how they were written.
+The order comes from a hash of each pair's text, so that the batches of 100 do not depend on
+the number of shards or on the order in which they were written.
 """
 
 import hashlib
@@ -15,15 +15,15 @@ from rejoinder.corpus.texts import read_text, require_text
 
 FEATURES = (CONTEXT, RESPONSE, SUBREDDIT, THREAD_ID)
 
-# A sample of n pairs is drawn from at least this many times n, and from no fewer pairs than
-# fit in memory at ease, where the split has them.
+# Reading stops after this many times the pairs needed, but not before 200,000 pairs, which
+# fit in memory easily.
 _OVERSAMPLING = 4
 _LEAST_READ = 200_000
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Columns of equal length; `subreddits` and `threads` may hold empty strings."""
+    """Columns of equal length. A subreddit or thread that is unknown is an empty string."""
 
     contexts: list[str]
     responses: list[str]
@@ -34,21 +34,21 @@ class Pairs:
         return len(self.contexts)
 
     def groups(self) -> list[str] | None:
-        """Returns the threads to resample by, None where the corpus does not know them."""
+        """Returns the thread of each pair, or None if some are unknown."""
         return self.threads if all(self.threads) else None
 
 
 def select_pairs(
     rows: Iterable[Sequence[str]], *, limit: int, seed: int = 0, deduplicate: bool = False
 ) -> Pairs:
-    """Returns at most `limit` of `rows` in the order of their seeded hash.
+    """Returns at most `limit` of `rows`, ordered by a seeded hash.
 
     Args:
         rows: (context, response, subreddit, thread) of each pair.
-        limit: Most pairs to keep.
-        seed: Another seed gives another sample in another order.
-        deduplicate: Keep only the first pair of each context, as the reference's
-            `--deduplicate_eval`.
+        limit: Maximum number of pairs.
+        seed: Seed of the hash: another seed gives another sample.
+        deduplicate: Whether to keep only the first pair of each context, as the reference
+            does with `--deduplicate_eval`.
     """
     salt = str(seed).encode()
 
@@ -58,7 +58,6 @@ def select_pairs(
 
     ordered = sorted(rows, key=key)
     if deduplicate:
-        # A dict keeps the first of equal keys in order only if later ones do not replace it.
         first: dict[str, Sequence[str]] = {}
         for row in ordered:
             first.setdefault(row[0], row)
@@ -75,13 +74,20 @@ def load_pairs(
     seed: int = 0,
     deduplicate: bool = False,
 ) -> Pairs:
-    """Reads pairs of a corpus, see `select_pairs`.
+    """Reads pairs of a corpus and selects among them, see `select_pairs`.
 
-    Of a corpus far larger than `limit` only some shards are read, chosen by `seed`; memory
-    is bounded by these.
+    If the corpus is far larger than `limit`, only some shards are read, chosen by `seed`, so
+    that memory is bounded.
+
+    Args:
+        folder: The corpus.
+        splits: Splits to read.
+        limit: Maximum number of pairs.
+        seed: Seed of the sample and its order.
+        deduplicate: Whether to keep only one pair of each context.
 
     Raises:
-        UserError: the folder is no finished corpus, or a split carries no text.
+        UserError: the folder is not a finished corpus, or a split has no text features.
     """
     shards = []
     for split in splits:

@@ -1,17 +1,16 @@
-"""Paraphrase detection on tweets: does cosine put paraphrases before other pairs.
+"""Paraphrase detection on tweets: does cosine rank paraphrases above other pairs.
 
-Reads the layouts in which the usual sets are handed out:
+Reads these layouts:
 
     PIT-2015 (SemEval-2015 task 1)  topic id, topic, s1, s2, label, tags    tab-separated
     Twitter URL corpus              s1, s2, label, url                      tab-separated
-    anything else                   sentence1, sentence2, label (0 or 1)    as for `sts`
+    all others                      sentence1, sentence2, label (0 or 1)    see sentence_pairs.py
 
-A label "(3, 2)" counts the votes for and against, "(4, 6)" those for out of six; one digit
-0 to 5 is an expert's. Pairs that their makers call debatable are left out, as they advise.
+The label "(3, 2)" means 3 votes for and 2 against, "(4, 6)" means 4 votes of 6; a single digit
+0 to 5 is an expert's label. Debatable pairs are left out, as the authors of the sets advise.
 """
 
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +18,8 @@ import numpy as np
 from rejoinder.errors import UserError
 from rejoinder.evaluation.intervals import Interval, bootstrap
 from rejoinder.evaluation.metrics import average_precision, paired_cosine
-from rejoinder.evaluation.sts import ScoredPairs, read_lines, read_scored_pairs
+from rejoinder.evaluation.sentence_pairs import ScoredPairs, read_lines, read_scored_pairs
+from rejoinder.evaluation.sts import Encode
 
 _VOTES = re.compile(r"\((\d), ?(\d)\)")
 
@@ -29,7 +29,7 @@ class Paraphrase:
     """Average precision of cosine at finding paraphrases, in [0, 1].
 
     Attributes:
-        positives: Paraphrases among the `pairs`; their share is what chance would score.
+        positives: Paraphrases among the `pairs`; a random ranking scores their share.
     """
 
     name: str
@@ -39,10 +39,8 @@ class Paraphrase:
     interval: Interval
 
 
-def evaluate_paraphrase(
-    data: ScoredPairs, encode: Callable[[Sequence[str]], np.ndarray]
-) -> Paraphrase:
-    """Returns how well cosine finds the pairs of `data` whose score is 1 among those of 0."""
+def evaluate_paraphrase(data: ScoredPairs, encode: Encode) -> Paraphrase:
+    """Returns the average precision of ranking the pairs of `data` by cosine."""
     labels = np.array(data.scores)
     cosine = paired_cosine(encode(data.first), encode(data.second))
     return Paraphrase(
@@ -55,10 +53,13 @@ def evaluate_paraphrase(
 
 
 def read_labelled_pairs(path: str) -> ScoredPairs:
-    """Reads one file in any of the layouts above; `scores` of the result are 0 or 1.
+    """Reads one file in any of the layouts above.
+
+    Returns:
+        Pairs whose `scores` are 0 or 1.
 
     Raises:
-        UserError: the file cannot be read, or has labels of one kind only.
+        UserError: the file cannot be read, or does not contain both labels.
     """
     first_line = read_lines(path)[0].split("\t")
     if len(first_line) >= 7:
@@ -81,7 +82,7 @@ def read_labelled_pairs(path: str) -> ScoredPairs:
 
 
 def paraphrase_label(text: str) -> float | None:
-    """Returns 1.0 for a paraphrase, 0.0 for none, None for a debatable or unknown label."""
+    """Returns 1.0 for a paraphrase, 0.0 for other pairs, None for a debatable or unknown label."""
     votes = _VOTES.fullmatch(text.strip())
     if votes and votes[2] == "6":
         share = int(votes[1])

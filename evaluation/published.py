@@ -1,8 +1,8 @@
-"""Published 1-of-100 accuracies on Reddit, to stand beside ours.
+"""Published 1-of-100 accuracies on Reddit, for comparison.
 
 Source: PolyAI's BENCHMARKS.md (https://github.com/PolyAI-LDN/conversational-datasets) on all of
-Reddit 2015 to 2018, and the ConveRT paper (https://arxiv.org/abs/1911.03688). Test sets
-differ: the numbers say where a method stands, not which of two is better by a point.
+Reddit 2015 to 2018, and the ConveRT paper (https://arxiv.org/abs/1911.03688). The test sets
+differ, so a difference of a point says nothing.
 """
 
 ONE_OF_100 = {

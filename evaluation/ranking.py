@@ -1,7 +1,7 @@
 """Response selection: which response belongs to a context.
 
-Every method comes as two matrices, contexts [p, d] and responses [p, d] (dense embeddings or
-sparse term weights), whose rows pair up and whose product holds the scores.
+A method is given as two matrices, contexts [p, d] and responses [p, d] (dense embeddings or
+sparse term weights). Row i of both is pair i, and their product holds the scores.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rejoinder.evaluation.metrics import one_of_n_hits, ranks
 
-# Dense NumPy array or scipy.sparse matrix; scipy's classes share no useful base type.
+# A dense NumPy array or a scipy.sparse matrix, which have no common base type.
 Matrix = Any
 
 CANDIDATES = 100
@@ -23,7 +23,15 @@ _ROWS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Method:
-    """One method's matrices: `contexts` [p, d] and `responses` [p, d]."""
+    """One method's matrices for the evaluated pairs.
+
+    Attributes:
+        name: Name in tables.
+        is_model: Whether this is an encoder and not a keyword baseline.
+        contexts: Matrix [p, d].
+        responses: Matrix [p, d].
+        texts_per_second: Rate of encoding, None for keyword baselines.
+    """
 
     name: str
     is_model: bool
@@ -41,13 +49,19 @@ def scores(contexts: Matrix, responses: Matrix) -> NDArray[np.floating]:
 def in_batch_hits(
     contexts: Matrix, responses: Matrix, *, n: int = CANDIDATES, batches: int = BATCHES
 ) -> NDArray[np.bool_]:
-    """Returns which contexts select their own response among the n of their batch.
+    """Returns which contexts rank their own response first among the n of their batch.
 
-    As the reference: consecutive batches of n pairs, at most `batches` of them, an
-    incomplete last one left out. The mean is the 1-of-n accuracy.
+    As in the reference, batches are n consecutive pairs, and an incomplete last batch is
+    left out. The mean is the 1-of-n accuracy.
+
+    Args:
+        contexts: Matrix [p, d].
+        responses: Matrix [p, d].
+        n: Pairs in a batch.
+        batches: Maximum number of batches.
 
     Returns:
-        bool [complete batches * n], empty where there are fewer than n pairs.
+        bool [complete batches * n], empty if there are fewer than n pairs.
     """
     complete = min(batches, contexts.shape[0] // n)
     hits = [
@@ -60,7 +74,7 @@ def in_batch_hits(
 def in_batch_accuracy(
     contexts: Matrix, responses: Matrix, *, n: int = CANDIDATES, batches: int = BATCHES
 ) -> float:
-    """Returns the 1-of-n accuracy in [0, 1]; NaN where there are fewer than n pairs."""
+    """Returns the 1-of-n accuracy in [0, 1]; NaN if there are fewer than n pairs."""
     hits = in_batch_hits(contexts, responses, n=n, batches=batches)
     return float(hits.mean()) if len(hits) else float("nan")
 
@@ -70,7 +84,7 @@ class Candidates:
     """The distinct responses of a set of pairs.
 
     Attributes:
-        rows: int [c], the first pair that has each distinct response.
+        rows: int [c], for each distinct response the first pair that has it.
         correct: int [p], the candidate of each pair.
     """
 
@@ -79,7 +93,7 @@ class Candidates:
 
 
 def distinct_candidates(responses: Sequence[str]) -> Candidates:
-    """Returns each response text once: "Thanks!" said twice is one right answer, not two."""
+    """Returns each response text once: two pairs with the response "Thanks!" share a candidate."""
     seen: dict[str, int] = {}
     rows: list[int] = []
     correct: list[int] = []
@@ -94,7 +108,7 @@ def distinct_candidates(responses: Sequence[str]) -> Candidates:
 def full_ranks(contexts: Matrix, responses: Matrix, candidates: Candidates) -> NDArray[np.float64]:
     """Returns the rank [p] of each pair's response among all distinct responses.
 
-    Memory is a few hundred rows of scores, whatever the number of pairs.
+    Computes 256 rows of scores at a time, so that memory does not grow with the square of p.
     """
     pool = responses[candidates.rows]
     blocks = [

@@ -1,4 +1,4 @@
-"""What an evaluation found, as one object that becomes JSON, Markdown and HTML."""
+"""The results of an evaluation, written as JSON, Markdown and HTML."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -20,14 +20,17 @@ class RankingResult:
     """Response selection by one method.
 
     Attributes:
-        name: Shown in tables.
-        accuracy: 1-of-n accuracy in [0, 1]; None where there is no complete batch of n.
+        name: Name in tables.
+        is_model: Whether this is an encoder and not a keyword baseline.
+        accuracy: 1-of-n accuracy in [0, 1]; None if there is no complete batch of n pairs.
         accuracy_interval: 95 % bootstrap interval, resampled by thread.
-        gain: Difference to the first model on the same pairs (None for itself).
-        gain_interval: 95 % interval of that difference; one that leaves out 0 is a real one.
+        gain: Difference of the accuracy to the first model's on the same pairs; None for the
+            first model.
+        gain_interval: 95 % interval of that difference, which is significant if the interval
+            does not contain 0.
         recall: Recall at k over all distinct responses, by k.
         mrr: Mean reciprocal rank over all distinct responses.
-        texts_per_second: Rate of encoding, None for keyword methods.
+        texts_per_second: Rate of encoding, None for keyword baselines.
     """
 
     name: str
@@ -43,19 +46,19 @@ class RankingResult:
 
 @dataclass(frozen=True)
 class RankingData:
-    """The pairs that methods were compared on.
+    """The pairs on which methods were compared.
 
     Attributes:
         folder: The corpus.
         splits: Splits the pairs come from.
-        pairs: Pairs read, the candidates of recall and MRR before equal texts are merged.
-        batches: Complete batches of `candidates` pairs that 1-of-n is the mean of.
-        batches_asked: Batches asked for, 500 in the reference.
+        pairs: Number of pairs.
+        batches: Number of complete batches of `candidates` pairs; 1-of-n is their mean.
+        batches_asked: Number of batches requested, 500 in the reference.
         candidates: n of 1-of-n.
-        distinct_responses: Candidates of recall and MRR.
-        deduplicate: Whether only one pair was kept of each context.
-        seed: Of the pairs' order.
-        fitted_on: What the keyword baselines learned their word frequencies from.
+        distinct_responses: Number of candidates for recall and MRR.
+        deduplicate: Whether only one pair of each context was kept.
+        seed: Seed of the pairs' order.
+        fitted_on: The texts on which the keyword baselines were fitted, in words.
     """
 
     folder: str
@@ -72,7 +75,7 @@ class RankingData:
 
 @dataclass(frozen=True)
 class SimilarityResult:
-    """Similarity by one model on one file."""
+    """Similarity of one model on one file."""
 
     model: str
     similarity: Similarity
@@ -80,7 +83,7 @@ class SimilarityResult:
 
 @dataclass(frozen=True)
 class ParaphraseResult:
-    """Paraphrase detection by one model on one file."""
+    """Paraphrase detection of one model on one file."""
 
     model: str
     paraphrase: Paraphrase
@@ -88,16 +91,23 @@ class ParaphraseResult:
 
 @dataclass
 class Evaluation:
-    """All of it; empty parts were not asked for.
+    """All results; parts that were not requested are empty.
 
     Attributes:
-        models: Path by name.
+        models: {name in tables: path}.
         data: The pairs of `ranking`, `histograms`, `slices` and the examples.
-        curves: Of models that are a trainer's folder.
-        examples_of: The method that `neighbours` and `mistakes` show: the first model.
-        command: What made it.
-        versions: Of the packages that computed it.
-        seconds: What it took, loading included.
+        ranking: Response selection by each method.
+        similarity: Semantic textual similarity, by model and file.
+        paraphrase: Paraphrase detection, by model and file.
+        histograms: Score distributions by method.
+        slices: Accuracies by length and subreddit.
+        curves: Learning curves of the models that are a MODEL_DIR.
+        examples_of: The method of `neighbours` and `mistakes`: the first model.
+        neighbours: Contexts with their nearest responses.
+        mistakes: The pairs with the largest margins of a wrong response.
+        command: The command line that wrote the report.
+        versions: Versions of the packages used.
+        seconds: Duration, including the loading of models.
     """
 
     models: dict[str, str]
@@ -128,7 +138,7 @@ class Evaluation:
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: what could not be computed is null."""
+    """Returns `value` with NaN replaced by None, because JSON has no NaN."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

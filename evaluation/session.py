@@ -1,8 +1,8 @@
-"""A whole evaluation: reads the pairs, loads one model after the other, compares."""
+"""Runs a whole evaluation: reads the data, encodes with one model after the other, compares."""
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 
 import numpy as np
@@ -10,21 +10,22 @@ import numpy as np
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
 from rejoinder.evaluation.baselines import FIT_PAIRS, baselines
-from rejoinder.evaluation.compare import Method, compare, encode_pairs, fit_baseline
+from rejoinder.evaluation.compare import compare, encode_pairs, fit_baseline
 from rejoinder.evaluation.curves import read_curves
 from rejoinder.evaluation.examples import hardest_mistakes, nearest_responses
 from rejoinder.evaluation.pairs import Pairs, load_pairs
 from rejoinder.evaluation.paraphrase import evaluate_paraphrase, read_labelled_pairs
-from rejoinder.evaluation.ranking import BATCHES, CANDIDATES
+from rejoinder.evaluation.ranking import BATCHES, CANDIDATES, Method
 from rejoinder.evaluation.results import Evaluation, ParaphraseResult, RankingData, SimilarityResult
+from rejoinder.evaluation.sentence_pairs import read_scored_pairs
 from rejoinder.evaluation.slices import histogram, slices
-from rejoinder.evaluation.sts import evaluate_similarity, read_scored_pairs
+from rejoinder.evaluation.sts import Encode, evaluate_similarity
 
 
 def evaluate(
     models: dict[str, str],
     *,
-    data: str | None = None,
+    corpus: str | None = None,
     sts: Sequence[str] = (),
     paraphrase: Sequence[str] = (),
     splits: Sequence[str] = ("test",),
@@ -35,45 +36,37 @@ def evaluate(
     keyword_methods: bool = True,
     batch_size: int | None = None,
 ) -> Evaluation:
-    """Returns the figures of all `models` and, with `data`, of the keyword methods.
+    """Returns the figures of all `models` and, with `corpus`, of the keyword baselines.
 
     Args:
-        models: {name in tables: anything that `models.Encoder.load` takes}; may be empty.
-        data: Corpus folder for response selection; None leaves that part out.
+        models: {name in tables: path or hub name, see `Encoder.load`}; may be empty.
+        corpus: Corpus folder for response selection; None leaves that part out.
         sts: Files of scored sentence pairs.
         paraphrase: Files of sentence pairs that are paraphrases or not.
-        splits: Splits of the corpus the pairs come from.
+        splits: Splits of the corpus to take pairs from.
         candidates: n of 1-of-n.
-        batches: Most batches of n pairs.
-        deduplicate: Keep one pair of each context.
-        seed: Of the pairs' order and of the bootstrap.
-        keyword_methods: Compare with TF-IDF and BM25.
-        batch_size: Most texts encoded at once; None chooses by their lengths.
+        batches: Maximum number of batches of n pairs.
+        deduplicate: Whether to keep only one pair of each context.
+        seed: Seed of the pairs' order and of the bootstrap.
+        keyword_methods: Whether to compare with TF-IDF and BM25.
+        batch_size: Maximum number of texts encoded at once; None chooses by their lengths.
 
     Raises:
-        UserError: an input cannot be read; models are loaded after all inputs are.
+        UserError: an input cannot be read. All data is read before the first model.
     """
     start = time.perf_counter()
     evaluation = Evaluation(models=models, versions=_versions())
     scored = [read_scored_pairs(path) for path in sts]
     labelled = [read_labelled_pairs(path) for path in paraphrase]
     pairs = None
-    if data is not None:
+    if corpus is not None:
         limit = batches * candidates
-        pairs = load_pairs(data, splits, limit=limit, seed=seed, deduplicate=deduplicate)
+        pairs = load_pairs(corpus, splits, limit=limit, seed=seed, deduplicate=deduplicate)
         if not pairs:
-            raise UserError(f"{data}: the {' and '.join(splits)} split holds no pairs")
+            raise UserError(f"{corpus}: the {' and '.join(splits)} split holds no pairs")
     methods: list[Method] = []
-    for name, path in models.items():
-        from rejoinder.models.encoder import Encoder
-
-        evaluation.curves += read_curves(name, path)
-        print(f"{name}: encoding", file=sys.stderr)
-        encoder = Encoder.load(path)
-
-        def encode(texts: Sequence[str], encoder: Encoder = encoder) -> np.ndarray:
-            return encoder.encode(list(texts), batch_size=batch_size)
-
+    for name, encode in _load_models(models, batch_size):
+        evaluation.curves += read_curves(name, models[name])
         if pairs is not None:
             methods.append(encode_pairs(name, encode, pairs))
         evaluation.similarity += [
@@ -82,15 +75,15 @@ def evaluate(
         evaluation.paraphrase += [
             ParaphraseResult(name, evaluate_paraphrase(file, encode)) for file in labelled
         ]
-    if data is not None and pairs is not None:
+    if corpus is not None and pairs is not None:
         fitted_on = None
         if keyword_methods:
-            texts, fitted_on = _texts_to_fit(data, pairs, seed)
+            texts, fitted_on = _texts_to_fit(corpus, pairs, seed)
             methods += [fit_baseline(baseline, texts, pairs) for baseline in baselines()]
         evaluation.ranking = compare(methods, pairs, n=candidates, batches=batches, seed=seed)
         _add_details(evaluation, methods, pairs, candidates, batches)
         evaluation.data = RankingData(
-            folder=data,
+            folder=corpus,
             splits=tuple(splits),
             pairs=len(pairs),
             batches=min(batches, len(pairs) // candidates),
@@ -105,10 +98,24 @@ def evaluate(
     return evaluation
 
 
+def _load_models(models: dict[str, str], batch_size: int | None) -> Iterator[tuple[str, Encode]]:
+    """Yields (name, encode) of each model, so that only one model is in memory."""
+    for name, path in models.items():
+        from rejoinder.models.encoder import Encoder
+
+        print(f"{name}: encoding", file=sys.stderr)
+        encoder = Encoder.load(path)
+
+        def encode(texts: Sequence[str], encoder: Encoder = encoder) -> np.ndarray:
+            return encoder.encode(list(texts), batch_size=batch_size)
+
+        yield name, encode
+
+
 def _add_details(
     evaluation: Evaluation, methods: Sequence[Method], pairs: Pairs, n: int, batches: int
 ) -> None:
-    """Adds what the report shows beyond the table, examples for the first method only."""
+    """Adds histograms and slices for all methods, and examples for the first."""
     if not methods or len(pairs) < n:
         return
     evaluation.histograms = [histogram(method, n=n, batches=batches) for method in methods]
@@ -120,7 +127,7 @@ def _add_details(
 
 
 def _texts_to_fit(folder: str, pairs: Pairs, seed: int) -> tuple[list[str], str]:
-    """Returns texts of the train split as the reference, or of `pairs` where it has none."""
+    """Returns texts of the train split, as in the reference, or of `pairs` if it has no text."""
     source = "training"
     if "train" in load_manifest(folder).has_text:
         fit = load_pairs(folder, ("train",), limit=FIT_PAIRS, seed=seed)

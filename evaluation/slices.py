@@ -1,7 +1,7 @@
-"""Where a method is right: its scores as histograms, its accuracy by length and subreddit."""
+"""Histograms of scores, and accuracy by text length and by subreddit."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,14 @@ _LEAST_PAIRS = 20
 
 @dataclass(frozen=True)
 class Histogram:
-    """Share of scores in each bin, `edges` [bins + 1], for true pairs and in-batch negatives."""
+    """Distribution of a method's scores.
+
+    Attributes:
+        method: Name of the method.
+        edges: Edges of the bins [bins + 1].
+        true: Share of the true pairs' scores in each bin [bins].
+        negative: Share of the in-batch negatives' scores in each bin [bins].
+    """
 
     method: str
     edges: list[float]
@@ -28,7 +35,15 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Slice:
-    """Accuracy of one method on the pairs that share `label` under the division `by`."""
+    """Accuracy of one method on a part of the pairs.
+
+    Attributes:
+        by: "response length", "context length" or "subreddit".
+        label: A range of lengths, or the subreddit.
+        pairs: Number of pairs.
+        method: Name of the method.
+        accuracy: 1-of-n accuracy in [0, 1] on these pairs.
+    """
 
     by: str
     label: str
@@ -38,7 +53,7 @@ class Slice:
 
 
 def histogram(method: Method, *, n: int, batches: int) -> Histogram:
-    """Returns how far apart `method` puts true pairs and the negatives of their batches."""
+    """Returns the scores of true pairs and of the negatives of their batches, in shared bins."""
     complete = min(batches, method.contexts.shape[0] // n, _HISTOGRAM_BATCHES)
     blocks = np.stack(
         [
@@ -58,7 +73,7 @@ def histogram(method: Method, *, n: int, batches: int) -> Histogram:
 
 
 def slices(methods: Sequence[Method], pairs: Pairs, *, n: int, batches: int) -> list[Slice]:
-    """Returns the accuracy by response length, by context length and in the largest subreddits."""
+    """Returns the accuracy by response length, context length and subreddit, largest first."""
     result = []
     for method in methods:
         hits = in_batch_hits(method.contexts, method.responses, n=n, batches=batches)
@@ -66,8 +81,8 @@ def slices(methods: Sequence[Method], pairs: Pairs, *, n: int, batches: int) -> 
         largest = Counter(filter(None, pairs.subreddits[:count])).most_common(_LARGEST_SUBREDDITS)
         kept = [name for name, size in largest if size >= _LEAST_PAIRS]
         for by, order, labels in (
-            ("response length", LENGTH_LABELS, _map(length_label, pairs.responses)),
-            ("context length", LENGTH_LABELS, _map(length_label, pairs.contexts)),
+            ("response length", LENGTH_LABELS, list(map(length_label, pairs.responses))),
+            ("context length", LENGTH_LABELS, list(map(length_label, pairs.contexts))),
             ("subreddit", kept, pairs.subreddits),
         ):
             column = np.array(labels[:count])
@@ -77,10 +92,6 @@ def slices(methods: Sequence[Method], pairs: Pairs, *, n: int, batches: int) -> 
                     accuracy = float(hits[chosen].mean())
                     result.append(Slice(by, label, int(chosen.sum()), method.name, accuracy))
     return result
-
-
-def _map(function: Callable[[str], str], texts: Sequence[str]) -> list[str]:
-    return [function(text) for text in texts]
 
 
 def _label(low: int, high: int | None) -> str:

@@ -97,7 +97,7 @@ def _steps(inputs: list[str], out: Path, train_steps: int | None) -> list[Step]:
         Step(
             "evaluate 1-of-100 beside TF-IDF and BM25",
             "evaluate",
-            {"model": model, "data": corpus},
+            {"model": model, "corpus": corpus},
         ),
         Step("export a SavedModel", "export", {"model": model, "output": export}),
     ]

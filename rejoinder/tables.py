@@ -28,10 +28,10 @@ def markdown_table(
 
 
 def markdown_text(value: object) -> str:
-    r"""Returns `value` as one line of Markdown that shows it unchanged.
+    r"""Returns `value` as one line of Markdown without HTML, fit for a table's cell.
 
-    A `|` would end a table's cell and a `<` would begin an HTML tag: both are escaped by a
-    backslash. Line breaks become spaces.
+    A `|` would end the cell and a `<` would begin an HTML tag: both are escaped by a
+    backslash. Line breaks become spaces. Code spans stay.
     """
     return re.sub(r"([\\|<])", r"\\\1", " ".join(str(value).splitlines()))
 

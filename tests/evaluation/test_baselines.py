@@ -11,14 +11,14 @@ RESPONSES = ["A cat on a mat.", "It fell, the market fell!", "a dog", "42"]
 
 
 @pytest.mark.parametrize("baseline", baselines(), ids=lambda baseline: baseline.name)
-def test_a_shared_rare_word_wins(baseline):
+def test_the_response_that_shares_a_rare_word_scores_highest(baseline):
     baseline.fit(TEXTS)
     result = scores(*baseline.represent(CONTEXTS[:3], RESPONSES))
     assert result.argmax(axis=1).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("baseline", baselines(), ids=lambda baseline: baseline.name)
-def test_an_empty_text_scores_nothing(baseline):
+def test_an_empty_text_has_score_zero(baseline):
     baseline.fit(TEXTS)
     assert not scores(*baseline.represent(CONTEXTS, RESPONSES))[3].any()
 
@@ -29,24 +29,24 @@ def test_tf_idf_scores_are_cosines():
     assert scores(*baseline.represent(TEXTS, TEXTS)).diagonal() == pytest.approx([1.0] * 5)
 
 
-def test_bm25_follows_its_formula():
+def test_bm25_equals_its_formula():
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     baseline = BM25()
     baseline.fit(TEXTS)
     vectorizer = TfidfVectorizer().fit(TEXTS)
 
-    def weigh(texts):
+    def weights(texts):
         rows = vectorizer.transform(texts).toarray()
         fitted = vectorizer.transform(TEXTS).toarray()
         mean = fitted.sum(axis=1).mean()
         found = (fitted > 0).sum(axis=0)
         idf = np.log((len(TEXTS) - found + 0.5) / (found + 0.5))
-        room = K1 * (1 - B + B * rows.sum(axis=1, keepdims=True) / mean)
-        return rows * (K1 + 1) / (rows + room) * idf
+        saturation = K1 * (1 - B + B * rows.sum(axis=1, keepdims=True) / mean)
+        return rows * (K1 + 1) / (rows + saturation) * idf
 
     assert scores(*baseline.represent(CONTEXTS, RESPONSES)) == pytest.approx(
-        weigh(CONTEXTS) @ weigh(RESPONSES).T
+        weights(CONTEXTS) @ weights(RESPONSES).T
     )
 
 

@@ -12,7 +12,7 @@ def _write(folder, points):
     writer.close()
 
 
-def test_losses_of_each_run_in_order_of_their_steps(tmp_path):
+def test_each_run_has_a_curve_with_ascending_steps(tmp_path):
     _write(tmp_path / "train", [(20, 1.0), (10, 2.0)])
     _write(tmp_path / "validation", [(20, 1.5)])
     train, validation = read_curves("m", str(tmp_path))
@@ -21,7 +21,7 @@ def test_losses_of_each_run_in_order_of_their_steps(tmp_path):
     assert (validation.run, validation.values) == ("validation", [1.5])
 
 
-def test_a_half_written_last_record_costs_nothing_else(tmp_path):
+def test_the_records_before_an_incomplete_one_are_kept(tmp_path):
     _write(tmp_path / "train", [(1, 3.0), (2, 2.0)])
     (path,) = (tmp_path / "train").glob("events.*")
     path.write_bytes(path.read_bytes()[:-10])

@@ -1,4 +1,4 @@
-"""The command line on a corpus of made-up pairs, with encoders that know the answer or nothing."""
+"""The command on a corpus of generated pairs, with encoders that are always or never right."""
 
 import json
 import sys
@@ -10,13 +10,13 @@ import tensorflow as tf
 
 from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.errors import UserError
-from rejoinder.evaluation.evaluate import default_output, main, named_models
+from rejoinder.evaluation.evaluate import default_output, main, named_models, next_step
 
 
 class FakeEncoder:
     """Embeds by the last character of a text ("good"), or all texts alike ("bad").
 
-    A single character is no word to TF-IDF and BM25, so they cannot use it.
+    TF-IDF and BM25 ignore words of one character, so they cannot use it.
     """
 
     def __init__(self, path):
@@ -72,8 +72,8 @@ def _run(tmp_path, *arguments):
     return json.loads((output / "evaluation.json").read_text()), output
 
 
-def test_models_and_keyword_methods_side_by_side(tmp_path, corpus, capsys):
-    result, output = _run(tmp_path, "--model", "m/good,m/bad", "--data", corpus)
+def test_models_and_keyword_baselines_are_compared_on_the_same_pairs(tmp_path, corpus, capsys):
+    result, output = _run(tmp_path, "--model", "m/good,m/bad", "--corpus", corpus)
     rows = {row["name"]: row for row in result["ranking"]}
     assert list(rows) == ["good", "bad", "TF-IDF", "BM25", "BM25 (Okapi)"]
     assert rows["good"]["accuracy"] == 1
@@ -89,10 +89,10 @@ def test_models_and_keyword_methods_side_by_side(tmp_path, corpus, capsys):
     assert result["data"]["fitted_on"] == "50 training pairs"
     printed = capsys.readouterr().out
     assert (output / "evaluation.md").read_text() in printed
-    assert "mean of 2 batches: the pairs make no more of the 500 asked for" in printed
+    assert "mean of 2 batches: there are not enough pairs for the 500 requested" in printed
 
 
-def test_the_report_lies_where_the_first_model_s_card_takes_it_from(tmp_path):
+def test_the_report_is_in_the_folder_from_which_the_model_card_is_made(tmp_path):
     (tmp_path / "run" / "encoder").mkdir(parents=True)
     (tmp_path / "run" / "encoder" / "config.json").write_text("{}")
     run = str(tmp_path / "run")
@@ -101,18 +101,39 @@ def test_the_report_lies_where_the_first_model_s_card_takes_it_from(tmp_path):
     assert default_output({}) == "out/evaluation"
 
 
-def test_keyword_methods_need_no_model(tmp_path, corpus):
-    result, _ = _run(tmp_path, "--data", corpus)
+def test_the_command_ends_with_what_it_wrote_and_what_to_run_next(tmp_path, corpus, capsys):
+    result, output = _run(tmp_path, "--corpus", corpus, "--seed", "3")
+    assert result["command"] == f"rejoinder evaluate --corpus {corpus} --seed 3 --output {output}"
+    assert capsys.readouterr().out.splitlines()[-4:] == [
+        f"  report   {output}/evaluation.html",
+        f"  figures  {output}/evaluation.json",
+        f"  tables   {output}/evaluation.md",
+        f"  next     rejoinder evaluate --model MODEL --corpus {corpus}",
+    ]
+
+
+def test_a_training_run_is_exported_next(tmp_path):
+    (tmp_path / "my run" / "encoder").mkdir(parents=True)
+    (tmp_path / "my run" / "encoder" / "config.json").write_text("{}")
+    run = str(tmp_path / "my run")
+    assert next_step({"run": run}, None, "x") == (
+        f"rejoinder export --model '{run}' --output out/export/run"
+    )
+    assert next_step({"hub": "hub"}, None, "x") == "open x/evaluation.html in a browser"
+
+
+def test_keyword_baselines_need_no_model(tmp_path, corpus):
+    result, _ = _run(tmp_path, "--corpus", corpus)
     assert [row["is_model"] for row in result["ranking"]] == [False] * 3
     assert all(row["gain"] is None for row in result["ranking"])
 
 
-def test_too_few_pairs_leave_the_accuracy_out_and_say_so(tmp_path, corpus, capsys):
-    result, _ = _run(tmp_path, "--data", corpus, "--split", "train", "--model", "good")
+def test_too_few_pairs_have_no_accuracy_and_the_report_gives_the_reason(tmp_path, corpus, capsys):
+    result, _ = _run(tmp_path, "--corpus", corpus, "--split", "train", "--model", "good")
     assert result["ranking"][0]["accuracy"] is None
     assert result["ranking"][0]["recall"]["1"] == 1
     assert "1-of-100 needs at least 100 pairs: not computed" in capsys.readouterr().out
-    result, _ = _run(tmp_path, "--data", corpus, "--split", "train", "--candidates", "50")
+    result, _ = _run(tmp_path, "--corpus", corpus, "--split", "train", "--candidates", "50")
     assert result["ranking"][0]["accuracy"] is not None
 
 
@@ -120,10 +141,10 @@ def test_a_split_without_pairs_is_an_error(tmp_path, corpus):
     with tf.io.TFRecordWriter(f"{corpus}/test.tfrecord-00000-of-00001"):
         pass
     with pytest.raises(UserError, match="the test split holds no pairs"):
-        _run(tmp_path, "--data", corpus)
+        _run(tmp_path, "--corpus", corpus)
 
 
-def test_similarity_alone(tmp_path):
+def test_similarity_needs_no_corpus(tmp_path):
     file = tmp_path / "sts.csv"
     file.write_text("text 1,text 1,5\ntext 1,text 2,1\ntext 3,text 4,0\n")
     result, _ = _run(tmp_path, "--model", "good", "--sts", str(file))
@@ -132,7 +153,7 @@ def test_similarity_alone(tmp_path):
     assert row["spearman"] == pytest.approx(0.8660, abs=1e-4)
 
 
-def test_paraphrases(tmp_path):
+def test_paraphrase_detection_needs_no_corpus(tmp_path):
     file = tmp_path / "tweets.csv"
     file.write_text("text 1,text 1,1\ntext 1,text 2,0\ntext 3,text 3,1\n")
     result, output = _run(tmp_path, "--model", "good", "--paraphrase", str(file))
@@ -142,8 +163,8 @@ def test_paraphrases(tmp_path):
 
 
 def test_the_same_command_gives_the_same_figures(tmp_path, corpus):
-    first, _ = _run(tmp_path, "--data", corpus)
-    second, _ = _run(tmp_path, "--data", corpus)
+    first, _ = _run(tmp_path, "--corpus", corpus)
+    second, _ = _run(tmp_path, "--corpus", corpus)
     assert first["ranking"] == second["ranking"]
 
 
@@ -152,7 +173,7 @@ def test_the_same_command_gives_the_same_figures(tmp_path, corpus):
     [
         (["--model", "good"], "nothing to evaluate on"),
         (["--sts", "file"], "--sts and --paraphrase need a --model"),
-        (["--data", "x", "--candidates", "1"], "must be at least 2, got 1"),
+        (["--corpus", "x", "--candidates", "1"], "must be at least 2, got 1"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, message, capsys):
@@ -164,5 +185,9 @@ def test_wrong_usage_exits_with_2(arguments, message, capsys):
 
 def test_models_are_named_by_their_folder_or_by_the_user():
     assert named_models("runs/a/,b=runs/x/a") == {"a": "runs/a/", "b": "runs/x/a"}
+    assert named_models("gs://bucket/a,sentence-transformers/b") == {
+        "a": "gs://bucket/a",
+        "b": "sentence-transformers/b",
+    }
     with pytest.raises(UserError, match="two models are named 'a'"):
         named_models("runs/a,other/a")

@@ -10,7 +10,7 @@ SCORES = np.array([[1, 0, 0, 0], [0.7, 0.2, 0, 0], [0, 0, 0.5, 0.6], [0, 0, 0, 1
 METHOD = Method("demo", True, SCORES, np.eye(4))
 
 
-def test_nearest_responses_are_the_best_of_all():
+def test_nearest_responses_are_the_highest_scoring_of_all():
     first, second, *_ = nearest_responses(METHOD, PAIRS, answers=2)
     assert first.own_rank == 1
     assert second.context == "c1"
@@ -19,19 +19,19 @@ def test_nearest_responses_are_the_best_of_all():
     assert second.own_rank == 2
 
 
-def test_hardest_mistakes_come_first_and_right_answers_not_at_all():
+def test_mistakes_are_ordered_by_margin_and_correct_pairs_left_out():
     mistakes = hardest_mistakes(METHOD, PAIRS, n=2, batches=10)
     assert [(one.context, one.answers[0][1]) for one in mistakes] == [("c1", "r0"), ("c2", "r3")]
     assert len(hardest_mistakes(METHOD, PAIRS, n=2, batches=10, examples=1)) == 1
 
 
-def test_mistakes_are_sought_within_the_batch():
+def test_mistakes_are_found_within_a_batch():
     swapped = Method("demo", True, np.eye(4)[[2, 3, 0, 1]], np.eye(4))
     # Every context prefers a response of the other batch of two.
     assert hardest_mistakes(swapped, PAIRS, n=2, batches=10) == []
     assert len(hardest_mistakes(swapped, PAIRS, n=4, batches=10)) == 4
 
 
-def test_a_context_that_is_its_own_best_response_is_no_mistake_to_learn_from():
+def test_a_pair_whose_context_is_the_best_response_is_left_out():
     pairs = Pairs(["c0", "r0", "c2", "c3"], PAIRS.responses, ["s"] * 4, [""] * 4)
     assert [one.context for one in hardest_mistakes(METHOD, pairs, n=2, batches=10)] == ["c2"]

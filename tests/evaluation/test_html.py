@@ -1,3 +1,5 @@
+"""`evaluation.html` shows all parts, escapes all text and needs no other file."""
+
 import re
 
 from rejoinder.evaluation.curves import Curve
@@ -9,36 +11,36 @@ from rejoinder.evaluation.slices import Histogram, Slice
 from rejoinder.evaluation.sts import Similarity
 
 
-def _evaluation():
+def evaluation_of(name):
     data = RankingData("corpus", ("test",), 200, 2, 500, 100, 190, False, 0, "100 training pairs")
     recall = {1: 0.1, 10: 0.2, 50: 0.3}
     results = [
-        RankingResult("<ours>", True, 0.5, Interval(0.4, 0.6), None, None, recall, 0.2, 90.0),
+        RankingResult(name, True, 0.5, Interval(0.4, 0.6), None, None, recall, 0.2, 90.0),
         RankingResult(
             "BM25", False, 0.3, Interval(0.2, 0.4), -0.2, Interval(-0.3, -0.1), recall, 0.1
         ),
     ]
     example = Example("a <b>context</b>", "news", [(0.9, "<script>no</script>")], (0.1, "own"), 7.5)
     return Evaluation(
-        models={"<ours>": "path"},
+        models={name: "path"},
         data=data,
         ranking=results,
-        similarity=[SimilarityResult("<ours>", Similarity("sts", 9, 0.8, 0.7, Interval(0.6, 0.8)))],
-        histograms=[Histogram("<ours>", [0, 1, 2], [0.5, 0.5], [1, 0])],
+        similarity=[SimilarityResult(name, Similarity("sts", 9, 0.8, 0.7, Interval(0.6, 0.8)))],
+        histograms=[Histogram(name, [0, 1, 2], [0.5, 0.5], [1, 0])],
         slices=[
-            Slice("response length", "0 to 19", 30, "<ours>", 0.5),
+            Slice("response length", "0 to 19", 30, name, 0.5),
             Slice("subreddit", "news", 30, "BM25", 0.4),
         ],
-        curves=[Curve("<ours>", "train", "loss", [1, 2], [3.0, 2.0])],
-        examples_of="<ours>",
+        curves=[Curve(name, "train", "loss", [1, 2], [3.0, 2.0])],
+        examples_of=name,
         neighbours=[example],
         mistakes=[example],
         command="rejoinder evaluate",
     )
 
 
-def test_every_section_is_there_and_plots_are_inside_the_page():
-    page = render_html(_evaluation())
+def test_the_page_holds_every_section_and_plot():
+    page = render_html(evaluation_of("<ours>"))
     for heading in ("Learning curve", "Accuracy by length", "by subreddit", "Nearest", "Hardest"):
         assert heading in page
     assert page.count("<svg") == 5
@@ -46,21 +48,21 @@ def test_every_section_is_there_and_plots_are_inside_the_page():
 
 
 def test_the_page_asks_for_nothing_from_outside():
-    page = render_html(_evaluation())
+    page = render_html(evaluation_of("<ours>"))
     links = re.findall(r"""(?:src|href)=["']([^"'#][^"']*)|url\(([^#)][^)]*)\)|@import""", page)
     assert links == []
 
 
 def test_texts_of_the_data_are_escaped():
-    page = render_html(_evaluation())
+    page = render_html(evaluation_of("<ours>"))
     assert "<script>" not in page
     assert "<ours>" not in page
     assert "a &lt;b&gt;context&lt;/b&gt;" in page
 
 
 def test_the_same_evaluation_gives_the_same_bytes():
-    assert render_html(_evaluation()) == render_html(_evaluation())
+    assert render_html(evaluation_of("<ours>")) == render_html(evaluation_of("<ours>"))
 
 
-def test_an_empty_evaluation_is_a_page_too():
+def test_an_empty_evaluation_gives_a_page_without_plots():
     assert "<svg" not in render_html(Evaluation(models={}))

@@ -16,14 +16,14 @@ from rejoinder.evaluation.metrics import (
 )
 
 
-def test_a_context_is_right_when_its_own_response_scores_highest():
+def test_a_context_is_correct_if_its_own_response_scores_highest():
     scores = [[0.9, 0.1, 0.2], [0.8, 0.7, 0.1], [0.0, 0.1, 0.2]]
     assert one_of_n_hits(scores).tolist() == [True, False, True]
     assert one_of_n_accuracy(scores) == pytest.approx(2 / 3)
 
 
 def test_of_equal_scores_the_first_response_wins():
-    # The reference predicts by argmax: scores that say nothing are right once in n.
+    # The reference predicts by argmax: equal scores are correct once in n.
     assert one_of_n_accuracy(np.zeros((4, 100, 100))) == pytest.approx(0.01)
 
 
@@ -36,12 +36,12 @@ def test_accuracy_does_not_change_when_contexts_are_shuffled_within_their_batch(
 
 
 @pytest.mark.parametrize("scores", [np.zeros((3, 4)), np.zeros(3)])
-def test_scores_of_another_shape_are_refused(scores):
+def test_scores_that_are_not_square_are_an_error(scores):
     with pytest.raises(ValueError, match="shape"):
         one_of_n_hits(scores)
 
 
-def test_a_score_that_is_no_number_is_refused_and_not_ranked_first():
+def test_a_score_that_is_nan_is_an_error():
     with pytest.raises(ValueError, match="finite"):
         one_of_n_hits([[np.nan, 0.0], [0.0, 1.0]])
 
@@ -51,7 +51,7 @@ def test_ranks_count_better_candidates_and_half_of_equal_ones():
     assert ranks(scores, [0, 2, 1]).tolist() == [1, 3, 2]
 
 
-def test_recall_and_reciprocal_rank():
+def test_recall_and_reciprocal_rank_are_means_over_queries():
     assert recall_at_k([1, 2, 5, 11], 1) == 0.25
     assert recall_at_k([1, 2, 5, 11], 10) == 0.75
     assert mean_reciprocal_rank([1, 2, 4]) == pytest.approx((1 + 0.5 + 0.25) / 3)
@@ -70,11 +70,11 @@ def test_correlations_work_along_the_last_axis():
     assert spearman(x, y).tolist() == pytest.approx([spearman(x[i], y[i]) for i in range(3)])
 
 
-def test_correlation_with_a_constant_is_not_a_number():
+def test_the_correlation_with_a_constant_is_nan():
     assert np.isnan(pearson([1.0, 1.0], [1.0, 2.0]))
 
 
-def test_cosine_of_rows_and_of_a_zero_row():
+def test_the_cosine_of_a_zero_row_is_zero():
     cosine = paired_cosine([[3.0, 0.0], [1.0, 1.0], [0.0, 0.0]], [[2.0, 0.0], [1.0, -1.0], [1, 1]])
     assert cosine.tolist() == pytest.approx([1.0, 0.0, 0.0])
 

@@ -5,16 +5,16 @@ from rejoinder.evaluation.pairs import Pairs, select_pairs
 ROWS = [(f"context {i % 40}", f"response {i}", "news", f"thread {i % 10}") for i in range(80)]
 
 
-def test_the_order_does_not_depend_on_that_of_the_rows():
+def test_the_order_does_not_depend_on_the_order_of_the_rows():
     assert select_pairs(ROWS, limit=100) == select_pairs(ROWS[::-1], limit=100)
 
 
-def test_rows_of_one_thread_do_not_stay_together():
+def test_rows_of_one_thread_are_spread():
     threads = select_pairs(sorted(ROWS, key=lambda row: row[3]), limit=100).threads
     assert sum(a == b for a, b in pairwise(threads)) < 20
 
 
-def test_a_seed_gives_another_order_and_a_limit_a_prefix():
+def test_a_seed_changes_the_order_and_a_limit_gives_a_prefix():
     full = select_pairs(ROWS, limit=100)
     assert select_pairs(ROWS, limit=100, seed=1).responses != full.responses
     assert select_pairs(ROWS, limit=7).responses == full.responses[:7]
@@ -26,10 +26,10 @@ def test_deduplicate_keeps_one_pair_of_each_context():
     assert sorted(pairs.contexts) == sorted({row[0] for row in ROWS})
 
 
-def test_no_rows_are_no_pairs():
+def test_no_rows_give_no_pairs():
     assert len(select_pairs([], limit=5)) == 0
 
 
-def test_groups_are_threads_where_all_are_known():
+def test_groups_are_the_threads_if_all_are_known():
     assert Pairs(["a"], ["b"], [""], ["t"]).groups() == ["t"]
     assert Pairs(["a", "c"], ["b", "d"], ["", ""], ["t", ""]).groups() is None

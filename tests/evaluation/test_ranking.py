@@ -10,8 +10,8 @@ from rejoinder.evaluation.ranking import (
 )
 
 
-def test_a_response_competes_only_within_its_batch():
-    # Pair 2 repeats pair 0; in batches of two they never meet.
+def test_a_response_is_compared_only_within_its_batch():
+    # Pair 2 repeats pair 0; batches of two separate them.
     vectors = np.eye(2)[[0, 1, 0, 1]]
     assert in_batch_accuracy(vectors, vectors, n=2) == 1
     assert in_batch_accuracy(vectors, vectors, n=4) == 0.5
@@ -27,7 +27,7 @@ def test_fewer_pairs_than_candidates_have_no_accuracy():
     assert np.isnan(in_batch_accuracy(np.eye(99), np.eye(99)))
 
 
-def test_sparse_and_dense_matrices_agree():
+def test_sparse_and_dense_matrices_give_the_same_results():
     rng = np.random.default_rng(0)
     contexts, responses = rng.random((2, 300, 20))
     candidates = distinct_candidates([str(i) for i in range(300)])

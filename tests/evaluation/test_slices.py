@@ -17,12 +17,12 @@ def _method(pairs, wrong=()):
     ("length", "label"),
     [(0, "0 to 19"), (19, "0 to 19"), (20, "20 to 39"), (127, "100 to 127"), (128, "128+")],
 )
-def test_lengths_fall_into_bins(length, label):
+def test_each_length_has_a_bin(length, label):
     assert length_label("é" * length) == label
     assert label in LENGTH_LABELS
 
 
-def test_true_pairs_and_negatives_have_their_own_shares():
+def test_histograms_of_true_pairs_and_negatives_each_sum_to_1():
     result = histogram(_method(200), n=100, batches=500)
     assert sum(result.true) == pytest.approx(1)
     assert sum(result.negative) == pytest.approx(1)
@@ -31,8 +31,8 @@ def test_true_pairs_and_negatives_have_their_own_shares():
     assert len(result.edges) == len(result.true) + 1
 
 
-def test_accuracy_by_subreddit_and_length():
-    # Even pairs are short, of r/a and right; odd ones long, of r/b and wrong.
+def test_accuracy_is_computed_by_subreddit_and_by_length():
+    # Even pairs are short, from r/a and correct; odd pairs are long, from r/b and wrong.
     short, long = "short", "l" * 50
     responses = [long if index % 2 else short for index in range(100)]
     subreddits = ["b" if index % 2 else "a" for index in range(100)]
@@ -46,7 +46,7 @@ def test_accuracy_by_subreddit_and_length():
     assert found["context length", "0 to 19"] == (100, 0.5)
 
 
-def test_a_handful_of_pairs_is_no_slice():
+def test_a_subreddit_with_few_pairs_has_no_slice():
     pairs = Pairs(["c"] * 100, ["r"] * 100, ["rare"] * 5 + ["large"] * 95, [""] * 100)
     labels = {one.label for one in slices([_method(100)], pairs, n=100, batches=500)}
     assert "large" in labels

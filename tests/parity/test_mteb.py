@@ -1,4 +1,4 @@
-"""mteb takes our encoder as one of its own."""
+"""mteb runs an encoder of this project."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ pytestmark = pytest.mark.parity
 
 
 class LetterCounts:
-    """An encoder that needs no weights: counts of letters."""
+    """An encoder without weights: counts of letters."""
 
     dimension = 26
 
@@ -18,8 +18,8 @@ class LetterCounts:
         return np.array(rows, np.float32)
 
 
-def test_an_sts_task_runs_and_scores_by_cosine(tmp_path):
-    # Imported here: mteb takes seconds, also for runs that leave this test out.
+def test_an_sts_task_scores_by_cosine(tmp_path):
+    # Imported here, because mteb takes seconds also where this test is deselected.
     mteb = pytest.importorskip("mteb")
     import datasets
     from mteb.models.models_protocols import EncoderProtocol

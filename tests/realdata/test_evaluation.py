@@ -1,4 +1,4 @@
-"""Keyword baselines on real Reddit pairs, against computations that share no code with ours."""
+"""Keyword baselines on real Reddit pairs, compared with independent computations."""
 
 import io
 import json
@@ -15,7 +15,8 @@ from sklearn.metrics.pairwise import cosine_similarity
 from rejoinder.evaluation.baselines import BM25, Okapi, TfIdf
 from rejoinder.evaluation.compare import compare, fit_baseline
 from rejoinder.evaluation.pairs import select_pairs
-from rejoinder.evaluation.sts import evaluate_similarity, read_scored_pairs
+from rejoinder.evaluation.sentence_pairs import read_scored_pairs
+from rejoinder.evaluation.sts import evaluate_similarity
 
 DATA = pathlib.Path(
     os.environ.get("REJOINDER_DATA", pathlib.Path(__file__).parents[2] / "../shared/data")
@@ -45,7 +46,7 @@ def _derived():
 
 
 def _three_months():
-    # 65 test pairs make no batch of 100, so both splits are ranked.
+    # The 65 test pairs are fewer than a batch of 100, so both splits are ranked.
     train = "dumps_2005-12_to_2006-02_train.jsonl"
     return _pairs(train, train.replace("train", "test")), _pairs(train)
 
@@ -107,12 +108,12 @@ def _bm25(texts, responses):
     idf = np.log((len(texts) - found + 0.5) / (found + 0.5))
     mean = fitted.sum(axis=1).mean()
 
-    def weigh(side):
+    def weights(side):
         rows = words.transform(side).toarray()
-        room = 2.0 * (0.25 + 0.75 * rows.sum(axis=1, keepdims=True) / mean)
-        return rows * 3.0 / (rows + room) * idf
+        saturation = 2.0 * (0.25 + 0.75 * rows.sum(axis=1, keepdims=True) / mean)
+        return rows * 3.0 / (rows + saturation) * idf
 
-    return lambda contexts, batch: weigh(contexts) @ weigh(responses[batch]).T
+    return lambda contexts, batch: weights(contexts) @ weights(responses[batch]).T
 
 
 def _okapi(texts, responses):
@@ -139,7 +140,7 @@ CHECKPOINT = pathlib.Path(
 
 
 @pytest.mark.skipif(not CHECKPOINT.is_dir(), reason=f"{CHECKPOINT}: no such folder")
-def test_the_real_checkpoint_scores_its_known_figure_on_sts_b():
+def test_the_published_checkpoint_has_its_known_score_on_sts_b():
     from rejoinder.models.encoder import Encoder
 
     data = read_scored_pairs(str(DATA / "eval/stsb-en-test.csv"))
@@ -148,7 +149,7 @@ def test_the_real_checkpoint_scores_its_known_figure_on_sts_b():
     assert result.spearman == pytest.approx(0.83422, abs=5e-5)
 
 
-def test_similarity_sets_are_read_whole():
+def test_all_rows_of_similarity_sets_are_read():
     test = read_scored_pairs(str(DATA / "eval/stsb-en-test.csv"))
     assert (len(test.scores), min(test.scores), max(test.scores)) == (1379, 0.0, 5.0)
     assert len(read_scored_pairs(str(DATA / "eval/stsb-en-dev.csv")).scores) == 1500
