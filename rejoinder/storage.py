@@ -1,19 +1,14 @@
-"""Files wherever they live: local paths and every scheme Beam knows (`gs://` among them)."""
+"""Files on local disks and in `gs://` and `s3://` buckets, behind one set of functions."""
 
+import glob as local_glob
 import os
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
+from rejoinder import object_store
 from rejoinder.errors import UserError
-
-# Beam guesses a codec from the file name otherwise, and its readers stop in
-# silence at a damaged archive: `rejoinder.pipelines.dumps.decompress` does that part.
-_RAW = CompressionTypes.UNCOMPRESSED
 
 
 @dataclass(frozen=True, order=True)
@@ -25,8 +20,17 @@ class FileEntry:
 
 
 def is_local(path: str) -> bool:
-    """Returns whether `path` names the local file system (no `scheme://`)."""
-    return "://" not in path
+    """Returns whether `path` names the local file system (no `scheme://`).
+
+    Raises:
+        UserError: The path has a scheme that is not supported.
+    """
+    scheme, separator, _ = path.partition("://")
+    if separator and scheme not in object_store.SCHEMES:
+        raise UserError(
+            f"{path}: {scheme}:// is not supported; give a local path, gs://… or s3://…"
+        )
+    return not separator
 
 
 def join(folder: str, *parts: str) -> str:
@@ -38,107 +42,185 @@ def open_read(path: str) -> BinaryIO:
     """Opens a file's stored bytes, without any decompression.
 
     Raises:
-        UserError: the file is missing or may not be read.
+        UserError: The file is missing or may not be read.
     """
     try:
-        return FileSystems.open(path, "application/octet-stream", compression_type=_RAW)
-    except (BeamIOError, OSError) as error:
-        raise UserError(f"{path}: cannot be opened ({_first_line(error)})") from error
+        return open(path, "rb") if is_local(path) else object_store.open_read(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be opened ({_reason(error)})") from error
 
 
 def read_bytes(path: str) -> bytes:
-    """Returns a whole (small) file."""
+    """Returns a whole (small) file.
+
+    Raises:
+        UserError: The file is missing or cannot be read.
+    """
     with open_read(path) as file:
-        return file.read()
+        try:
+            return file.read()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
 
 
 def write_bytes(path: str, data: bytes) -> None:
-    """Writes a file and makes sure that it arrived whole.
+    """Writes a file and checks its stored size; missing folders are created.
 
     Raises:
-        UserError: the write failed or the stored size differs (disk full, quota, no permission).
+        UserError: The write failed or the stored size differs (disk full, quota, no permission).
     """
     try:
-        with FileSystems.create(path, "application/octet-stream", compression_type=_RAW) as file:
-            file.write(data)
-        stored = size(path)
-    except (BeamIOError, OSError) as error:
-        raise UserError(f"{path}: cannot be written ({_first_line(error)})") from error
+        if is_local(path):
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(data)
+        else:
+            object_store.write(path, data)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({_reason(error)})") from error
+    stored = size(path)
     if stored != len(data):
         raise UserError(f"{path}: {stored} of {len(data)} bytes were stored; is the disk full?")
 
 
 def size(path: str) -> int:
-    """Returns a file's size in bytes."""
-    return FileSystems.get_filesystem(path).metadata(path).size_in_bytes
+    """Returns a file's size in bytes.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    try:
+        found = os.path.getsize(path) if is_local(path) else object_store.size(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
+    if found is None:
+        raise UserError(f"{path}: is a folder, not a file")
+    return found
 
 
 def exists(path: str) -> bool:
-    """Returns whether a file (or, locally, a folder) exists."""
-    return bool(FileSystems.exists(path))
+    """Returns whether a file or folder exists.
+
+    Raises:
+        UserError: The store did not answer, or refused access.
+    """
+    if is_local(path):
+        return os.path.exists(path)
+    try:
+        object_store.size(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
+    return True
 
 
 def glob(pattern: str) -> list[FileEntry]:
     """Returns the files that match a path or glob, sorted by path.
 
-    A local file of exactly that name wins over what its brackets could stand for.
+    `*`, `?` and `[…]` match inside one path component, `**` matches any number of
+    components. A file of exactly that name wins over what its brackets could match.
+
+    Raises:
+        UserError: The folder cannot be listed.
     """
-    if is_local(pattern) and os.path.isfile(pattern):
-        return [FileEntry(pattern, os.path.getsize(pattern))]
     try:
-        matches = FileSystems.match([pattern])[0].metadata_list
-    except (BeamIOError, OSError) as error:
-        raise UserError(f"{pattern}: cannot be listed ({_first_line(error)})") from error
-    return sorted(
-        FileEntry(match.path, match.size_in_bytes)
-        for match in matches
-        if not (is_local(match.path) and os.path.isdir(match.path))
-    )
+        if not is_local(pattern):
+            return sorted(FileEntry(*entry) for entry in object_store.glob(pattern))
+        exact = os.path.isfile(pattern)
+        paths = [pattern] if exact else local_glob.glob(pattern, recursive=True)
+        return sorted(FileEntry(p, os.path.getsize(p)) for p in paths if os.path.isfile(p))
+    except OSError as error:
+        raise UserError(f"{pattern}: cannot be listed ({_reason(error)})") from error
 
 
 def list_tree(folder: str) -> Iterator[FileEntry]:
-    """Yields every file below `folder`, sorted by path."""
-    if is_local(folder):  # walked, because the folder's name may look like a glob
-        paths = (join(root, name) for root, _, names in os.walk(folder) for name in names)
-        yield from sorted(FileEntry(path, os.path.getsize(path)) for path in paths)
-    else:
-        yield from glob(folder.rstrip("/") + "/**")
+    """Yields every file below `folder`, sorted by path.
+
+    Raises:
+        UserError: The folder cannot be listed.
+    """
+    try:
+        if is_local(folder):
+            paths = (join(root, name) for root, _, names in os.walk(folder) for name in names)
+            found = sorted(FileEntry(path, os.path.getsize(path)) for path in paths)
+        else:
+            found = sorted(FileEntry(*entry) for entry in object_store.find(folder.rstrip("/")))
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({_reason(error)})") from error
+    yield from found
 
 
 def make_folder(path: str) -> None:
-    """Creates a folder and its parents; an existing one is fine."""
-    if not FileSystems.exists(path):
+    """Creates a local folder and its parents; buckets need no folders.
+
+    Raises:
+        UserError: The file system refused.
+    """
+    if is_local(path):
         try:
-            FileSystems.mkdirs(path)
-        except (BeamIOError, OSError) as error:
-            if not FileSystems.exists(path):
-                raise UserError(f"{path}: cannot be created ({_first_line(error)})") from error
+            os.makedirs(path, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be created ({_reason(error)})") from error
 
 
 def rename(source: str, destination: str) -> None:
-    """Moves a file, over an existing one if there is one.
+    """Moves a file, over an existing one if there is one; both are of the same kind of storage.
 
     Raises:
-        UserError: the file system refused.
+        UserError: The file system refused.
     """
     try:
-        FileSystems.rename([source], [destination])
-    except (BeamIOError, OSError) as error:
-        raise UserError(f"{destination}: cannot be written ({_first_line(error)})") from error
+        (os.replace if is_local(source) else object_store.rename)(source, destination)
+    except OSError as error:
+        raise UserError(f"{destination}: cannot be written ({_reason(error)})") from error
 
 
 def delete(paths: list[str]) -> None:
-    """Deletes files or folders (with what is in them).
+    """Deletes files of one kind of storage; missing ones are ignored.
 
     Raises:
-        UserError: the file system refused.
+        UserError: The file system refused.
     """
     try:
-        if paths:
-            FileSystems.delete(paths)
-    except (BeamIOError, OSError) as error:
-        raise UserError(f"{paths[0]}: cannot be deleted ({_first_line(error)})") from error
+        if paths and not is_local(paths[0]):
+            object_store.delete(paths)
+            return
+        for path in paths:
+            if os.path.lexists(path):
+                os.remove(path)
+    except OSError as error:
+        raise UserError(f"{paths[0]}: cannot be deleted ({_reason(error)})") from error
 
 
-def _first_line(error: BaseException) -> str:
+def sync(path: str) -> None:
+    """Writes a local file's or folder's changes to the disk, with fsync.
+
+    Raises:
+        OSError: The file system refused.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: str) -> None:
+    """Writes a local folder and all that is in it to the disk.
+
+    Raises:
+        OSError: The file system refused.
+    """
+    for root, _, names in os.walk(folder):
+        for name in names:
+            sync(os.path.join(root, name))
+        sync(root)
+
+
+def _reason(error: OSError) -> str:
+    if error.strerror:
+        return error.strerror
+    if isinstance(error, FileNotFoundError):
+        return "No such file or directory"
     return (str(error).strip() or type(error).__name__).splitlines()[0]

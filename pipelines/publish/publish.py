@@ -189,28 +189,13 @@ def _publish_folder(
     for name, text in documents.items():
         storage.write_bytes(os.path.join(ready, name), text.encode())
     storage.write_bytes(os.path.join(ready, COMPLETED), completed.encode())
-    _sync_tree(ready)
+    storage.sync_tree(ready)
     output = publication.output.rstrip("/")
     if os.path.lexists(output):
         check_output(output, overwrite=publication.overwrite)
         os.rename(output, os.path.join(staging, _REPLACED))
     os.rename(ready, output)
-    _sync(os.path.dirname(os.path.abspath(output)))
-
-
-def _sync_tree(folder: str) -> None:
-    for root, _, names in os.walk(folder):
-        for name in names:
-            _sync(os.path.join(root, name))
-        _sync(root)
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    storage.sync(os.path.dirname(os.path.abspath(output)))
 
 
 def _publish_objects(

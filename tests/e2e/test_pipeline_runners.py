@@ -164,14 +164,10 @@ def test_gs_in_and_out(inputs, expected, tmp_path, bucket):
         "--quiet",
         *BAD,
     ]
-    environment = os.environ | {
-        "STORAGE_EMULATOR_HOST": address,
-        "GOOGLE_CLOUD_PROJECT": "p",
-        "NO_GCE_CHECK": "true",  # no search for a metadata server
-    }
+    environment = os.environ | {"STORAGE_EMULATOR_HOST": address}
     for again in ([], ["--overwrite"]):
         done = subprocess.run(
-            [*command, "--no_auth", *again],
+            [*command, *again],
             env=environment,
             capture_output=True,
             text=True,
@@ -187,8 +183,6 @@ def test_gs_in_and_out(inputs, expected, tmp_path, bucket):
             if ".tfrecord-" in n
         }
         assert found == expected
-    refused = subprocess.run(
-        [*command, "--no_auth"], env=environment, capture_output=True, text=True, check=False
-    )
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "holds a finished corpus" in refused.stderr

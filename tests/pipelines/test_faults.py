@@ -4,11 +4,13 @@ import builtins
 import errno
 import fcntl
 import os
+from pathlib import Path
+from typing import BinaryIO
 
 import pytest
-from apache_beam.io.filesystems import FileSystems
+from fsspec.implementations.local import LocalFileSystem
 
-from rejoinder import storage
+from rejoinder import object_store, storage
 from rejoinder.errors import UserError
 from rejoinder.pipelines import verify
 from rejoinder.pipelines.publish import publish
@@ -53,16 +55,18 @@ class FullDisk:
 @pytest.mark.parametrize("failing", [0, 1, 5, 9, 15])
 def test_a_disk_that_is_full_at_the_nth_file(dump, preprocess, tmp_path, monkeypatch, failing):
     expected = shards(preprocess(dump, output="undisturbed"))
-    create, count = FileSystems.create, 0
+    real, count = builtins.open, 0
 
-    def full(path, *args, **kwargs):
+    def full(path, mode="r", *args, **kwargs):
         nonlocal count
+        file = real(path, mode, *args, **kwargs)
+        if mode != "wb" or "corpus.staging/" not in str(path) or "/shuffle/" in str(path):
+            return file
         count += 1
-        file = create(path, *args, **kwargs)
         return FullDisk(file, 10) if count > failing else file
 
     with monkeypatch.context() as patch:
-        patch.setattr(FileSystems, "create", full)
+        patch.setattr(builtins, "open", full)
         with pytest.raises(UserError, match=r"cannot be written \(.*No space left on device"):
             preprocess(dump)
     assert count > failing
@@ -198,7 +202,7 @@ def test_publication_can_be_repeated_by_a_runner_that_retries(dump, preprocess, 
     def twice(*args, **kwargs):
         attempts.append(1)
         with monkeypatch.context() as patch:
-            patch.setattr(publish, "_sync_tree", lambda folder: 1 / 0)
+            patch.setattr(storage, "sync_tree", lambda folder: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 real(*args, **kwargs)
         real(*args, **kwargs)
@@ -210,47 +214,54 @@ def test_publication_can_be_repeated_by_a_runner_that_retries(dump, preprocess, 
 
 
 @pytest.fixture
-def object_store(monkeypatch):
-    """Local files treated as an object store's: no folder to make, none to rename."""
-    real = FileSystems.rename
+def local_objects(monkeypatch):
+    """Local files behind the object store's functions: no folder to make, none to rename."""
+    store = LocalFileSystem(auto_mkdir=True)
 
-    def rename(sources, destinations):
-        for path in destinations:
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-        real(sources, destinations)
+    def open_read(path: str) -> BinaryIO:
+        return open(path, "rb")
 
+    def find(folder: str) -> list[tuple[str, int]]:
+        files = (path for path in Path(folder).rglob("*") if path.is_file())
+        return [(str(path), path.stat().st_size) for path in files]
+
+    monkeypatch.setattr(object_store, "open_read", open_read)
+    monkeypatch.setattr(object_store, "filesystem", lambda path: store)
+    monkeypatch.setattr(object_store, "find", find)
     monkeypatch.setattr(storage, "is_local", lambda path: False)
-    monkeypatch.setattr(FileSystems, "rename", rename)
+    return store
 
 
-@pytest.mark.usefixtures("object_store")
 @pytest.mark.parametrize(
     ("operation", "nth"),
-    [("delete", 1), ("delete", 2), ("rename", 1), ("rename", 3), ("create", 1), ("create", 4)],
+    [
+        (name, nth)
+        for name, last in [("rm_file", 2), ("cp_file", 3), ("pipe_file", 4)]
+        for nth in (1, last)
+    ],
 )
 def test_an_object_store_that_fails_while_a_corpus_is_replaced(
-    dump, preprocess, tmp_path, monkeypatch, operation, nth
+    dump, preprocess, local_objects, monkeypatch, operation, nth
 ):
     expected = shards(preprocess(dump, output="undisturbed"))
     folder = preprocess(dump, arguments=["--num-shards", "3"])
-    real, count = getattr(FileSystems, operation), 0
+    real, count = getattr(local_objects, operation), 0
 
-    def failing(paths, *args, **kwargs):
+    def failing(path, *args, **kwargs):
         nonlocal count
-        changed = args[0] if operation == "rename" else paths
-        changed = [changed] if isinstance(changed, str) else changed
-        if any(path.startswith(f"{folder}/") for path in changed):
+        changed = args[0] if operation == "cp_file" else path
+        if changed.startswith(f"{folder}/"):
             count += 1
             if count == nth:
                 raise OSError(errno.EIO, "Input/output error")
-        return real(paths, *args, **kwargs)
+        return real(path, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FileSystems, operation, failing)
+        patch.setattr(local_objects, operation, failing)
         with pytest.raises(UserError, match="Input/output error"):
             preprocess(dump, arguments=["--overwrite"])
     finished = (folder / "COMPLETED").exists()
-    assert finished == (operation == "delete" and nth == 1), "only before the first change"
+    assert finished == (operation == "rm_file" and nth == 1), "only before the first change"
     if finished:
         assert list(verify.problems(str(folder))) == []
     assert shards(preprocess(dump, arguments=["--overwrite"])) == expected

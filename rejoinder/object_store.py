@@ -1,0 +1,167 @@
+"""Objects in `gs://` and `s3://` buckets, read and written through fsspec.
+
+Used by `rejoinder.storage` only. Every function raises `OSError` for what the
+store or the network refuses, whatever exception the client library raises.
+"""
+
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Any, BinaryIO
+
+from rejoinder.errors import UserError
+
+SCHEMES = ("gs", "s3")
+# One request reads this much, and the next block is read while this one is used.
+_BLOCK_BYTES = 16 << 20
+_BLOCKS_IN_MEMORY = 3
+_PARALLEL_REQUESTS = 32
+
+
+def open_read(path: str) -> BinaryIO:
+    """Opens an object for reading, with the next block requested in the background."""
+    with _client_errors():
+        file = filesystem(path).open(
+            path,
+            "rb",
+            block_size=_BLOCK_BYTES,
+            cache_type="background",
+            cache_options={"maxblocks": _BLOCKS_IN_MEMORY},
+        )
+        fetch = file.cache.fetcher
+
+    def fetch_range(start: int, end: int) -> Any:
+        with _client_errors():
+            return fetch(start, end)
+
+    file.cache.fetcher = fetch_range
+    return file
+
+
+def write(path: str, data: bytes) -> None:
+    """Writes an object, over an existing one if there is one."""
+    with _client_errors():
+        filesystem(path).pipe_file(path, data)
+
+
+def size(path: str) -> int | None:
+    """Returns an object's size in bytes, None for a folder.
+
+    Raises:
+        FileNotFoundError: There is neither an object nor a folder of this name.
+    """
+    with _client_errors():
+        info = filesystem(path).info(path)
+    return int(info["size"]) if info["type"] == "file" else None
+
+
+def find(folder: str, prefix: str = "") -> Iterator[tuple[str, int]]:
+    """Yields (path, size in bytes) of the objects below a folder, at any depth.
+
+    Args:
+        folder: `scheme://bucket`, or a folder in it.
+        prefix: Only objects whose path below `folder` begins with this are listed.
+    """
+    scheme = folder.partition("://")[0]
+    with _client_errors(), contextlib.suppress(FileNotFoundError):
+        found = filesystem(folder).find(folder, prefix=prefix, detail=True)
+        for name, info in found.items():
+            path = f"{scheme}://{name}"
+            # A name that ends in a slash is the placeholder of an empty folder.
+            if path.startswith(f"{folder}/{prefix}") and not name.endswith("/"):
+                yield path, int(info["size"])
+
+
+def glob(pattern: str) -> Iterator[tuple[str, int]]:
+    """Yields (path, size in bytes) of the objects that match, as `rejoinder.storage.glob` defines.
+
+    Raises:
+        UserError: The bucket's name holds a wildcard.
+    """
+    literal = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    if literal == pattern:
+        with contextlib.suppress(FileNotFoundError):
+            found = size(pattern)
+            if found is not None:
+                yield pattern, found
+        return
+    folder, _, prefix = literal.rpartition("/")
+    if folder.endswith("/"):
+        raise UserError(f"{pattern}: the bucket must be named without a wildcard")
+    entries = list(find(folder, prefix))
+    exact = [entry for entry in entries if entry[0] == pattern]
+    parts = pattern.split("/")
+    yield from exact or (entry for entry in entries if _matches(entry[0].split("/"), parts))
+
+
+def rename(source: str, destination: str) -> None:
+    """Moves an object: stores cannot rename, so it is copied and then deleted."""
+    with _client_errors():
+        store = filesystem(source)
+        store.cp_file(source, destination)
+        store.rm_file(source)
+
+
+def delete(paths: list[str]) -> None:
+    """Deletes objects, several at a time; missing ones are ignored."""
+
+    def delete_one(path: str) -> None:
+        with _client_errors(), contextlib.suppress(FileNotFoundError):
+            filesystem(path).rm_file(path)
+
+    with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
+        for _ in pool.map(delete_one, paths):
+            pass
+
+
+def filesystem(path: str) -> Any:
+    """Returns the fsspec filesystem of a path.
+
+    Raises:
+        UserError: The scheme is not supported, or its package is not installed.
+    """
+    return _filesystem(path.partition("://")[0], os.getpid())
+
+
+# A forked process can use neither its parent's connections nor its IO thread, hence `process`.
+@lru_cache(maxsize=len(SCHEMES))
+def _filesystem(scheme: str, process: int) -> Any:
+    # Listings are not cached: other processes write to the same folders.
+    options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
+    if scheme == "s3":
+        try:
+            from s3fs import S3FileSystem
+        except ImportError as error:
+            raise UserError("s3:// paths need the s3 extra: pip install 'rejoinder[s3]'") from error
+        return S3FileSystem(**options)
+    # `gcsfs.GCSFileSystem` asks for each bucket's type by gRPC, which the emulator lacks.
+    from gcsfs.core import GCSFileSystem
+
+    # It logs the traceback of every error that it raises.
+    logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
+    anonymous = "STORAGE_EMULATOR_HOST" in os.environ  # the emulator has no accounts
+    return GCSFileSystem(token="anon" if anonymous else None, **options)
+
+
+def _matches(parts: list[str], pattern: list[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[start:], pattern[1:]) for start in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+@contextlib.contextmanager
+def _client_errors() -> Iterator[None]:
+    """Turns the exceptions of gcsfs, aiohttp, google.auth and botocore into OSError."""
+    try:
+        yield
+    except (OSError, UserError):
+        raise
+    except Exception as error:
+        raise OSError(str(error) or type(error).__name__) from error
