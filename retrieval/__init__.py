@@ -1,8 +1,9 @@
-"""Retrieval on top of an encoder: search, clusters and similarity of texts.
+"""Embedding, search, clustering and similarity of texts, with any encoder.
 
-rejoinder search             builds an index and answers queries
-rejoinder cluster     groups the texts of an index
-rejoinder similarity  compares a few texts with each other
+- `rejoinder embed` embeds texts into Parquet shards.
+- `rejoinder search` builds an index and searches it.
+- `rejoinder cluster` groups the texts of an index.
+- `rejoinder similarity` compares a few texts with each other.
 """
 
 if __name__ != "rejoinder.retrieval":

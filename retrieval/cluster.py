@@ -1,24 +1,32 @@
-"""Groups the texts of an index: mini-batch k-means, with the texts nearest to each centre.
-
-rejoinder cluster --index INDEX --clusters 20
-"""
+"""`rejoinder cluster`: groups the texts of an index with mini-batch k-means."""
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from rejoinder.errors import UserError
-from rejoinder.retrieval.index import SearchIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from rejoinder.retrieval.index import SearchIndex
 
 _ROWS = 8192
+_PASSES = 2
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A group of texts: how many, how alike (mean cosine to the centre), and typical ones."""
+    """A group of texts.
+
+    Attributes:
+        texts: Number of texts.
+        cohesion: Mean cosine of its texts with its centre.
+        examples: The texts nearest to its centre, nearest first.
+    """
 
     texts: int
     cohesion: float
@@ -26,36 +34,44 @@ class Cluster:
 
 
 def cluster(
-    index: SearchIndex, clusters: int, *, examples: int = 5, passes: int = 2, seed: int = 0
+    index: "SearchIndex", clusters: int, *, examples: int = 5, seed: int = 0
 ) -> list[Cluster]:
-    """Returns the groups of all texts of `index`, the largest first.
+    """Groups all texts of an index.
 
-    The embeddings are read in batches from the index' files; memory does not grow with it.
+    The embeddings are read from the index's files in batches, so memory does not grow
+    with the index.
 
     Args:
-        index: Holds at least as many texts as there are to be clusters.
+        index: The index; it holds at least as many texts as `clusters`.
         clusters: Number of groups.
-        examples: Typical texts to give of each.
-        passes: How often all embeddings are read to move the centres.
-        seed: Of the first centres.
+        examples: Number of example texts for each group.
+        seed: Seed of the first centres.
+
+    Returns:
+        The groups that have texts, largest first.
 
     Raises:
-        UserError: there are fewer texts than clusters.
+        UserError: There are fewer texts than clusters.
     """
+    import numpy as np
     from sklearn.cluster import MiniBatchKMeans
 
     if not 1 <= clusters <= len(index):
-        raise UserError(f"clusters must be 1 to {len(index):,}, the texts there are")
+        raise UserError(
+            f"--clusters must be 1 to {len(index):,}, the number of texts in the index; "
+            f"got {clusters:,}"
+        )
     means = MiniBatchKMeans(clusters, random_state=seed, n_init="auto")
-    for _ in range(passes):
-        for _, _, vectors in _batches(index, max(_ROWS, clusters)):
+    for _ in range(_PASSES):
+        for vectors in _batches(index, max(_ROWS, clusters)):
+            # k-means starts with a batch of at least one text for each centre.
             if len(vectors) >= clusters or hasattr(means, "cluster_centers_"):
                 means.partial_fit(vectors)
     centres = means.cluster_centers_
     centres = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
     counts = np.zeros(clusters, np.int64)
     cosines = np.zeros(clusters)
-    for _, _, vectors in _batches(index, _ROWS):
+    for vectors in _batches(index, _ROWS):
         scores = vectors @ centres.T
         own = scores.argmax(axis=1)
         counts += np.bincount(own, minlength=clusters)
@@ -69,29 +85,60 @@ def cluster(
     return sorted(groups, key=lambda group: -group.texts)
 
 
-def _batches(index: SearchIndex, rows: int) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
-    """Yields (segment, first row, embeddings [up to rows, d]) of the whole index."""
-    for number, segment in enumerate(index.segments):
+def _batches(index: "SearchIndex", rows: int) -> Iterator["NDArray[np.float32]"]:
+    """Yields all embeddings, at least `rows` rows at a time but for the last batch."""
+    import numpy as np
+
+    pending: list[NDArray[np.float32]] = []
+    for segment in index.segments:
         for start in range(0, segment.rows, rows):
-            stop = min(start + rows, segment.rows)
-            yield number, start, segment.vectors(np.arange(start, stop))
+            pending.append(segment.vectors(np.arange(start, min(start + rows, segment.rows))))
+            if sum(map(len, pending)) >= rows:
+                yield np.concatenate(pending)
+                pending = []
+    if pending:
+        yield np.concatenate(pending)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="rejoinder cluster",
+        description="Groups the texts of an index by mini-batch k-means, and prints the size of "
+        "each group, the mean cosine with its centre, and the texts nearest to its centre.",
+    )
+    inputs = parser.add_argument_group("inputs")
+    inputs.add_argument(
+        "--index", required=True, metavar="DIR", help="an index built by `rejoinder search`"
+    )
+    groups = parser.add_argument_group("groups")
+    groups.add_argument(
+        "--clusters", type=int, default=20, metavar="N", help="number of groups (default 20)"
+    )
+    groups.add_argument(
+        "--examples", type=int, default=3, metavar="N", help="texts to print of each (default 3)"
+    )
+    groups.add_argument("--seed", type=int, default=0, metavar="N", help="seed (default 0)")
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="rejoinder cluster", description="Groups the texts of an index."
-    )
-    parser.add_argument("--index", required=True, metavar="DIR", help="made by rejoinder.retrieval")
-    parser.add_argument("--clusters", type=int, default=20, metavar="N", help="default 20")
-    parser.add_argument(
-        "--examples", type=int, default=3, metavar="N", help="texts each; default 3"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="default 0")
+    """Runs the command; returns the exit status."""
+    parser = build_parser()
     args = parser.parse_args(argv)
+    if args.examples < 1:
+        parser.error("--examples must be at least 1")
+    from rejoinder.retrieval.index import SearchIndex
+
     index = SearchIndex(args.index)
-    for group in cluster(index, args.clusters, examples=args.examples, seed=args.seed):
+    groups = cluster(index, args.clusters, examples=args.examples, seed=args.seed)
+    for group in groups:
         print(f"{group.texts:,} texts, mean cosine {group.cohesion:.3f}")
         for text in group.examples:
             print(f"    {' '.join(text.split())}")
+    print(
+        f"{len(groups):,} groups of {len(index):,} texts; nothing was written; "
+        f"next: rejoinder search --index {args.index} --query TEXT",
+        file=sys.stderr,
+    )
     return 0

@@ -1,4 +1,4 @@
-"""An index of texts of any number: built segment by segment, searched by mapping them."""
+"""A search index of any size: built segment by segment, memory-mapped for queries."""
 
 import glob
 import json
@@ -11,28 +11,32 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from rejoinder import storage
+from rejoinder.corpus.embeddings import TEXT
 from rejoinder.errors import UserError
 from rejoinder.retrieval.segments import TEXTS, VECTORS, Segment, SegmentWriter
 
 DESCRIPTION = "index.json"
 FORMAT_VERSION = 1
-TEXT = "text"
-# Vectors of one segment, in bytes as stored: what building holds in memory, and a third more.
+# Bytes of the stored vectors of one segment; building one takes a third more memory.
 SEGMENT_BYTES = 512 << 20
 _BYTES_PER_NUMBER = 2
 DEFAULT_EFFORT = 256
-# Equal texts are one answer ("Thanks!" is said often), so more is fetched than shown.
+# Equal texts are one answer ("Thanks!" is frequent), so more rows are fetched than shown.
 _OVERFETCH = 4
 
 
 @dataclass(frozen=True)
 class Description:
-    """`index.json`: what an index was made of. It is written last.
+    """`index.json`, which is written last: what an index was built from.
 
     Attributes:
-        model: What queries have to be embedded with.
-        source: What was indexed.
-        segments: Rows of each segment.
+        model: The model that embedded the texts; queries need the same one.
+        source: The indexed folder.
+        dimension: Numbers in an embedding.
+        segments: Number of rows of each segment.
+        columns: The text and the columns stored with it.
+        format_version: Version of the index format.
     """
 
     model: str
@@ -45,16 +49,17 @@ class Description:
 
 @dataclass(frozen=True)
 class Answer:
-    """A text found, with its cosine to the query and its other columns."""
+    """A text that was found.
+
+    Attributes:
+        score: Cosine similarity with the query.
+        text: The text.
+        fields: Its other columns by name.
+    """
 
     score: float
     text: str
     fields: dict[str, str]
-
-
-def segment_path(folder: str, number: int) -> str:
-    """Returns the path of a segment without its ending."""
-    return os.path.join(folder, f"segment-{number:05d}")
 
 
 def build(
@@ -65,26 +70,25 @@ def build(
     source: str,
     segment_bytes: int = SEGMENT_BYTES,
 ) -> Description:
-    """Writes an index of `batches` into `folder`; one segment at a time is in memory.
+    """Builds an index; one segment at a time is in memory.
 
     Args:
-        folder: Made if missing; an index in it is replaced.
-        batches: (columns with `text`, float embeddings [n, d] of unit length).
-        model: For `Description`.
-        source: For `Description`.
-        segment_bytes: Size of a segment's vectors.
+        folder: A local folder, created if missing; an index in it is replaced.
+        batches: Tables with the column `text`, and float embeddings [n, d] of unit length.
+        model: The model that made the embeddings.
+        source: The folder that the batches come from.
+        segment_bytes: Size of the vectors of a segment.
+
+    Returns:
+        The description of the index.
 
     Raises:
-        UserError: there is no text at all.
+        UserError: The folder is not local, or there is no text.
     """
-    os.makedirs(folder, exist_ok=True)
-    for path in glob.glob(os.path.join(glob.escape(folder), "segment-*")):
-        if path.endswith((VECTORS, TEXTS)):
-            os.remove(path)
-    description_path = os.path.join(folder, DESCRIPTION)
-    if os.path.exists(description_path):
-        os.remove(description_path)
-    segments: list[int] = []
+    _require_local(folder)
+    storage.make_folder(folder)
+    _delete_index(folder)
+    limit, segments = 0, list[int]()
     writer: SegmentWriter | None = None
     dimension, columns = 0, [TEXT]
     for texts, embeddings in batches:
@@ -92,9 +96,9 @@ def build(
         while start < len(embeddings):
             if writer is None:
                 dimension, columns = embeddings.shape[1], texts.column_names
+                limit = max(1, segment_bytes // (dimension * _BYTES_PER_NUMBER))
                 path = segment_path(folder, len(segments))
                 writer = SegmentWriter(path, dimension, texts.schema)
-            limit = max(1, segment_bytes // (dimension * _BYTES_PER_NUMBER))
             stop = min(start + limit - writer.rows, len(embeddings))
             writer.add(texts.slice(start, stop - start), embeddings[start:stop])
             start = stop
@@ -108,24 +112,24 @@ def build(
     if not segments:
         raise UserError(f"{source}: holds no text to index")
     description = Description(model, source, dimension, segments, columns)
-    with open(description_path + ".part", "w", encoding="utf-8") as file:
-        json.dump(asdict(description), file, indent=2)
-    os.replace(description_path + ".part", description_path)
+    path = storage.join(folder, DESCRIPTION)
+    storage.write_bytes(path + ".part", json.dumps(asdict(description), indent=2).encode())
+    storage.rename(path + ".part", path)
     return description
 
 
 def read_description(folder: str) -> Description | None:
-    """Returns what a finished index was made of, None where there is no index.
+    """Returns the description of a finished index, None if the folder holds none.
 
     Raises:
-        UserError: there is one of another format.
+        UserError: The folder is not local, or the index has another format.
     """
-    path = os.path.join(folder, DESCRIPTION)
-    if not os.path.exists(path):
+    _require_local(folder)
+    path = storage.join(folder, DESCRIPTION)
+    if not storage.exists(path):
         return None
     try:
-        with open(path, encoding="utf-8") as file:
-            values: dict[str, Any] = json.load(file)
+        values: dict[str, Any] = json.loads(storage.read_bytes(path))
         if values.get("format_version") != FORMAT_VERSION:
             raise ValueError(f"format_version is {values.get('format_version')!r}")
         return Description(**values)
@@ -133,17 +137,36 @@ def read_description(folder: str) -> Description | None:
         raise UserError(f"{path}: cannot be used ({error}); build the index again") from error
 
 
-class SearchIndex:
-    """A finished index, open for queries.
+def segment_path(folder: str, number: int) -> str:
+    """Returns the path of a segment's files without their extensions."""
+    return storage.join(folder, f"segment-{number:05d}")
 
-    Raises:
-        UserError: there is no finished index in the folder.
+
+class SearchIndex:
+    """A finished index, opened for queries.
+
+        index = SearchIndex("embedded.index")
+        encoder = Encoder.load(index.description.model)
+        (answers,) = index.search(encoder.encode(["a query"]), k=5)
+
+    Attributes:
+        description: What the index was built from.
+        segments: The memory-mapped segments.
     """
 
-    def __init__(self, folder: str):
+    def __init__(self, folder: str | os.PathLike[str]):
+        """Opens an index.
+
+        Args:
+            folder: A local folder written by `rejoinder search` or `build`.
+
+        Raises:
+            UserError: The folder holds no finished index, or a file is damaged.
+        """
+        folder = os.fspath(folder)
         description = read_description(folder)
         if description is None:
-            raise UserError(f"{folder}: no index is here; name a --corpus to build one")
+            raise UserError(f"{folder}: holds no index; build one with `rejoinder search --corpus`")
         self.description = description
         self.segments = [
             Segment(segment_path(folder, number), description.dimension)
@@ -161,7 +184,20 @@ class SearchIndex:
         effort: int = DEFAULT_EFFORT,
         exact: bool = False,
     ) -> list[list[Answer]]:
-        """Returns up to `k` different texts for each of `queries` [q, d], best first."""
+        """Finds the nearest texts of each query; equal texts are one answer.
+
+        Args:
+            queries: Embeddings [q, d] or [d] of unit length.
+            k: Maximum number of answers for each query.
+            effort: Candidates to visit in the graph; more improve recall and take longer.
+            exact: Compare with every text instead.
+
+        Returns:
+            The answers for each query, best first.
+
+        Raises:
+            UserError: The queries have another dimension than the index.
+        """
         answers: list[list[Answer]] = []
         for found in self.rows(queries, k * _OVERFETCH, effort=effort, exact=exact):
             texts: dict[str, Answer] = {}
@@ -182,7 +218,7 @@ class SearchIndex:
         effort: int = DEFAULT_EFFORT,
         exact: bool = False,
     ) -> list[list[tuple[float, int, int]]]:
-        """Returns up to `k` (cosine, segment, row) for each of `queries` [q, d], best first."""
+        """Returns up to `k` (cosine, segment, row) for each query, best first; see `search`."""
         queries = np.atleast_2d(queries)
         if queries.shape[1] != self.description.dimension:
             raise UserError(
@@ -195,3 +231,18 @@ class SearchIndex:
             for rows, own in zip(merged, found, strict=True):
                 rows.extend((score, number, row) for score, row in own)
         return [sorted(rows, key=lambda entry: -entry[0])[:k] for rows in merged]
+
+
+def _require_local(folder: str) -> None:
+    if not storage.is_local(folder):
+        raise UserError(
+            f"{folder}: an index is memory-mapped, so its folder must be local; "
+            "copy it to this machine, or give a local --index"
+        )
+
+
+def _delete_index(folder: str) -> None:
+    # The description first: without it, what is left of a killed run is not an index.
+    storage.delete([storage.join(folder, DESCRIPTION)])
+    paths = glob.glob(os.path.join(glob.escape(folder), "segment-*"))
+    storage.delete([path for path in paths if path.endswith((VECTORS, TEXTS))])

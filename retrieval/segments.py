@@ -1,12 +1,11 @@
 """One part of an index: a graph of vectors (usearch) and an Arrow file of their texts.
 
-Both are written once and then only mapped into memory, so that an index larger than
-the memory can be searched and only one segment is ever held whole, while it is built.
+Both files are written once and then memory-mapped. So an index larger than the memory
+can be searched, and only the segment that is being built is in memory as a whole.
 """
 
 import bisect
 import itertools
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,30 +13,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from rejoinder import storage
 from rejoinder.errors import UserError
 
 VECTORS, TEXTS = ".usearch", ".arrow"
-# Half precision: half the memory, and it changes cosines by less than 1e-3.
+# Half precision takes half the memory and changes cosines by less than 1e-3.
 _DTYPE = "f16"
 _CONNECTIVITY = 16
 _EXPANSION_ADD = 128
 
 
-def _new_graph(dimension: int) -> Any:
-    from usearch.index import Index
-
-    # Embeddings have unit length, so that their inner product is the cosine.
-    return Index(
-        ndim=dimension,
-        metric="ip",
-        dtype=_DTYPE,
-        connectivity=_CONNECTIVITY,
-        expansion_add=_EXPANSION_ADD,
-    )
-
-
 class SegmentWriter:
-    """Collects rows and writes them as `path` + `.usearch` and `.arrow`."""
+    """Collects rows and writes them to `path` + `.usearch` and `path` + `.arrow`."""
 
     def __init__(self, path: str, dimension: int, schema: pa.Schema):
         self.rows = 0
@@ -49,31 +36,40 @@ class SegmentWriter:
     def add(self, texts: pa.Table, embeddings: NDArray[np.floating]) -> None:
         """Adds rows: `texts` [n] and float `embeddings` [n, d] of unit length."""
         keys = np.arange(self.rows, self.rows + len(embeddings), dtype=np.uint64)
-        # One thread: with several, the graph depends on which of them comes first.
+        # One thread: with several, the graph depends on their timing.
         self._graph.add(keys, np.ascontiguousarray(embeddings), threads=1)
         self._texts.write_table(texts)
         self.rows += len(embeddings)
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Writes the graph and closes the file of texts."""
         self._graph.save(self._path + VECTORS)
         self._texts.close()
         self._file.close()
 
 
 class Segment:
-    """A finished segment, mapped into memory.
+    """A finished segment, memory-mapped.
 
-    Raises:
-        UserError: one of its files is missing or damaged.
+    Attributes:
+        rows: Number of texts.
     """
 
     def __init__(self, path: str, dimension: int):
+        """Opens a segment.
+
+        Args:
+            path: Path of its files without their extensions.
+            dimension: Numbers in an embedding.
+
+        Raises:
+            UserError: A file is missing or damaged.
+        """
         from usearch.index import Index
 
-        for ending in (VECTORS, TEXTS):
-            if not os.path.exists(path + ending):
-                raise UserError(f"{path + ending}: is missing; build the index again")
+        for extension in (VECTORS, TEXTS):
+            if not storage.exists(path + extension):
+                raise UserError(f"{path + extension}: is missing; build the index again")
         try:
             graph = Index.restore(path + VECTORS, view=True)
             self._texts = pa.ipc.open_file(pa.memory_map(path + TEXTS))
@@ -81,7 +77,7 @@ class Segment:
             raise UserError(f"{path}: is damaged ({error}); build the index again") from error
         if graph is None or graph.ndim != dimension:
             raise UserError(f"{path + VECTORS}: is damaged; build the index again")
-        self._graph: Any = graph  # its stubs know neither its setters nor NumPy's dtypes
+        self._graph: Any = graph  # its stubs lack its setters and NumPy's dtypes
         sizes = (self._texts.get_batch(i).num_rows for i in range(self._texts.num_record_batches))
         self._ends = list(itertools.accumulate(sizes))
         self.rows = self._ends[-1] if self._ends else 0
@@ -89,28 +85,45 @@ class Segment:
     def search(
         self, queries: NDArray[np.floating], k: int, *, effort: int, exact: bool
     ) -> list[list[tuple[float, int]]]:
-        """Returns up to `k` (cosine, row) for each of `queries` [q, d], best first.
+        """Finds the nearest rows of each query.
 
         Args:
-            queries: Of unit length.
-            k: Answers for each.
-            effort: Candidates that are followed through the graph; more find more.
+            queries: Embeddings [q, d] of unit length.
+            k: Maximum number of rows for each query.
+            effort: Candidates to visit in the graph; more improve recall and take longer.
             exact: Compare with every row instead.
+
+        Returns:
+            Up to `k` (cosine, row) for each query, best first.
         """
         self._graph.expansion_search = max(effort, k)
-        answers = []
+        found_rows = []
         for query in np.atleast_2d(queries):
             found = self._graph.search(query, min(k, self.rows), exact=exact)
             scores = (1 - found.distances).tolist()
-            answers.append(list(zip(scores, found.keys.tolist(), strict=True)))
-        return answers
+            found_rows.append(list(zip(scores, found.keys.tolist(), strict=True)))
+        return found_rows
 
     def row(self, number: int) -> dict[str, str]:
         """Returns the text and the other columns of one row."""
         batch = bisect.bisect_right(self._ends, number)
         start = self._ends[batch - 1] if batch else 0
-        return self._texts.get_batch(batch).slice(number - start, 1).to_pylist()[0]
+        (columns,) = self._texts.get_batch(batch).slice(number - start, 1).to_pylist()
+        return dict(columns)
 
     def vectors(self, rows: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float32]:
-        """Returns the embeddings [n, d] of some rows, as stored."""
-        return self._graph.get(np.asarray(rows, np.uint64), dtype=np.float32)
+        """Returns the embeddings of n rows, float32 [n, d] rounded to half precision."""
+        return np.asarray(self._graph.get(np.asarray(rows, np.uint64), dtype=np.float32))
+
+
+def _new_graph(dimension: int) -> Any:
+    from usearch.index import Index
+
+    # Embeddings have unit length, so their inner product is the cosine.
+    return Index(
+        ndim=dimension,
+        metric="ip",
+        dtype=_DTYPE,
+        connectivity=_CONNECTIVITY,
+        expansion_add=_EXPANSION_ADD,
+    )

@@ -1,13 +1,14 @@
+"""Building and searching an index of random vectors."""
+
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from rejoinder.errors import UserError
-from rejoinder.retrieval.cluster import cluster
 from rejoinder.retrieval.index import SearchIndex, build, read_description
-from rejoinder.retrieval.similarity import similarity
 
 ROWS, DIMENSION = 600, 24
 
@@ -101,7 +102,7 @@ def test_equal_texts_are_one_answer(tmp_path):
     assert len({answer.text for answer in answers}) == 5
 
 
-def test_an_unfinished_index_is_no_index(tmp_path):
+def test_an_unfinished_index_cannot_be_opened(tmp_path):
     def broken():
         yield from _batches(_vectors(100))
         raise RuntimeError("killed")
@@ -110,18 +111,18 @@ def test_an_unfinished_index_is_no_index(tmp_path):
     with pytest.raises(RuntimeError, match="killed"):
         build(str(tmp_path), broken(), model="m", source="s")
     assert read_description(str(tmp_path)) is None
-    with pytest.raises(UserError, match="no index is here"):
+    with pytest.raises(UserError, match="holds no index"):
         SearchIndex(str(tmp_path))
 
 
-def test_building_again_leaves_nothing_of_the_index_before(tmp_path):
+def test_building_again_deletes_the_previous_index(tmp_path):
     _build(tmp_path, _vectors(), rows_in_segment=100)
     index = _build(tmp_path, _vectors(50))
     assert len(index) == 50
     assert len(list(tmp_path.glob("segment-*"))) == 2
 
 
-def test_nothing_to_index_is_an_error(tmp_path):
+def test_an_index_without_texts_is_an_error(tmp_path):
     with pytest.raises(UserError, match="s: holds no text to index"):
         build(str(tmp_path), [], model="m", source="s")
 
@@ -132,7 +133,7 @@ def test_a_query_of_another_model_is_refused(tmp_path):
         index.search(np.zeros((1, 7), np.float32))
 
 
-def test_damage_is_named(tmp_path):
+def test_damaged_files_are_named_in_the_error(tmp_path):
     _build(tmp_path, _vectors(50))
     (tmp_path / "segment-00000.arrow").write_bytes(b"nothing")
     with pytest.raises(UserError, match="segment-00000: is damaged"):
@@ -145,26 +146,26 @@ def test_damage_is_named(tmp_path):
         SearchIndex(str(tmp_path))
 
 
-def test_clusters_are_those_the_texts_were_made_in(tmp_path):
-    centres = np.eye(DIMENSION, dtype=np.float32)[:3]
-    noise = 0.1 * _vectors(300)
-    kinds = np.repeat([0, 1, 2], [150, 100, 50])
-    vectors = centres[kinds] + noise
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    order = np.random.default_rng(0).permutation(300)
-    index = _build(
-        tmp_path, vectors[order], 120, text=lambda row: f"kind {kinds[order[row]]} text {row}"
-    )
-    groups = cluster(index, 3)
-    assert [group.texts for group in groups] == [150, 100, 50]
-    for kind, group in enumerate(groups):
-        assert all(text.startswith(f"kind {kind} ") for text in group.examples)
-        assert 0.9 < group.cohesion <= 1
-    with pytest.raises(UserError, match="clusters must be 1 to 300"):
-        cluster(index, 301)
+def test_an_index_opens_from_a_path_object(tmp_path):
+    _build(tmp_path, _vectors(50))
+    assert len(SearchIndex(Path(tmp_path))) == 50
 
 
-def test_similarity_is_the_cosine():
-    assert similarity(np.array([[2.0, 0], [1, 1], [0, 0]])) == pytest.approx(
-        np.array([[1, 0.5**0.5, 0], [0.5**0.5, 1, 0], [0, 0, 0]])
-    )
+@pytest.mark.parametrize("folder", ["gs://bucket/index", "s3://bucket/index"])
+def test_an_index_in_a_bucket_is_refused(folder):
+    with pytest.raises(UserError, match=f"{folder}: an index is memory-mapped"):
+        SearchIndex(folder)
+    with pytest.raises(UserError, match="must be local"):
+        build(folder, _batches(_vectors(50)), model="m", source="s")
+
+
+def test_a_killed_build_leaves_no_description_of_deleted_segments(tmp_path, monkeypatch):
+    _build(tmp_path, _vectors(50))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rejoinder.retrieval.index.glob.glob", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _build(tmp_path, _vectors(50))
+    assert read_description(str(tmp_path)) is None

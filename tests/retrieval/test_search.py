@@ -1,4 +1,4 @@
-"""The command line over a corpus and over embedded Parquet, with an encoder without weights."""
+"""`rejoinder search` on a corpus and on embedded Parquet, with an encoder without weights."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from rejoinder.retrieval.search import main
 
 
 class FakeEncoder:
-    """Embeds a text by its letters."""
+    """Embeds a text by counting its letters."""
 
     loads = 0
 
@@ -81,11 +81,11 @@ def _answers(capsys):
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_a_corpus_is_indexed_once_and_answers(corpus, capsys):
+def test_a_corpus_is_indexed_once_and_searched(corpus, capsys):
     arguments = ["--corpus", corpus, "--split", "train", "--model", "m", "--json"]
     assert main([*arguments, "--query", "dog and cat"]) == 0
     captured = capsys.readouterr()
-    assert "5 texts indexed" in captured.err
+    assert "an index of 5 texts" in captured.err
     (result,) = map(json.loads, captured.out.splitlines())
     assert result["query"] == "dog and cat"
     assert result["answers"][0]["text"] == "cats and dogs"
@@ -93,34 +93,34 @@ def test_a_corpus_is_indexed_once_and_answers(corpus, capsys):
     assert [row["text"] for row in result["answers"]].count("cats and dogs") == 1
     assert main([*arguments, "--query", "zebra", "--query", "snow"]) == 0
     captured = capsys.readouterr()
-    assert "indexed" not in captured.err
+    assert "an index of" not in captured.err
     assert len(captured.out.splitlines()) == 2
 
 
-def test_embedded_shards_know_their_model(embedded, capsys):
+def test_the_model_of_embedded_shards_is_read_from_their_manifest(embedded, capsys):
     assert main(["--corpus", embedded, "--query", "markets crashing", "--json", "-k", "2"]) == 0
     (result,) = _answers(capsys)
     assert result["answers"][0]["id"] == "c1"
     assert len(result["answers"]) == 2
 
 
-def test_building_alone_loads_no_model(embedded, tmp_path):
+def test_building_an_index_of_embeddings_loads_no_model(embedded, tmp_path):
     assert main(["--corpus", embedded, "--index", str(tmp_path / "i")]) == 0
     assert FakeEncoder.loads == 0
 
 
-def test_queries_from_standard_input(embedded, capsys, monkeypatch):
+def test_queries_are_read_from_standard_input(embedded, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("cats\n\nsnow\n"))
     assert main(["--corpus", embedded, "--query", "-", "--json"]) == 0
     assert [result["query"] for result in _answers(capsys)] == ["cats", "snow"]
 
 
-def test_a_person_reads_scores_and_texts(embedded, capsys):
+def test_scores_and_texts_are_printed(embedded, capsys):
     assert main(["--corpus", embedded, "--query", "snow in march"]) == 0
     assert "1.000  snow in march  [c2]" in capsys.readouterr().out
 
 
-def test_an_index_of_something_else_is_not_replaced(embedded, corpus):
+def test_an_index_of_another_folder_is_not_replaced(embedded, corpus):
     assert main(["--corpus", embedded]) == 0
     index = embedded + ".index"
     with pytest.raises(UserError, match=r"is an index of .*embedded, not of .*corpus"):
@@ -130,7 +130,7 @@ def test_an_index_of_something_else_is_not_replaced(embedded, corpus):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda folder: None, "does not say its model"),
+        (lambda folder: None, "does not name its model"),
         (lambda folder: (folder / "part-0.parquet").write_bytes(b"x"), "not a Parquet file"),
         (lambda folder: (folder / "part-0.parquet").unlink(), "neither a corpus nor a folder"),
         (
@@ -139,7 +139,7 @@ def test_an_index_of_something_else_is_not_replaced(embedded, corpus):
         ),
     ],
 )
-def test_what_cannot_be_indexed_is_named(embedded, tmp_path, change, message):
+def test_a_folder_that_cannot_be_indexed_is_an_error(embedded, tmp_path, change, message):
     (tmp_path / "embedded/manifest.json").unlink()
     change(tmp_path / "embedded")
     model = [] if "model" in message else ["--model", "m"]
@@ -147,11 +147,11 @@ def test_what_cannot_be_indexed_is_named(embedded, tmp_path, change, message):
         main(["--corpus", embedded, *model])
 
 
-def test_wrong_usage(corpus, tmp_path):
+def test_wrong_options_are_errors(corpus, tmp_path):
     with pytest.raises(SystemExit) as error:
         main([])
     assert error.value.code == 2
-    with pytest.raises(UserError, match="name the model"):
+    with pytest.raises(UserError, match="name the model with --model"):
         main(["--corpus", corpus])
-    with pytest.raises(UserError, match="no index is here"):
+    with pytest.raises(UserError, match="holds no index; give a --corpus"):
         main(["--index", str(tmp_path / "none"), "--query", "x"])
