@@ -1,4 +1,4 @@
-# Rejoinder: from Reddit comment dumps to a served sentence encoder. `make help` is the index.
+# Rejoinder: from Reddit comment dumps to a served sentence encoder. `make help` lists the targets.
 
 SHELL := bash
 .DEFAULT_GOAL := help
@@ -10,15 +10,13 @@ UV     := $(VENV)/bin/uv
 REJOINDER := $(VENV)/bin/rejoinder
 UV_VERSION := 0.13.9
 
-# TensorFlow's C++ notes on missing GPUs would drown what the commands say; errors still raise.
-export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PYTHONUNBUFFERED := 1
 export QUERY
 
-# Variables of the targets below, all overridable: make preprocess INPUT='dumps/RC_*.zst'
+# Variables of the targets below. Set them on the command line: make preprocess INPUT='RC_*.zst'
 INPUT     ?=
 OUTPUT    ?= out/corpus
-# A local copy of the base model where there is one, else its name on the hub.
+# A local copy of the base model, or its name on the hub where there is none.
 BASE_MODEL := $(or $(REJOINDER_MPNET),$(HOME)/.cache/rejoinder/all-mpnet-base-v2)
 TOKENIZER ?= $(or $(wildcard $(BASE_MODEL)),sentence-transformers/all-mpnet-base-v2)
 RUNNER    ?=
@@ -33,24 +31,28 @@ TPU       ?=
 CORPUS    ?=
 QUERY     ?=
 GS        ?=
-# Anything else the command understands: make preprocess … ARGS='--keep-text --workers=2'
+# Further flags of the command: make preprocess … ARGS='--keep-text --workers=2'
 ARGS      ?=
+# Test processes that run at once. Each imports TensorFlow (5 s, 1 GB).
+WORKERS   ?= 2
+ACTIONLINT := build/bin/actionlint
+ACTIONLINT_VERSION := v1.7.12
 
 ##@ Start here
 
 .PHONY: help
-help: ## Show this index
+help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@printf '\nEvery command takes further flags through ARGS=…, and `%s -m … --help` lists them.\n' '$(PY)'
+	  /^[a-z0-9-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nARGS=… passes further flags to a command; `%s COMMAND --help` lists them.\n' '$(REJOINDER)'
 
 .PHONY: quickstart
-quickstart: setup ## Whole path on a generated sample, or on your dump: INPUT='path/RC_*.zst'
+quickstart: setup ## Run all steps on a generated sample, or on your dump: INPUT='path/RC_*.zst'
 	$(REJOINDER) quickstart $(if $(INPUT),--input $(INPUT)) $(ARGS)
 
 .PHONY: doctor
-doctor: ## Check versions, disk, TPU/GPU and (GS=gs://bucket/path) cloud access, with the command that mends each
+doctor: ## Check versions, disk, TPU/GPU and cloud access (GS=gs://bucket/path); print a command for each problem
 	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m rejoinder doctor $(if $(GS),--gs $(GS)) $(ARGS)
 
 ##@ From a dump to a served model
@@ -61,7 +63,7 @@ preprocess: setup ## Dumps to tokenized pairs: INPUT='RC_*.zst' OUTPUT=dir [TOKE
 	  $(if $(RUNNER),--runner $(RUNNER)) $(ARGS)
 
 .PHONY: pairs
-pairs: setup ## Pair files (jsonl) to the same kind of shards: INPUT='x.jsonl.gz' OUTPUT=dir
+pairs: setup ## Pair files (JSON lines, CSV, Parquet) to tokenized pairs: INPUT='x.jsonl.gz' OUTPUT=dir
 	$(REJOINDER) pairs --input $(INPUT) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
 	  $(if $(RUNNER),--runner $(RUNNER)) $(ARGS)
 
@@ -75,19 +77,19 @@ evaluate: setup ## 1-of-100 accuracy beside TF-IDF and BM25: MODEL=path[,path] D
 	$(REJOINDER) evaluate --model $(MODEL) --corpus $(DATA) $(ARGS)
 
 .PHONY: export
-export: setup ## SavedModel and sentence-transformers folder: MODEL=path EXPORT=dir
+export: setup ## Write a SavedModel and a sentence-transformers folder: MODEL=path EXPORT=dir
 	$(REJOINDER) export --model $(MODEL) --output $(EXPORT) $(ARGS)
 
 .PHONY: serve
-serve: setup ## Serve the SavedModel over HTTP: EXPORT=dir NAME=name
+serve: setup ## Serve a SavedModel over HTTP: EXPORT=dir NAME=name
 	$(REJOINDER) serve --model $(NAME)=$(EXPORT) $(ARGS)
 
 .PHONY: embed
-embed: setup ## Embed texts into Parquet shards: INPUT='RC_*.zst' OUTPUT=dir MODEL=path
+embed: setup ## Embed texts, write Parquet shards: INPUT='RC_*.zst' OUTPUT=dir MODEL=path
 	$(REJOINDER) embed --input $(INPUT) --output $(OUTPUT) --model $(MODEL) $(ARGS)
 
 .PHONY: search
-search: setup ## Answer queries from an index of a corpus: CORPUS=dir MODEL=path QUERY='…'
+search: setup ## Search a corpus by meaning: CORPUS=dir MODEL=path QUERY='…'
 	$(REJOINDER) search --corpus $(CORPUS) --model $(MODEL) $(if $(QUERY),--query "$$QUERY") $(ARGS)
 
 ##@ Develop
@@ -98,13 +100,13 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 	@echo "setting up $(VENV) (about 4.5 GB, once)"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@# Compiled now, once: uncompiled, every command would start some 8 seconds later.
+	@# Byte code is compiled once, here: without it every command starts about 8 s later.
 	@$(UV) pip install --quiet --python $(PY) --require-hashes --compile-bytecode -r requirements/dev.txt
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: setup
-setup: $(VENV)/.installed ## Build the environment in .venv from the lock (other targets do it by themselves)
+setup: $(VENV)/.installed ## Install the locked packages in .venv (other targets do this when needed)
 
 $(VENV)/.parity: $(VENV)/.installed requirements/parity.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check torch==2.13.0
@@ -112,18 +114,25 @@ $(VENV)/.parity: $(VENV)/.installed requirements/parity.txt
 	@touch $@
 
 .PHONY: setup-parity
-setup-parity: $(VENV)/.parity ## Add torch, sentence-transformers and mteb for the parity checks and peers
+setup-parity: $(VENV)/.parity ## Add torch, sentence-transformers and mteb, for parity tests and benchmarks
+
+# Tests of one file run in one process, in order: they share fixtures such as a server.
+PARALLEL = -n $(WORKERS) --dist loadfile
 
 .PHONY: test
-test: setup ## The tests that need nothing but the package registries (under 10 minutes on 2 cores)
-	$(PY) -m pytest -m "not realdata and not parity and not e2e" $(ARGS)
+test: setup ## Tests that need no data, no network and no torch (under 10 minutes on 2 cores)
+	$(PY) -m pytest $(PARALLEL) -m "not realdata and not parity and not e2e" $(ARGS)
+
+.PHONY: test-e2e
+test-e2e: setup ## Tests of whole commands (minutes)
+	$(PY) -m pytest $(PARALLEL) -m "e2e and not realdata and not parity" $(ARGS)
 
 .PHONY: test-heavy
-test-heavy: setup-parity ## Real dumps, parity with torch, whole commands
-	$(PY) -m pytest -m "realdata or parity or e2e" $(ARGS)
+test-heavy: setup-parity test-e2e ## test-e2e, and tests with real dumps and with torch
+	$(PY) -m pytest -m "realdata or parity" $(ARGS)
 
 .PHONY: lint
-lint: setup ## ruff and mypy
+lint: setup ## Check the code with ruff and mypy
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
@@ -133,20 +142,33 @@ docs: setup ## API pages from the docstrings, into build/docs; a warning is an e
 	@rm -rf build/docs
 	$(PY) docs/build_api.py --output build/docs
 
+$(ACTIONLINT):
+	GOBIN=$(abspath $(@D)) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+
+.PHONY: lint-workflows
+lint-workflows: $(ACTIONLINT) ## Check the GitHub workflows with actionlint (needs Go)
+	$(ACTIONLINT) -color
+
 .PHONY: format
-format: setup ## Let ruff mend what it can
+format: setup ## Fix and format the code with ruff
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+.PHONY: dist
+dist: setup ## Build the sdist and the wheel in dist/
+	rm -rf dist
+	$(UV) build --quiet --python $(PY) --no-build-isolation --out-dir dist
+	@ls -1 dist/*
+
 .PHONY: bench
-bench: setup-parity ## Side-by-side runs against public peers: BENCH=preprocess, or another file of benchmarks/
+bench: setup-parity ## Compare with public peers: BENCH=preprocess, or another file of benchmarks/
 	$(PY) -m benchmarks.$(BENCH) $(ARGS)
 
 .PHONY: lock
-lock: setup ## Resolve pyproject.toml into requirements/*.txt again
+lock: setup ## Resolve pyproject.toml into requirements/*.txt
 	UV=$(UV) requirements/lock.sh
 
 .PHONY: clean
-clean: ## Remove what the quickstart and the tests leave behind (not .venv, not out/)
+clean: ## Remove the files of quickstart, tests and builds (not .venv, not out/)
 	rm -rf quickstart-out .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
