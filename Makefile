@@ -44,7 +44,7 @@ ACTIONLINT_VERSION := v1.7.12
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@/ {printf "\n\033[1m%s\033[0m\n", substr($$0, 5)} \
-	  /^[a-z0-9-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / {printf "  \033[36m%-15s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nARGS=… passes further flags to a command; `%s COMMAND --help` lists them.\n' '$(REJOINDER)'
 
 .PHONY: quickstart
