@@ -11,9 +11,9 @@ import sys
 import time
 from collections.abc import Iterator
 
-from rejoinder.pipelines.job import runners
+from rejoinder.pipelines.job import thread_limit
 
-runners.limit_threads()
+thread_limit.limit_threads()
 
 _STEP = 200_000  # texts to tokenize at once
 Seconds = tuple[float, float]  # wall, CPU

@@ -55,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="examples as JSON lines, nothing else")
     arguments = parser.parse_args(argv)
     from rejoinder import storage
-    from rejoinder.pipelines.job import runners
+    from rejoinder.pipelines.job import thread_limit
     from rejoinder.pipelines.shards import reading
 
-    runners.limit_threads()
+    thread_limit.limit_threads()
     folder = arguments.corpus.rstrip("/")
     manifest = reading.read_manifest(folder)
     examples = itertools.islice(reading.read_examples(folder, arguments.split), arguments.examples)

@@ -1,6 +1,6 @@
-"""`rejoinder pairs`: files of ready pairs to the same shards as Reddit's.
+"""`rejoinder pairs`: files of ready pairs to the same shards as Reddit dumps.
 
-So that `data_config.json` can mix Reddit with other data sets, such as those of
+With it `data_config.json` can mix Reddit with other data sets, such as those of
 https://huggingface.co/datasets/sentence-transformers/embedding-training-data.
 """
 
@@ -8,20 +8,20 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-from rejoinder.pipelines.job import command
+from rejoinder.pipelines.job import arguments, thread_limit
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the command's parser; what it does not know is left for Beam."""
+    """Returns the command's parser; arguments that it does not know go to Beam."""
     parser = argparse.ArgumentParser(
         prog="rejoinder pairs",
-        description='Turns JSON lines of pairs, ["a", "b"] or {"context": "a", "response": "b"} '
+        description='Converts JSON lines of pairs, ["a", "b"] or {"context": "a", "response": "b"} '
         "(plain, .gz, .zst, .bz2 or .xz), into a folder of tokenized TFRecord shards.",
-        epilog="Any other --option goes to Apache Beam.",
+        epilog=f"{arguments.BEAM_EPILOG} Next: `rejoinder verify` and `rejoinder train`.",
         allow_abbrev=False,
     )
-    command.add_path_arguments(
-        parser, "files, globs or folders with *.jsonl*; local, gs:// or what else Beam reads"
+    arguments.add_path_arguments(
+        parser, "files, globs or folders with *.jsonl*; local, gs:// or s3://"
     )
     pairs = parser.add_argument_group("pairs")
     pairs.add_argument(
@@ -35,27 +35,25 @@ def build_parser() -> argparse.ArgumentParser:
     pairs.add_argument(
         "--limit", type=int, default=0, metavar="N", help="read the first N lines of each file"
     )
-    command.add_job_arguments(parser)
+    arguments.add_job_arguments(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command."""
-    arguments, beam_arguments = build_parser().parse_known_args(argv)
-    from rejoinder.pipelines.job import runners
-
-    runners.limit_threads()
+    """Runs `rejoinder pairs`."""
+    parsed, beam_arguments = build_parser().parse_known_args(argv)
+    thread_limit.limit_threads()
+    from rejoinder.pipelines.job.run import make_corpus
     from rejoinder.pipelines.pair_files.extractor import TEXT_FEATURES, PairFiles, PairOptions
 
     options = PairOptions(
-        **{field.name: getattr(arguments, field.name) for field in dataclasses.fields(PairOptions)}
+        **{field.name: getattr(parsed, field.name) for field in dataclasses.fields(PairOptions)}
     )
-    command.make_corpus(
-        arguments,
-        beam_arguments,
+    make_corpus(
+        arguments.JobArguments.of(parsed, beam_arguments),
         extractor=PairFiles(options),
         options=options,
-        text_features=list(TEXT_FEATURES),
+        text_features=TEXT_FEATURES,
         default_patterns=["*.jsonl", "*.jsonl.*", "*.json.gz"],
     )
     return 0

@@ -7,30 +7,29 @@ from typing import Any
 
 from rejoinder.corpus.features import TEXT_FEATURES, extra_context
 from rejoinder.errors import UserError
-from rejoinder.pipelines.job import command
+from rejoinder.pipelines.job import arguments, thread_limit
 from rejoinder.pipelines.reddit.extractor import RedditComments
 from rejoinder.pipelines.reddit.options import PRESETS, ExtractOptions
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Returns the command's parser; what it does not know is left for Beam."""
+    """Returns the command's parser; arguments that it does not know go to Beam."""
     parser = argparse.ArgumentParser(
         prog="rejoinder preprocess",
         description="Extracts (context, response) pairs from Reddit comment dumps (RC_*.zst, .bz2, "
         ".xz, .gz or plain NDJSON) into a folder of tokenized TFRecord shards.",
-        epilog="Any other --option goes to Apache Beam, for example --runner=DataflowRunner "
-        "--project=… --region=… --temp_location=gs://…",
+        epilog=f"{arguments.BEAM_EPILOG} Next: `rejoinder verify` and `rejoinder train`.",
         allow_abbrev=False,
     )
-    command.add_path_arguments(
-        parser, "files, globs or folders with RC_* files; local, gs:// or what else Beam reads"
+    arguments.add_path_arguments(
+        parser, "files, globs or folders with RC_* files; local, gs:// or s3://"
     )
     pairs = parser.add_argument_group("pairs")
     pairs.add_argument(
         "--preset",
         choices=sorted(PRESETS),
         default="polyai",
-        help="polyai (default): as PolyAI's extractor; clean: also --clean-text, "
+        help="polyai (default): the rules of PolyAI's extractor; clean: also --clean-text, "
         "--drop-removed-by-reddit, --drop-bots and --drop-duplicates",
     )
     pairs.add_argument(
@@ -47,31 +46,31 @@ def build_parser() -> argparse.ArgumentParser:
         help="also store N further ancestors as context/0…",
     )
     _add_filter_arguments(parser)
-    command.add_job_arguments(parser)
+    arguments.add_job_arguments(parser)
     return parser
 
 
 def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
     filters = parser.add_argument_group("filters")
     for flag, text in (
-        ("--clean-text", "decode HTML entities, remove markdown, links and quoted lines"),
-        ("--drop-removed-by-reddit", "refuse `[ Removed by Reddit ]`"),
-        ("--drop-bots", "refuse comments by programs that say so"),
+        ("--clean-text", "decode HTML entities; remove markdown, links and quoted lines"),
+        ("--drop-removed-by-reddit", "drop `[ Removed by Reddit ]`"),
+        ("--drop-bots", "drop comments that say that a program wrote them"),
         ("--drop-duplicates", "keep equal pairs once in the whole corpus"),
-        ("--drop-over-18", "refuse comments marked over_18"),
+        ("--drop-over-18", "drop comments marked over_18"),
     ):
         filters.add_argument(flag, action="store_true", help=text)
     filters.add_argument("--min-score", type=int, metavar="N", help="lowest score of a comment")
     for flag, text in (
         ("--subreddits", "keep only these"),
-        ("--block-subreddits", "refuse these"),
+        ("--block-subreddits", "drop these"),
     ):
         filters.add_argument(
             flag,
             nargs="+",
             default=[],
             metavar="NAME",
-            help=f"{text}; @FILE reads names, one a line",
+            help=f"{text}; @FILE reads names, one per line",
         )
     filters.add_argument(
         "--sample", type=float, default=1.0, metavar="R", help="share of threads to keep"
@@ -82,19 +81,14 @@ def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command."""
-    arguments, beam_arguments = build_parser().parse_known_args(argv)
-    preset = PRESETS[arguments.preset]
-    lists = ("subreddits", "block_subreddits")
-    values: dict[str, Any] = {
-        field.name: preset.get(field.name) or getattr(arguments, field.name)
-        for field in dataclasses.fields(ExtractOptions)
-    }
-    values |= {name: _names(f"--{name}", values[name]) for name in lists}
-    options = ExtractOptions(**values)
-    command.make_corpus(
-        arguments,
-        beam_arguments,
+    """Runs `rejoinder preprocess`."""
+    parsed, beam_arguments = build_parser().parse_known_args(argv)
+    options = _options(parsed)
+    thread_limit.limit_threads()
+    from rejoinder.pipelines.job.run import make_corpus
+
+    make_corpus(
+        arguments.JobArguments.of(parsed, beam_arguments),
         extractor=RedditComments(options),
         options=options,
         text_features=[*TEXT_FEATURES, *map(extra_context, range(options.extra_contexts))],
@@ -103,8 +97,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _options(parsed: argparse.Namespace) -> ExtractOptions:
+    preset = PRESETS[parsed.preset]
+    values: dict[str, Any] = {
+        field.name: preset.get(field.name) or getattr(parsed, field.name)
+        for field in dataclasses.fields(ExtractOptions)
+    }
+    values["subreddits"] = _names("--subreddits", parsed.subreddits)
+    values["block_subreddits"] = _names("--block-subreddits", parsed.block_subreddits)
+    return ExtractOptions(**values)
+
+
 def _names(flag: str, values: Sequence[str]) -> tuple[str, ...]:
-    """Returns subreddit names without `r/`, sorted; `@file` stands for the file's lines."""
+    """Returns subreddit names without `r/`, sorted; `@file` is replaced by the file's words."""
     names: list[str] = []
     for value in values:
         if value.startswith("@"):

@@ -121,10 +121,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("corpus", help="folder of a finished corpus")
     arguments = parser.parse_args(argv)
-    from rejoinder.pipelines.job import runners
+    from rejoinder.pipelines.job import thread_limit
     from rejoinder.pipelines.shards import reading
 
-    runners.limit_threads()
+    thread_limit.limit_threads()
     folder = arguments.corpus.rstrip("/")
     wrong = 0
     for problem in problems(folder):

@@ -1,1 +1,1 @@
-"""The Beam job: its steps, its graph, runners, and progress."""
+"""The Beam job: plan, graph, steps, runners, progress and summary."""

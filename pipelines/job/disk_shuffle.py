@@ -1,8 +1,8 @@
-"""The shuffle's blobs on disk instead of in the memory of Beam's local runner.
+"""Keeps the shuffle's blobs on disk instead of in the memory of Beam's local runner.
 
-The in-memory runner keeps everything that crosses a `GroupByKey` in its own
-memory. On one machine the blobs can lie in files, and only their places cross:
-then memory is a matter of chunk and bucket sizes, whatever the input's size.
+The in-memory runner holds everything that crosses a `GroupByKey`. On one
+machine the blobs are written to files, and only references to them cross.
+Memory then depends on the chunk and bucket sizes, not on the input's size.
 """
 
 import os
@@ -13,16 +13,16 @@ from collections.abc import Iterable, Iterator
 from rejoinder.errors import UserError
 
 FOLDER = "shuffle"
-# A reference: this mark, offset, length, then the file name. No Arrow message begins so.
+# A reference: these 8 bytes, offset, length, then the file name. No Arrow message begins with them.
+_MAGIC = b"\xffshuffle"
 _REFERENCE = struct.Struct("<8sQQ")
-_MAGIC = b"\xffspilled"
 
 
 def write(folder: str, blobs: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     """Appends blobs to one new file and yields (key, reference) for each.
 
     Raises:
-        UserError: the disk is full, or another error of the file system.
+        UserError: The disk is full, or another error of the file system.
     """
     name = uuid.uuid4().hex
     path = os.path.join(folder, name)
@@ -39,12 +39,16 @@ def write(folder: str, blobs: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int
     yield from references
 
 
-def read(folder: str, blob: bytes) -> bytes:
-    """Returns the blob behind a reference, or the blob itself if it is none."""
-    if not blob.startswith(_MAGIC):
-        return blob
-    _, offset, length = _REFERENCE.unpack(blob[: _REFERENCE.size])
-    with open(os.path.join(folder, blob[_REFERENCE.size :].decode()), "rb") as file:
+def read(folder: str, value: bytes) -> bytes:
+    """Returns the blob that a reference points to, or the value itself if it is a blob.
+
+    Raises:
+        UserError: The file ends too early.
+    """
+    if not value.startswith(_MAGIC):
+        return value
+    _, offset, length = _REFERENCE.unpack(value[: _REFERENCE.size])
+    with open(os.path.join(folder, value[_REFERENCE.size :].decode()), "rb") as file:
         file.seek(offset)
         data = file.read(length)
     if len(data) != length:

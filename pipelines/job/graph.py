@@ -4,10 +4,12 @@
                         └──────▶ (REPORT, JSON) ──────────┘              │ (0, JSON)
                                                        GroupByKey ─ Publish ◀┘
 
-Reports travel under a key of their own instead of a tagged output, because not
-every runner keeps tagged outputs apart. With `drop_duplicates`, two more stages
-before WriteBucket find equal pairs by their digests (`rejoinder.pipelines.shuffle.duplicates`).
+Reports have a key of their own instead of a tagged output, because not every
+runner keeps tagged outputs apart. With `drop_duplicates`, two more stages before
+WriteBucket find equal pairs by their digests (`rejoinder.pipelines.shuffle.duplicates`).
 """
+
+from collections.abc import Sequence
 
 import apache_beam as beam
 
@@ -21,15 +23,18 @@ from rejoinder.pipelines.publish import publish
 
 
 def build(
-    pipeline: beam.Pipeline, spec: JobSpec, parts: list[Part], publication: publish.Publication
+    pipeline: beam.Pipeline,
+    spec: JobSpec,
+    parts: Sequence[Part],
+    publication: publish.Publication,
 ) -> None:
     """Adds the job to a pipeline.
 
     Args:
         pipeline: An empty pipeline.
-        spec: What to make.
-        parts: What to read.
-        publication: What is known of the corpus before it is made.
+        spec: What the workers need to know.
+        parts: The parts of the input files.
+        publication: Metadata of the corpus that is known before the job runs.
     """
     keyed = tuple[int, bytes]
     grouped = (

@@ -1,11 +1,10 @@
 """The progress line of a run on one machine.
 
-Workers may be other processes, so they leave their figures in small files below
-the staging folder, and the command that waits for them adds those up.
+Workers may be other processes. They write their figures to small files below the
+staging folder, and the command that waits for them adds these up.
 """
 
 import os
-import sys
 import threading
 import time
 import zlib
@@ -14,13 +13,14 @@ from typing import TextIO
 
 from rejoinder import storage
 from rejoinder.pipelines.dumps.input_files import Part
+from rejoinder.units import format_bytes, format_duration
 
 FOLDER = "progress"
 _WRITE_SECONDS = 0.3
 
 
 class Progress:
-    """The workers' side."""
+    """Writes a worker's progress; remote staging folders have none."""
 
     def __init__(self, staging: str) -> None:
         self._folder = storage.join(staging, FOLDER) if storage.is_local(staging) else None
@@ -44,7 +44,7 @@ class Progress:
         return report
 
     def bucket_done(self, bucket: int) -> None:
-        """Notes that a bucket's shards are staged."""
+        """Records that a bucket's shards are staged."""
         if self._folder:
             _replace(os.path.join(self._folder, f"bucket-{bucket}"), "1")
 
@@ -54,22 +54,28 @@ def _replace(path: str, text: str) -> None:
         with open(path, "w", encoding="ascii") as file:
             file.write(text)
     except OSError:
-        return  # a disk that is full will say so where it matters
+        return  # a full disk is reported by the shards' writer
 
 
 class ProgressLine:
-    """The waiting side: a context manager that prints bytes, rate and the time left."""
+    """Prints bytes, rate and remaining time as long as its context is open."""
 
-    def __init__(
-        self, staging: str, total_bytes: int, num_buckets: int, stream: TextIO | None = None
-    ) -> None:
+    def __init__(self, staging: str, total_bytes: int, num_buckets: int, stream: TextIO) -> None:
+        """Prepares the line.
+
+        Args:
+            staging: The local folder that the workers write to.
+            total_bytes: Stored bytes of all input files.
+            num_buckets: Buckets of the shuffle.
+            stream: A terminal gets one line that changes; others get a line every 10 s.
+        """
         self._folder = storage.join(staging, FOLDER)
         self._total, self._buckets = total_bytes, num_buckets
-        self._stream = stream or sys.stderr
+        self._stream = stream
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._started = time.monotonic()
-        self._writing_since = 0.0  # when all input was first seen to be read
+        self._writing_since = 0.0  # the time when all input had been read
 
     def __enter__(self) -> "ProgressLine":
         self._thread.start()
@@ -94,19 +100,19 @@ class ProgressLine:
         read, buckets = self._state()
         now = time.monotonic()
         seconds = max(now - self._started, 1e-3)
-        if read < self._total:
+        if read < self._total or not self._buckets:
             rate = read / seconds
-            left = format_seconds((self._total - read) / rate) if rate else "?"
+            left = format_duration((self._total - read) / rate) if rate else "?"
             return (
                 f"reading {format_bytes(read)} of {format_bytes(self._total)} "
-                f"({format_bytes(int(rate))}/s, about {left} left to read)"
+                f"({format_bytes(rate)}/s, about {left} left to read)"
             )
         self._writing_since = self._writing_since or now
         each = (now - self._writing_since) / buckets if buckets else 0.0
-        left = format_seconds(each * (self._buckets - buckets)) if each else "?"
+        left = format_duration(each * (self._buckets - buckets)) if each else "?"
         return (
             f"writing shards: {buckets} of {self._buckets} buckets "
-            f"({format_seconds(seconds)}, about {left} left)"
+            f"({format_duration(seconds)}, about {left} left)"
         )
 
     def _state(self) -> tuple[int, int]:
@@ -120,23 +126,5 @@ class ProgressLine:
                         with open(entry.path, encoding="ascii") as file:
                             read += int(file.read() or 0)
         except (OSError, ValueError):
-            pass  # a file that is just being written or removed
+            pass  # a file that a worker is writing or removing
         return min(read, self._total), buckets
-
-
-def format_bytes(count: int) -> str:
-    """Returns e.g. `1.5 GB`."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def format_seconds(seconds: float) -> str:
-    """Returns e.g. `2 h 05 min`, `3 min 20 s` or `12 s`."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"

@@ -1,10 +1,10 @@
-"""The tokenizer on its way to the workers: a few small files, read once by the command."""
+"""Ships tokenizer files to Beam workers: the command reads them once, each worker loads them."""
 
 import os
 import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,35 +12,43 @@ from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.pipelines.shards.encode import Tokenize
 
-# What `rejoinder.models.tokenizer` reads; the rest of a model folder may be gigabytes.
+if TYPE_CHECKING:
+    from rejoinder.models.tokenizer import Tokenizer
+
+TokenizerFiles = tuple[tuple[str, bytes], ...]  # name and content
+
+# The files that `rejoinder.models.tokenizer` reads; others in a model folder may be gigabytes.
 _REQUIRED = "tokenizer.json"
-# Bounds the memory of the tokenizer's intermediate tensors; larger is not faster.
-_TEXTS_AT_ONCE = 32_768
 _OPTIONAL = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "config.json")
+# Limits the memory of the tokenizer's intermediate tensors; larger is not faster.
+_BATCH_TEXTS = 32_768
 
 
-def read_files(source: str) -> tuple[tuple[str, bytes], ...]:
-    """Returns (name, content) of the tokenizer's files.
+def read_files(tokenizer: str) -> TokenizerFiles:
+    """Reads the tokenizer's files.
 
     Args:
-        source: A folder, local or on any file system of Beam, or a model's name on the hub.
+        tokenizer: A folder that `rejoinder.storage` reads, or a model's name on the hub.
 
     Raises:
-        UserError: there is no tokenizer there.
+        UserError: There is no tokenizer.
     """
-    if not storage.is_local(source) or os.path.isdir(source):
+    if not storage.is_local(tokenizer) or os.path.isdir(tokenizer):
         names = [
-            name for name in (_REQUIRED, *_OPTIONAL) if storage.exists(storage.join(source, name))
+            name
+            for name in (_REQUIRED, *_OPTIONAL)
+            if storage.exists(storage.join(tokenizer, name))
         ]
         if _REQUIRED not in names:
             raise UserError(
-                f"{source}: holds no {_REQUIRED}; give the folder of a fast Hugging Face tokenizer"
+                f"{tokenizer}: holds no {_REQUIRED}; give the folder of a fast Hugging Face "
+                "tokenizer"
             )
-        return tuple((name, storage.read_bytes(storage.join(source, name))) for name in names)
-    return _download(source)
+        return tuple((name, storage.read_bytes(storage.join(tokenizer, name))) for name in names)
+    return _download(tokenizer)
 
 
-def _download(name: str) -> tuple[tuple[str, bytes], ...]:
+def _download(name: str) -> TokenizerFiles:
     from transformers.utils import cached_file
 
     found = []
@@ -49,7 +57,7 @@ def _download(name: str) -> tuple[tuple[str, bytes], ...]:
             path = cached_file(name, file, _raise_exceptions_for_missing_entries=file == _REQUIRED)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{name}: is no folder, and its tokenizer cannot be fetched from the hub "
+                f"{name}: is not a folder, and the hub does not give its tokenizer "
                 f"({str(error).splitlines()[0]}); give --tokenizer a local tokenizer folder"
             ) from error
         if path is not None:
@@ -59,8 +67,8 @@ def _download(name: str) -> tuple[tuple[str, bytes], ...]:
 
 
 @lru_cache(maxsize=2)
-def load(files: tuple[tuple[str, bytes], ...]) -> Any:
-    """Returns the `rejoinder.models.tokenizer.Tokenizer` of these files, once per process."""
+def load(files: TokenizerFiles) -> "Tokenizer":
+    """Loads the tokenizer, once per process."""
     from rejoinder.models.tokenizer import Tokenizer
 
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +79,7 @@ def load(files: tuple[tuple[str, bytes], ...]) -> Any:
 
 
 @lru_cache(maxsize=2)
-def tokenize_function(files: tuple[tuple[str, bytes], ...], max_length: int) -> Tokenize:
+def tokenize_function(files: TokenizerFiles, max_length: int) -> Tokenize:
     """Returns the tokenizer as a function of lists, traced once per process."""
     import tensorflow as tf
 
@@ -83,9 +91,9 @@ def tokenize_function(files: tuple[tuple[str, bytes], ...], max_length: int) -> 
 
     def tokenize(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         values, lengths = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            some = texts[start : start + _TEXTS_AT_ONCE]
-            ids = graph(tf.constant(some, tf.string, [len(some)]))
+        for start in range(0, len(texts), _BATCH_TEXTS):
+            batch = texts[start : start + _BATCH_TEXTS]
+            ids = graph(tf.constant(batch, tf.string, [len(batch)]))
             values.append(ids.flat_values.numpy())
             lengths.append(ids.row_lengths().numpy())
         row_splits = np.concatenate([[0], np.cumsum(np.concatenate(lengths))])

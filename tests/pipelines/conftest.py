@@ -24,7 +24,7 @@ def tokenizer_folder(tmp_path_factory) -> str:
 @pytest.fixture(autouse=True)
 def _own_threads(monkeypatch):
     """The command narrows its process to one thread; these tests share theirs with others."""
-    monkeypatch.setattr("rejoinder.pipelines.job.runners.limit_threads", lambda: None)
+    monkeypatch.setattr("rejoinder.pipelines.job.thread_limit.limit_threads", lambda: None)
 
 
 @pytest.fixture(autouse=True)

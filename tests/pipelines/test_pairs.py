@@ -55,8 +55,8 @@ def test_both_forms_and_codecs(tmp_path, run):
 
 
 def test_the_order_of_lines_does_not_matter(tmp_path, run):
-    for name, pairs in (("a", PAIRS), ("b", PAIRS[::-1])):
-        (tmp_path / name).write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    for name, rows in (("a", PAIRS), ("b", PAIRS[::-1])):
+        (tmp_path / name).write_text("".join(json.dumps(pair) + "\n" for pair in rows))
     one, two = run(tmp_path / "a", output="one"), run(tmp_path / "b", output="two")
     shards = [
         [shard.sha256 for split in m.splits.values() for shard in split]
@@ -77,7 +77,7 @@ def test_what_is_no_pair_is_rejected_and_counted(tmp_path, run):
     bad = ['["a"]', '["a", "b", "c"]', '"a"', "{", '["a", 1]', '["a", " "]', '{"context": "a"}', ""]
     text = "".join(json.dumps(pair) + "\n" for pair in PAIRS) + "\n".join(bad) + "\n"
     (tmp_path / "a").write_text(text)
-    with pytest.raises(UserError, match="7 of 208 lines cannot be used"):
+    with pytest.raises(UserError, match="7 of 208 lines were rejected"):
         run(tmp_path / "a")
     counters = reading.read_manifest(
         run(tmp_path / "a", arguments=["--max-bad-ratio", "0.1"])

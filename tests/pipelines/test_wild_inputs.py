@@ -148,14 +148,14 @@ def test_a_bomb_of_bad_lines_ends_the_run_before_it_fills_the_memory(
     from rejoinder.pipelines.dumps import chunks
     from rejoinder.pipelines.job.steps import read
 
-    monkeypatch.setattr(read, "_ENOUGH_REJECTS", 1_000)
+    monkeypatch.setattr(read, "_MIN_REJECTS", 1_000)
     monkeypatch.setitem(chunks.read_chunks.__kwdefaults__, "chunk_bytes", 1 << 16)
     # The end of the archive is missing: reading on would be another error.
     stored = COMPRESS[".bz2"](b"{\n" * (1 << 20))
     stored += COMPRESS[".bz2"](ndjson(LINES))[:-10]
     dump = write(tmp_path / "RC.bz2", stored)
     with pytest.raises(
-        UserError, match=r"RC\.bz2: 32,768 of the first 32,768 lines cannot .* broken_json"
+        UserError, match=r"RC\.bz2: 32,768 of the first 32,768 lines were rejected, .* broken_json"
     ):
         preprocess(dump)
     assert [p.name for p in tmp_path.iterdir()] == ["RC.bz2"]
@@ -164,7 +164,7 @@ def test_a_bomb_of_bad_lines_ends_the_run_before_it_fills_the_memory(
 def test_many_bad_lines_are_all_listed_if_that_is_allowed(tmp_path, preprocess, monkeypatch):
     from rejoinder.pipelines.job.steps import read
 
-    monkeypatch.setattr(read, "_ENOUGH_REJECTS", 1_000)
+    monkeypatch.setattr(read, "_MIN_REJECTS", 1_000)
     dump = write(tmp_path / "RC", b"{\n" * 5_000 + ndjson(LINES))
     folder = preprocess(dump, arguments=["--max-bad-ratio", "1"])
     assert counters(folder)["rejected/broken_json"] == 5_000

@@ -1,1 +1,1 @@
-"""What the Beam job runs on its workers, one file a step."""
+"""The steps of the Beam job, which run on its workers."""

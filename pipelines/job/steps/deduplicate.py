@@ -1,10 +1,10 @@
-"""The two steps that find equal pairs in the whole corpus, by their digests."""
+"""The two steps that find equal pairs in the whole corpus by their digests."""
 
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, resolve
+from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, load_blobs
 
 
 class DigestPairs(beam.DoFn):
@@ -21,14 +21,14 @@ class DigestPairs(beam.DoFn):
         blobs = list(values)
         yield from ((key, ROWS + blob) for blob in blobs)
         if key != REPORT:
-            keys = self._spec.extractor.pair_keys(resolve(self._spec, blobs))
+            keys = self._spec.extractor.pair_keys(load_blobs(self._spec, blobs))
             count = self._spec.num_buckets
             for index, blob in duplicates.partition_keys(keys, key, count):
                 yield count + index, blob
 
 
 class FindDuplicates(beam.DoFn):
-    """(digest range, digests) -> (bucket, pairs to leave out); everything else passes."""
+    """(digest range, digests) -> (bucket, pairs to drop); passes everything else on."""
 
     def __init__(self, spec: JobSpec) -> None:
         self._spec = spec

@@ -1,4 +1,4 @@
-"""The last step: the results of all buckets to the finished corpus."""
+"""The last step: publishes the corpus from the results of all buckets."""
 
 import json
 from collections import Counter
@@ -20,7 +20,7 @@ class Publish(beam.DoFn):
         self._publication = publication
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> None:
-        """Checks that everything is there and adds up, and publishes it."""
+        """Checks that the counters add up to the lines read, and publishes the corpus."""
         _, blobs = group
         results = [json.loads(blob) for blob in blobs]
         (report,) = [result for result in results if "inputs" in result]

@@ -1,4 +1,4 @@
-"""The first step: a part of a file to blobs of rows by bucket, and a report of the rest."""
+"""The first step: reads a part of a file into blobs of rows by bucket, and reports the rest."""
 
 import json
 from collections import Counter
@@ -15,11 +15,11 @@ from rejoinder.pipelines.job import disk_shuffle
 from rejoinder.pipelines.job.progress import Progress
 from rejoinder.pipelines.job.steps.spec import REPORT, JobSpec
 
-# Rows collected before they are partitioned: large enough that a blob is worth its overhead.
+# Rows collected before they are split into buckets: small blobs have a high overhead.
 _FLUSH_BYTES = 64 << 20
-# Rejected lines of a part before the share of them is looked at: what is no dump, or a bomb of
-# bad lines, ends here instead of filling the memory until all of it has been read.
-_ENOUGH_REJECTS = 100_000
+# Rejected lines of a part before their share is checked: a file that is not a dump, or a bomb of
+# bad lines, ends the run here instead of filling the memory first.
+_MIN_REJECTS = 100_000
 
 
 class ReadDump(beam.DoFn):
@@ -29,11 +29,11 @@ class ReadDump(beam.DoFn):
         self._spec = spec
 
     def setup(self) -> None:
-        """Prepares what every bundle uses."""
+        """Opens the progress files."""
         self._progress = Progress(self._spec.staging)
 
     def start_bundle(self) -> None:
-        """Begins without rows."""
+        """Starts without rows."""
         self._frames: list[Any] = []
         self._bytes = 0
 
@@ -58,11 +58,11 @@ class ReadDump(beam.DoFn):
             rejects.extend([part.path, r.line, r.reason, r.excerpt] for r in bad)
             counts.update(ended)
             lines = chunk.first_line + chunk.lines - 1
-            if len(rejects) > max(_ENOUGH_REJECTS, self._spec.max_bad_ratio * lines):
+            if len(rejects) > max(_MIN_REJECTS, self._spec.max_bad_ratio * lines):
                 raise UserError(
-                    f"{part.path}: {len(rejects):,} of the first {lines:,} lines cannot be used, "
-                    f"the last of them for {rejects[-1][2]}, more than --max-bad-ratio "
-                    f"{self._spec.max_bad_ratio:g}; look at the file, or allow a higher ratio"
+                    f"{part.path}: {len(rejects):,} of the first {lines:,} lines were rejected, "
+                    f"the last for {rejects[-1][2]}, more than --max-bad-ratio "
+                    f"{self._spec.max_bad_ratio:g}; check the file, or allow a higher ratio"
                 )
             self._frames.append(rows)
             self._bytes += int(rows.estimated_size())
@@ -79,7 +79,7 @@ class ReadDump(beam.DoFn):
         yield REPORT, json.dumps(report).encode()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        """Sends what is left."""
+        """Sends the remaining rows."""
         for value in self._flush():
             yield WindowedValue(value, GlobalWindow().max_timestamp(), (GlobalWindow(),))
 
@@ -90,5 +90,5 @@ class ReadDump(beam.DoFn):
             rows = pl.concat(self._frames)
             self._frames, self._bytes = [], 0
             blobs = self._spec.extractor.to_buckets(rows, self._spec.num_buckets)
-            folder = self._spec.spill_folder
+            folder = self._spec.shuffle_folder
             yield from blobs if folder is None else disk_shuffle.write(folder, blobs)

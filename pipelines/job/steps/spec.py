@@ -1,4 +1,4 @@
-"""What all steps of the job share: the specification, and the keys of the shuffle."""
+"""The specification of a job and the keys of its shuffle, which all steps use."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rejoinder.pipelines.job import disk_shuffle
 from rejoinder.pipelines.job.extractor import Extractor
 
-# The shuffle key of the readers' reports; buckets count from 0.
+# The shuffle key of the readers' reports; the keys of buckets are 0 and above.
 REPORT = -1
 # First byte of a value that reaches WriteBucket in a job that drops duplicates.
 ROWS, DUPLICATES = b"r", b"d"
@@ -22,9 +22,9 @@ class JobSpec:
         max_length: Most token ids per side.
         limit: Lines read of each file; 0 reads all.
         drop_duplicates: Whether equal pairs are kept once in the whole corpus.
-        staging: Folder that is written to before publication.
-        spill_folder: Local folder for the shuffle's data, None leaves them to the runner.
-        keep_damaged: Take what a damaged archive still gives.
+        staging: Folder of all files before publication.
+        shuffle_folder: Local folder for the shuffle's data; None leaves them to the runner.
+        keep_damaged: Whether to use the readable part of a damaged archive.
         max_bad_ratio: Largest share of lines that may be rejected.
     """
 
@@ -34,13 +34,13 @@ class JobSpec:
     limit: int
     drop_duplicates: bool
     staging: str
-    spill_folder: str | None
+    shuffle_folder: str | None
     keep_damaged: bool
     max_bad_ratio: float
 
 
-def resolve(spec: JobSpec, blobs: Iterable[bytes]) -> list[bytes]:
-    """Returns the blobs of a bucket, read from the spill folder where there is one."""
-    if spec.spill_folder is None:
+def load_blobs(spec: JobSpec, blobs: Iterable[bytes]) -> list[bytes]:
+    """Returns the blobs of a bucket, read from disk if the job shuffles on disk."""
+    if spec.shuffle_folder is None:
         return list(blobs)
-    return [disk_shuffle.read(spec.spill_folder, blob) for blob in blobs]
+    return [disk_shuffle.read(spec.shuffle_folder, blob) for blob in blobs]

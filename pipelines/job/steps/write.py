@@ -1,4 +1,4 @@
-"""The step behind the shuffle: a bucket's blobs to staged shards, the reports to one."""
+"""The step after the shuffle: writes a bucket's shards, and merges the readers' reports."""
 
 import json
 from collections import Counter
@@ -10,10 +10,9 @@ import apache_beam as beam
 from rejoinder.corpus.naming import REJECTS_FOLDER
 from rejoinder.errors import UserError
 from rejoinder.pipelines.job.progress import Progress
-from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, resolve
+from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, load_blobs
+from rejoinder.pipelines.job.tokenizer_files import TokenizerFiles, tokenize_function
 from rejoinder.pipelines.publish import publish
-
-TokenizerFiles = tuple[tuple[str, bytes], ...]
 
 
 class WriteBucket(beam.DoFn):
@@ -24,7 +23,7 @@ class WriteBucket(beam.DoFn):
         self._tokenizer_files = tokenizer_files
 
     def setup(self) -> None:
-        """Prepares what every bundle uses."""
+        """Opens the progress files."""
         self._progress = Progress(self._spec.staging)
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
@@ -41,10 +40,8 @@ class WriteBucket(beam.DoFn):
         yield 0, json.dumps(result).encode()
 
     def _bucket(self, bucket: int, blobs: list[bytes], duplicates: list[bytes]) -> dict[str, Any]:
-        from rejoinder.pipelines.job.tokenizer_files import tokenize_function
-
         tokenize = tokenize_function(self._tokenizer_files, self._spec.max_length)
-        rows = resolve(self._spec, blobs)
+        rows = load_blobs(self._spec, blobs)
         made = self._spec.extractor.process(rows, tokenize, duplicates)
         result = {
             "bucket": bucket,
@@ -63,7 +60,7 @@ def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
     """Adds up the readers' reports and stages the file of rejected lines.
 
     Raises:
-        UserError: more lines were rejected than `max_bad_ratio` allows.
+        UserError: More lines were rejected than `max_bad_ratio` allows.
     """
     inputs, rejects = [], []
     counters: Counter[str] = Counter()
@@ -83,11 +80,11 @@ def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
             if name.startswith("rejected/")
         )
         raise UserError(
-            f"{len(rejects):,} of {lines:,} lines cannot be used ({table}), more than "
-            f"--max-bad-ratio {spec.max_bad_ratio:g}, the first in {rejects[0][0]} line "
-            f"{rejects[0][1]}; look at the input, or allow it with a higher ratio"
+            f"{len(rejects):,} of {lines:,} lines were rejected ({table}), more than "
+            f"--max-bad-ratio {spec.max_bad_ratio:g}, the first is {rejects[0][0]} line "
+            f"{rejects[0][1]}; check the input, or allow a higher ratio"
         )
-    keys = ("file", "line", "reason", "begins")
+    keys = ("file", "line", "reason", "excerpt")
     text = "".join(
         json.dumps(dict(zip(keys, reject, strict=True)), ensure_ascii=False) + "\n"
         for reject in rejects

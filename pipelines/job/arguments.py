@@ -1,0 +1,136 @@
+"""The command-line options that `preprocess` and `pairs` share, and their values with types."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+BEAM_EPILOG = (
+    "Any other --option goes to Apache Beam, for example --runner=DataflowRunner --project=… "
+    "--region=… --temp_location=gs://…"
+)
+_DEFAULT_TOKENIZER = "sentence-transformers/all-mpnet-base-v2"
+
+
+@dataclass(frozen=True)
+class JobArguments:
+    """The shared options of one command line; see `--help` for their meaning.
+
+    Attributes:
+        inputs: Paths, globs, folders and comma-separated lists.
+        output: Folder of the new corpus.
+        tokenizer: Folder or hub name.
+        name: Name of the data set; "" is the last part of `output`.
+        overwrite: Whether a finished corpus may be replaced.
+        keep_damaged: Whether to use the readable part of a damaged archive.
+        max_bad_ratio: Largest share of lines that may be rejected.
+        runner: Name of the Beam runner; "" is the local one.
+        workers: Local worker processes.
+        beam_arguments: The arguments that only Beam knows.
+        dry_run: Whether to print the plan and stop.
+        detach: Whether to return after submission to a cluster.
+        quiet: Whether to print neither progress nor summary.
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+    tokenizer: str
+    name: str
+    overwrite: bool
+    keep_damaged: bool
+    max_bad_ratio: float
+    runner: str
+    workers: int
+    beam_arguments: tuple[str, ...]
+    dry_run: bool
+    detach: bool
+    quiet: bool
+
+    @classmethod
+    def of(cls, parsed: argparse.Namespace, beam_arguments: Sequence[str]) -> "JobArguments":
+        """Returns the values of the options that the functions of this module add."""
+        return cls(
+            inputs=tuple(parsed.input),
+            output=parsed.output,
+            tokenizer=parsed.tokenizer,
+            name=parsed.name or "",
+            overwrite=parsed.overwrite,
+            keep_damaged=parsed.on_truncated == "keep",
+            max_bad_ratio=parsed.max_bad_ratio,
+            runner=parsed.runner,
+            workers=parsed.workers,
+            beam_arguments=tuple(beam_arguments),
+            dry_run=parsed.dry_run,
+            detach=parsed.detach,
+            quiet=parsed.quiet,
+        )
+
+
+def add_path_arguments(parser: argparse.ArgumentParser, input_help: str) -> None:
+    """Adds --input, --output, --tokenizer, --name and --overwrite."""
+    paths = parser.add_argument_group("paths")
+    paths.add_argument("--input", nargs="+", required=True, metavar="PATH", help=input_help)
+    paths.add_argument("--output", required=True, metavar="DIR", help="folder of the new corpus")
+    paths.add_argument(
+        "--tokenizer",
+        default=_DEFAULT_TOKENIZER,
+        metavar="DIR",
+        help="Hugging Face tokenizer folder or hub name (default %(default)s)",
+    )
+    paths.add_argument("--name", help="name of the data set (default: last part of --output)")
+    paths.add_argument("--overwrite", action="store_true", help="replace what is at --output")
+
+
+def add_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of shards, damaged input and running."""
+    shards = parser.add_argument_group("shards")
+    shards.add_argument(
+        "--max-length", type=int, default=128, help="most tokens per side (default 128)"
+    )
+    shards.add_argument(
+        "--keep-text", action="store_true", help="store texts, authors and ids for train too"
+    )
+    shards.add_argument(
+        "--num-shards", type=int, default=0, help="shards per split (default: by input size)"
+    )
+    damage = parser.add_argument_group("damaged input")
+    add_truncation_argument(damage)
+    damage.add_argument(
+        "--max-bad-ratio",
+        type=float,
+        default=0.01,
+        metavar="R",
+        help="largest share of lines that may be rejected (default 0.01)",
+    )
+    running = parser.add_argument_group("running")
+    add_runner_arguments(running)
+    running.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print options, inputs, plan and estimated time, and stop",
+    )
+    running.add_argument(
+        "--detach",
+        action="store_true",
+        help="submit the job to a cluster and return; its last step publishes the corpus",
+    )
+    running.add_argument("--quiet", action="store_true", help="no progress line, no summary")
+
+
+def add_truncation_argument(group: argparse._ArgumentGroup) -> None:
+    """Adds --on-truncated."""
+    group.add_argument(
+        "--on-truncated",
+        choices=["error", "keep"],
+        default="error",
+        help="keep: use the readable part of a damaged archive (default error)",
+    )
+
+
+def add_runner_arguments(group: argparse._ArgumentGroup) -> None:
+    """Adds --runner and --workers."""
+    group.add_argument(
+        "--runner", default="", help="Beam runner (default: FnApiRunner, on this machine)"
+    )
+    group.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)"
+    )

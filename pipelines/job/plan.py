@@ -1,0 +1,154 @@
+"""Plans a job: everything that is decided before anything is read or written."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rejoinder import storage
+from rejoinder.corpus.naming import SPLITS
+from rejoinder.pipelines.dumps import input_files
+from rejoinder.pipelines.job import disk_shuffle
+from rejoinder.pipelines.job.arguments import JobArguments
+from rejoinder.pipelines.job.extractor import Extractor
+from rejoinder.pipelines.job.runners import RunnerChoice
+from rejoinder.pipelines.job.steps.spec import JobSpec
+from rejoinder.pipelines.publish import publish
+from rejoinder.units import format_bytes, format_duration
+
+# Decompressed bytes that one core processes in a second (benchmarks/preprocess.py).
+_BYTES_PER_CORE_SECOND = 100e6
+
+
+class JobOptions(Protocol):
+    """The options of an extractor that the job needs, too."""
+
+    @property
+    def max_length(self) -> int:
+        """Most token ids per side."""
+
+    @property
+    def num_shards(self) -> int:
+        """Shards per split; 0 chooses by input size."""
+
+    @property
+    def limit(self) -> int:
+        """Lines read of each file; 0 reads all."""
+
+    @property
+    def keep_text(self) -> bool:
+        """Whether the train split carries the text features too."""
+
+    @property
+    def drop_duplicates(self) -> bool:
+        """Whether equal pairs are kept once in the whole corpus."""
+
+    def to_dict(self) -> Mapping[str, object]:
+        """Returns all options as JSON values."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A planned job.
+
+    Attributes:
+        output: The corpus folder, absolute if it is local.
+        name: Name of the data set.
+        overwrite: Whether a finished corpus may be replaced.
+        files: Input files.
+        parts: The workers' shares of the files.
+        runner: The runner and its options.
+        options: All options as JSON values, `num_shards` resolved; recorded in the manifest.
+        has_text: Splits that carry the text features.
+        text_features: Names of the text features.
+        spec: What the workers need to know.
+    """
+
+    output: str
+    name: str
+    overwrite: bool
+    files: tuple[storage.FileEntry, ...]
+    parts: tuple[input_files.Part, ...]
+    runner: RunnerChoice
+    options: Mapping[str, object]
+    has_text: tuple[str, ...]
+    text_features: tuple[str, ...]
+    spec: JobSpec
+
+    @property
+    def input_bytes(self) -> int:
+        """Stored bytes of all input files."""
+        return sum(file.size for file in self.files)
+
+
+def plan_job(
+    arguments: JobArguments,
+    files: Sequence[storage.FileEntry],
+    runner: RunnerChoice,
+    extractor: Extractor,
+    options: JobOptions,
+    text_features: Sequence[str],
+) -> Plan:
+    """Plans a job, without reading or writing anything.
+
+    Args:
+        arguments: The shared options of the command line.
+        files: The input files.
+        runner: The runner and its options.
+        extractor: Reads lines and makes pairs.
+        options: The extractor's options.
+        text_features: Names of the features beside the token ids.
+    """
+    output = arguments.output.rstrip("/")
+    if storage.is_local(output):
+        output = os.path.abspath(output)
+    num_buckets = options.num_shards or input_files.choose_buckets(files)
+    staging = publish.staging_folder(output)
+    shuffles_on_disk = runner.is_local and storage.is_local(staging)
+    spec = JobSpec(
+        extractor=extractor,
+        num_buckets=num_buckets,
+        max_length=options.max_length,
+        limit=options.limit,
+        drop_duplicates=options.drop_duplicates and extractor.duplicates_cross_buckets,
+        staging=staging,
+        shuffle_folder=storage.join(staging, disk_shuffle.FOLDER) if shuffles_on_disk else None,
+        keep_damaged=arguments.keep_damaged,
+        max_bad_ratio=arguments.max_bad_ratio,
+    )
+    return Plan(
+        output=output,
+        name=arguments.name or os.path.basename(output),
+        overwrite=arguments.overwrite,
+        files=tuple(files),
+        parts=tuple(input_files.divide(files, runner.workers)),
+        runner=runner,
+        options={**options.to_dict(), "num_shards": num_buckets},
+        has_text=tuple(split for split in SPLITS if split != "train" or options.keep_text),
+        text_features=tuple(text_features),
+        spec=spec,
+    )
+
+
+def describe(plan: Plan) -> str:
+    """Returns the text that `--dry-run` prints."""
+    text_bytes = input_files.text_bytes(plan.files)
+    seconds = text_bytes / _BYTES_PER_CORE_SECOND / plan.runner.workers
+    buckets = plan.spec.num_buckets
+    lines = [f"output   {plan.output}", "inputs"]
+    lines += [f"  {format_bytes(file.size):>10}  {file.path}" for file in plan.files]
+    lines += [
+        f"  {format_bytes(plan.input_bytes):>10}  in {len(plan.files)} files, "
+        f"about {format_bytes(text_bytes)} decompressed",
+        "options",
+        *(f"  {name:<24}{json.dumps(value)}" for name, value in sorted(plan.options.items())),
+        "plan",
+        f"  runner                  {plan.runner.name}, {plan.runner.workers} local worker(s)",
+        f"  reading                 {len(plan.parts)} parts",
+        f"  buckets                 {buckets}, one shard of each split from each, "
+        f"about {format_bytes(text_bytes // buckets)} of text in a bucket",
+        f"  estimated time          {format_duration(seconds)} "
+        f"({seconds * plan.runner.workers / 3600:.2f} core-hours)",
+    ]
+    return "\n".join(lines)

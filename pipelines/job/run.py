@@ -1,0 +1,122 @@
+"""Runs a planned job: lock, pipeline, publication, summary."""
+
+import importlib.metadata
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TextIO
+
+import apache_beam as beam
+
+from rejoinder import storage
+from rejoinder.corpus.manifest import load_manifest
+from rejoinder.corpus.naming import COMPLETED
+from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps import input_files
+from rejoinder.pipelines.job import execution, graph, runners, summary, tokenizer_files
+from rejoinder.pipelines.job.arguments import JobArguments
+from rejoinder.pipelines.job.extractor import Extractor
+from rejoinder.pipelines.job.plan import JobOptions, Plan, describe, plan_job
+from rejoinder.pipelines.job.progress import ProgressLine
+from rejoinder.pipelines.publish import publish
+
+# Software whose version may change the bytes of a corpus.
+_VERSIONED = ("rejoinder", "apache-beam", "polars", "pyarrow", "tensorflow", "tensorflow-text")
+
+
+def make_corpus(
+    arguments: JobArguments,
+    *,
+    extractor: Extractor,
+    options: JobOptions,
+    text_features: Sequence[str],
+    default_patterns: Sequence[str],
+) -> None:
+    """Plans a job and runs it, or prints the plan with `--dry-run`.
+
+    Args:
+        arguments: The shared options of the command line.
+        extractor: Reads lines and makes pairs.
+        options: The extractor's options.
+        text_features: Names of the features beside the token ids.
+        default_patterns: Patterns of the files to read in a folder that is given as input.
+
+    Raises:
+        UserError: An option, an input, the tokenizer, the output or the runner is unusable.
+    """
+    runner = runners.choose(arguments.runner, arguments.workers, arguments.beam_arguments)
+    files = input_files.expand(arguments.inputs, default_patterns)
+    plan = plan_job(arguments, files, runner, extractor, options, text_features)
+    publish.check_output(plan.output, overwrite=plan.overwrite)
+    if arguments.dry_run:
+        _print_plan(plan)
+        return
+    if arguments.detach and runner.is_local:
+        raise UserError("--detach: needs the runner of a cluster; give --runner")
+    tokenizer = tokenizer_files.read_files(arguments.tokenizer)
+    _run(plan, tokenizer, detach=arguments.detach, quiet=arguments.quiet)
+
+
+def _print_plan(plan: Plan) -> None:
+    print(describe(plan))
+    if plan.runner.name == "DataflowRunner":
+        steps = execution.dataflow_steps(plan.runner, lambda pipeline: build_empty(plan, pipeline))
+        print(f"  Dataflow graph          {len(steps)} steps: {', '.join(steps)}")
+    print("nothing was read or written (--dry-run)")
+
+
+def build_empty(plan: Plan, pipeline: beam.Pipeline) -> None:
+    """Adds the job without input or tokenizer: the graph has the same steps."""
+    publication = publish.Publication(
+        plan.output, "", False, plan.spec.max_length, "", 0, 0, [], []
+    )
+    graph.build(pipeline, plan.spec, [], publication)
+
+
+def _run(
+    plan: Plan, tokenizer: tokenizer_files.TokenizerFiles, *, detach: bool, quiet: bool
+) -> None:
+    publication = _publication(plan, tokenizer)
+
+    def progress_line(stream: TextIO) -> AbstractContextManager[object]:
+        return ProgressLine(plan.spec.staging, plan.input_bytes, plan.spec.num_buckets, stream)
+
+    started = time.monotonic()
+    with publish.lock_staging(plan.output):
+        # Again, because `lock_staging` restores a corpus that an interrupted run had moved.
+        publish.check_output(plan.output, overwrite=plan.overwrite)
+        execution.run_pipeline(
+            plan.runner,
+            lambda pipeline: graph.build(pipeline, plan.spec, plan.parts, publication),
+            wait=not detach,
+            progress=progress_line if plan.runner.is_local and not quiet else None,
+        )
+    if detach:
+        print(summary.summarize_submission(plan.output, COMPLETED))
+        return
+    if not storage.exists(storage.join(plan.output, COMPLETED)):
+        raise UserError(
+            f"{plan.output}: {plan.runner.name} ended without an error, but {COMPLETED} is "
+            "missing; see the runner's log"
+        )
+    if not quiet:
+        seconds = time.monotonic() - started
+        print(summary.summarize(load_manifest(plan.output), plan.output, seconds))
+
+
+def _publication(plan: Plan, files: tokenizer_files.TokenizerFiles) -> publish.Publication:
+    tokenizer = tokenizer_files.load(files)
+    return publish.Publication(
+        output=plan.output,
+        name=plan.name,
+        overwrite=plan.overwrite,
+        max_length=plan.spec.max_length,
+        tokenizer=tokenizer.fingerprint,
+        pad_id=tokenizer.pad_id,
+        vocab_size=tokenizer.vocab_size,
+        has_text=list(plan.has_text),
+        text_features=list(plan.text_features),
+        options=dict(plan.options),
+        tokenizer_files=files,
+        versions={name: importlib.metadata.version(name) for name in _VERSIONED},
+    )

@@ -1,0 +1,48 @@
+"""The text that a job prints at its end: counters, what was written where, and what to run next."""
+
+from rejoinder.corpus.manifest import Manifest
+from rejoinder.corpus.naming import SPLITS
+from rejoinder.tables import list_table
+
+
+def summarize(manifest: Manifest, output: str, seconds: float) -> str:
+    """Returns the summary of a finished job.
+
+    Args:
+        manifest: The manifest of the new corpus.
+        output: The corpus folder.
+        seconds: Wall time of the job.
+    """
+    lines = sum(entry["lines"] for entry in manifest.inputs)
+    counters = sorted(manifest.counters.items(), key=lambda item: -item[1])
+    width = len(f"{lines:,}")
+    rows = [(name, f"{count:>{width},}") for name, count in counters if count]
+    shards = sum(len(entries) for entries in manifest.splits.values())
+    pairs = ", ".join(f"{split} {manifest.examples(split):,}" for split in SPLITS)
+    return "\n".join(
+        [
+            list_table(rows, f"{lines:,} lines in {seconds:.1f} s"),
+            f"wrote {output}: {shards} shards, pairs: {pairs}; open report.html there",
+            *next_steps(output),
+        ]
+    )
+
+
+def summarize_submission(output: str, completed: str) -> str:
+    """Returns the text for a job that goes on without this process.
+
+    Args:
+        output: The corpus folder.
+        completed: Name of the file that the job writes last.
+    """
+    return "\n".join(
+        [f"submitted; {output} is finished when it holds {completed}", *next_steps(output)]
+    )
+
+
+def next_steps(output: str) -> list[str]:
+    """Returns the lines that name the commands for a new corpus."""
+    return [
+        f"next: rejoinder verify {output}",
+        f"      rejoinder train --config CONFIG --corpus {output} --model-dir DIR",
+    ]

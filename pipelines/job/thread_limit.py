@@ -1,0 +1,27 @@
+"""Limits each process to one thread per library, so that `--workers` sets the number of cores."""
+
+import os
+import sys
+
+# polars, Arrow and TensorFlow otherwise start one thread per core in each worker process.
+_ONE_THREAD = {
+    "POLARS_MAX_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "ARROW_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+
+
+def limit_threads() -> None:
+    """Limits this process and its children to one thread for columns and tokens.
+
+    Call it before polars or TensorFlow are imported: they read the environment once.
+    """
+    os.environ.update(_ONE_THREAD)
+    if "pyarrow" in sys.modules:
+        import pyarrow as pa
+
+        pa.set_cpu_count(1)

@@ -1,0 +1,111 @@
+"""Every command runs its pipeline in one place: errors, worker output, Dataflow's graph."""
+
+import os
+import sys
+
+import apache_beam as beam
+import pytest
+
+from rejoinder.errors import UserError
+from rejoinder.pipelines.job import execution, runners
+
+DATAFLOW = [
+    "--project=my-project",
+    "--region=europe-west4",
+    "--temp_location=gs://my-bucket/temp",
+    "--sdk_container_image=europe-west4-docker.pkg.dev/my-project/images/rejoinder:1",
+    "--no_auth",
+]
+
+
+def fail(error):
+    def raise_it(_):
+        raise error
+
+    return lambda pipeline: pipeline | beam.Create([1]) | beam.Map(raise_it)
+
+
+def test_a_user_error_of_a_worker_has_the_workers_text_alone():
+    with pytest.raises(UserError) as caught:
+        execution.run_pipeline(runners.choose("", 1, []), fail(UserError("RC: truncated")))
+    assert str(caught.value) == "RC: truncated"
+
+
+def test_any_other_error_of_a_worker_is_raised_as_it_is():
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        execution.run_pipeline(runners.choose("", 1, []), fail(ZeroDivisionError("a bug")))
+
+
+def test_progress_is_open_while_the_pipeline_runs(tmp_path):
+    work = tmp_path / "work"
+    events = []
+
+    class Recorder:
+        def __init__(self, stream):
+            events.append(stream is sys.stderr)
+
+        def __enter__(self):
+            events.append(work.exists())
+
+        def __exit__(self, *exception):
+            events.append(work.exists())
+
+    def build(pipeline):
+        _ = pipeline | beam.Create([1]) | beam.Map(lambda _: work.touch())
+
+    execution.run_pipeline(runners.choose("", 1, []), build, progress=Recorder)
+    assert events == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            RuntimeError(
+                "Error received from SDK harness\nTraceback…\n"
+                "rejoinder.errors.UserError: RC: truncated [while running 'ReadDump-9']\n"
+            ),
+            "RC: truncated",
+        ),
+        (UserError("x [while running 'y']\nlog"), "x"),
+        (RuntimeError("something else"), None),
+        (
+            ValueError("Pipeline has validations errors: \nMissing required option: region."),
+            "Pipeline has validations errors: Missing required option: region.",
+        ),
+    ],
+)
+def test_errors_that_the_user_can_fix_are_found_in_the_text_of_a_runner(error, message):
+    assert execution.user_message(error) == message
+
+
+def test_a_prism_binary_that_cannot_be_fetched_or_found_names_its_option():
+    fetch = "Unable to fetch remote prism binary at https://…: <urlopen error>"
+    assert "--prism_location" in (execution.user_message(RuntimeError(fetch)) or "")
+    parse = 'Unable to parse binary URL "/none". If using a full URL, make sure the scheme …'
+    found = execution.user_message(ValueError(parse)) or ""
+    assert found.startswith("--prism_location /none: no such file")
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [(UserError("fixable"), "progress\n"), (ZeroDivisionError("bug"), "progress\ntraceback\n")],
+)
+def test_worker_output_is_shown_only_for_bugs(error, shown, capfd):
+    def fail_in_a_worker():
+        with execution.capture_worker_stderr(runners.choose("", 2, [])) as terminal:
+            os.write(2, b"traceback\n")
+            print("progress", file=terminal)
+            raise error
+
+    with pytest.raises(type(error)):
+        fail_in_a_worker()
+    assert capfd.readouterr().err == shown
+
+
+def test_dataflow_without_project_is_an_error_that_names_it():
+    choice = runners.choose("DataflowRunner", 1, DATAFLOW[1:])
+    with pytest.raises(UserError, match="project"):
+        execution.dataflow_steps(choice, lambda pipeline: None)
+    with pytest.raises(UserError, match="project"):
+        execution.run_pipeline(choice, lambda pipeline: None)
