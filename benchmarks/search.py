@@ -1,10 +1,10 @@
-"""Search over embedded texts: time and memory of the index, latency, recall against exact search.
+"""Measures search: time and memory of building, latency, and recall against exact search.
 
-    python benchmarks/search.py --corpus EMBEDDED [--queries 500]
+    python -m benchmarks.search --corpus EMBEDDED [--queries 500]
 
-EMBEDDED is a folder made by `rejoinder.retrieval.embed`. The queries are texts of it, drawn at random
-and moved a little, so that each has near neighbours but is not in the index itself. The peer
-is exact search by one matrix product with NumPy in single precision.
+EMBEDDED is a folder written by `rejoinder embed`. The queries are random texts of it with
+noise added to their embeddings, so each has near neighbours but is not in the index. The
+peer is exact search by one matrix product with NumPy in single precision.
 """
 
 import argparse
@@ -16,36 +16,37 @@ import time
 
 import numpy as np
 
-from rejoinder.retrieval import index, index_input
+from rejoinder.corpus.embeddings import read_batches
+from rejoinder.retrieval import index
 
 _SETTINGS = (16, 64, 128, 256)
 _K = 10
 
 
 def main() -> None:
-    """Prints one line of JSON for the build and one for each setting of the effort."""
+    """Prints one line of JSON for the build, one for exact search and one for each effort."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--corpus", required=True, help="made by rejoinder.retrieval.embed")
+    parser.add_argument("--corpus", required=True, help="written by `rejoinder embed`")
     parser.add_argument("--queries", type=int, default=500)
-    parser.add_argument("--noise", type=float, default=0.3, help="length of what moves a query")
+    parser.add_argument(
+        "--noise", type=float, default=0.3, help="length of the noise added to a query"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         start, before = time.perf_counter(), _peak_mib()
-        made = index.build(
-            folder, index_input.embedded_batches(args.corpus), model="-", source=args.corpus
-        )
-        seconds, rows = time.perf_counter() - start, sum(made.segments)
+        built = index.build(folder, read_batches(args.corpus), model="-", source=args.corpus)
+        seconds, rows = time.perf_counter() - start, sum(built.segments)
         size = sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder))
         _print(
             step="build",
             texts=rows,
-            dimension=made.dimension,
+            dimension=built.dimension,
             seconds=round(seconds, 1),
             texts_per_second=round(rows / seconds),
             peak_memory_mib=round(_peak_mib() - before),
             index_mib=round(size / 2**20),
         )
-        vectors = np.concatenate([v for _, v in index_input.embedded_batches(args.corpus)])
+        vectors = np.concatenate([v for _, v in read_batches(args.corpus)])
         queries = _queries(vectors, args.queries, args.noise)
         opened = index.SearchIndex(folder)
         start = time.perf_counter()
@@ -55,8 +56,8 @@ def main() -> None:
             start = time.perf_counter()
             found = [opened.rows(query, _K, effort=effort)[0] for query in queries]
             milliseconds = _milliseconds(start, queries)
-            starts = np.cumsum([0, *made.segments])
-            # Equal texts score equally: any of them is as right as another.
+            starts = np.cumsum([0, *built.segments])
+            # Equal texts have equal scores, so each of them is a correct result.
             hits = [
                 np.mean(vectors[[starts[part] + row for _, part, row in rows]] @ query >= least)
                 for query, rows, least in zip(queries, found, tenth_best, strict=True)
@@ -77,7 +78,7 @@ def _queries(vectors: np.ndarray, count: int, noise: float) -> np.ndarray:
 
 
 def _tenth_best(vectors: np.ndarray, query: np.ndarray) -> float:
-    # A little less, for the order of additions differs between one product and many.
+    # With a tolerance, because one product and many add in different orders.
     return np.partition(vectors @ query, -_K)[-_K] - 1e-6
 
 

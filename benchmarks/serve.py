@@ -1,19 +1,19 @@
-r"""Requests per second and latency of servers under real load, ours beside its peers.
+r"""Measures throughput and latency of servers with real texts: ours and its peers.
 
     python -m benchmarks.serve --texts comments.jsonl --clients 1 8 64 --seconds 10 \
         --server ours http://127.0.0.1:8521/v1/embeddings PID \
         --server infinity http://127.0.0.1:8522/v1/embeddings PID \
         --limit out/export/encoder/1
 
-The servers run already, each with the same model under the name `--model`; they are
+Start the servers first, each with the same model under the name `--model`; they are
 measured in turn, one at a time, for each number of clients. Clients are closed
-loops: each sends a text, waits for the answer, sends the next. Any server with
-OpenAI's embeddings API can be measured (ours, infinity, or
-`--serve-sentence-transformers FOLDER`, which starts the plain peer:
-sentence-transformers behind FastAPI, one encode per request). Prints Markdown rows;
-the last column says how many times the requests of this row's server the first one
-answers. With `--repeat` the memory of PID shows over time. 429s are counted apart
-(after one, a client pauses `--pause` seconds, whatever Retry-After says).
+loops: each sends a text, waits for the response, then sends the next. Any server with
+OpenAI's embeddings API can be measured: ours, infinity, or the plain peer that
+`--serve-sentence-transformers FOLDER` starts (sentence-transformers behind FastAPI,
+one encode call per request). Prints Markdown rows; the last column is the throughput
+of the first server divided by that of the row. With `--repeat`, the memory of PID is
+printed over time. Refusals (429) are counted separately; after one, a client pauses
+`--pause` seconds and ignores Retry-After.
 """
 
 import argparse
@@ -26,6 +26,7 @@ import random
 import statistics
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -33,11 +34,16 @@ import numpy as np
 
 
 async def client(
-    session: aiohttp.ClientSession, url: str, model: str, texts, until: float, pause: float
-) -> tuple[list[float], Counter]:
-    """Sends texts until the time is up; returns latencies of successes, and statuses."""
+    session: aiohttp.ClientSession,
+    url: str,
+    model: str,
+    texts: Iterator[str],
+    until: float,
+    pause: float,
+) -> tuple[list[float], Counter[int | str]]:
+    """Sends texts until the time `until`; returns latencies of successes, and status counts."""
     latencies: list[float] = []
-    statuses: Counter = Counter()
+    statuses: Counter[int | str] = Counter()
     while time.monotonic() < until:
         body = {"model": model, "input": [next(texts)], "encoding_format": "base64"}
         start = time.monotonic()
@@ -55,8 +61,10 @@ async def client(
     return latencies, statuses
 
 
-async def load(args: argparse.Namespace, url: str, clients: int, texts) -> tuple[float, list, int]:
-    """Runs `clients` closed loops: requests/s, sorted latencies in seconds, refusals."""
+async def load(
+    args: argparse.Namespace, url: str, clients: int, texts: Iterator[str]
+) -> tuple[float, list[float], int]:
+    """Runs `clients` closed loops; returns requests/s, sorted latencies (s), and refusals."""
     connector = aiohttp.TCPConnector(limit=clients)
     timeout = aiohttp.ClientTimeout(total=120)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
@@ -70,9 +78,9 @@ async def load(args: argparse.Namespace, url: str, clients: int, texts) -> tuple
         )
         seconds = time.monotonic() - start
     latencies = sorted(latency for some, _ in results for latency in some)
-    statuses: Counter = sum((counter for _, counter in results), Counter())
+    statuses: Counter[int | str] = sum((counter for _, counter in results), Counter())
     if unexpected := statuses.keys() - {200, 429}:
-        print(f"neither answered nor refused: { {key: statuses[key] for key in unexpected} }")
+        print(f"neither successful nor refused: { {key: statuses[key] for key in unexpected} }")
     return len(latencies) / seconds, latencies, statuses.total() - statuses[200]
 
 
@@ -80,12 +88,12 @@ def report(args: argparse.Namespace, clients: int, texts: list[str]) -> None:
     """Measures every server with `clients` clients and prints a row for each."""
     first = 0.0
     for name, url, *pid in args.server:
-        # Every measurement begins at the same text.
+        # Every measurement starts at the same text.
         endless = itertools.cycle(texts)
         rate, latencies, refused = asyncio.run(load(args, url, clients, endless))
         first = first or rate
         memory = f"{resident(int(pid[0])):,}" if pid else "-"
-        # One latency, or none, has no percentiles.
+        # Percentiles need two latencies.
         percentiles = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else [0.0] * 99
         print(
             f"| {name} | {clients} | {rate:.1f} | {percentiles[49] * 1000:.0f} "
@@ -96,11 +104,11 @@ def report(args: argparse.Namespace, clients: int, texts: list[str]) -> None:
 
 
 def model_alone(folder: Path, texts: list[str], seconds: float) -> float:
-    """The limit: texts/s of an exported version without a server, in batches as large as ours."""
-    from rejoinder.serving.engine.model_version import LoadedVersion
+    """Returns the limit: texts/s of an exported version without a server, in batches as large."""
+    from rejoinder.serving.engine.model_version import ModelVersion
     from rejoinder.serving.limits import Limits
 
-    version = LoadedVersion(folder)
+    version = ModelVersion(folder)
     room = Limits().max_batch_tokens
     rows, _ = version.tokenize([text.encode() for text in texts[:4096]])
     ends = np.flatnonzero(np.diff(np.cumsum([len(row) for row in rows]) // room)) + 1
@@ -121,7 +129,7 @@ def resident(pid: int) -> int:
 
 
 def read_texts(path: Path) -> list[str]:
-    """Reads texts: plain lines, or JSON lines with a `context`, `body` or `text`."""
+    """Reads texts from plain lines, or from JSON lines with a `context`, `body` or `text`."""
     texts = []
     for line in path.read_text().splitlines():
         if line.startswith("{"):
@@ -133,7 +141,7 @@ def read_texts(path: Path) -> list[str]:
 
 
 def serve_sentence_transformers(folder: str, port: int) -> None:
-    """The plain peer: sentence-transformers behind FastAPI, OpenAI's answer format."""
+    """Runs the plain peer: sentence-transformers behind FastAPI, in OpenAI's format."""
     import base64
 
     import uvicorn
@@ -168,8 +176,8 @@ def main() -> None:
         action="append",
         default=[],
         metavar=("NAME", "URL [PID]"),
-        help="a server: name in the table, full URL of its OpenAI embeddings endpoint, and "
-        "process, to report its memory; may be repeated",
+        help="a server: name in the table, URL of its OpenAI embeddings endpoint, and process "
+        "whose memory is reported; may be repeated",
     )
     parser.add_argument(
         "--limit",
@@ -191,7 +199,8 @@ def main() -> None:
     if not args.server or not args.texts:
         parser.error("--server and --texts are needed")
     texts = read_texts(args.texts)
-    # Neighbours in a file are alike; whoever gets further must not meet other lengths.
+    # Texts near each other in a file are similar; without shuffling, a faster server
+    # would meet texts of other lengths.
     random.Random(0).shuffle(texts)
     print("| server | clients | requests/s | p50 ms | p99 ms | refused | MiB | first / this |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)

@@ -1,10 +1,14 @@
-"""Errors a client sees: one canonical code, mapped to HTTP and gRPC.
+"""Errors that a client sees: one canonical code, mapped to HTTP and gRPC.
 
-Codes and their HTTP statuses are TensorFlow Serving's (`http_server.cc`), plus the
-three that only an HTTP server needs.
+Codes and their HTTP statuses are TensorFlow Serving's (`http_server.cc`), and three
+more that only an HTTP server needs.
 """
 
 import enum
+import logging
+import traceback
+
+logger = logging.getLogger("rejoinder.serving")
 
 
 class Code(enum.Enum):
@@ -19,7 +23,7 @@ class Code(enum.Enum):
     INTERNAL = (13, 500)
     UNAVAILABLE = (14, 503)
     UNAUTHENTICATED = (16, 401)
-    # HTTP only: gRPC's own layer answers these before we do.
+    # HTTP only: gRPC's own layer reports these cases itself.
     METHOD_NOT_ALLOWED = (12, 405)
     REQUEST_TIMEOUT = (4, 408)
     PAYLOAD_TOO_LARGE = (8, 413)
@@ -36,12 +40,12 @@ class Code(enum.Enum):
 
 
 class ServingError(Exception):
-    """An answer to the client other than success.
+    """An error response to the client.
 
     Attributes:
-        code: What kind of error.
-        message: Complete for the client; never logged, it may quote the request.
-        headers: Extra HTTP headers.
+        code: Canonical code of the error.
+        message: Text for the client. It may quote the request, so it is never logged.
+        headers: Additional HTTP headers.
     """
 
     def __init__(self, code: Code, message: str, *, headers: dict[str, str] | None = None):
@@ -52,12 +56,12 @@ class ServingError(Exception):
 
 
 def invalid(message: str) -> ServingError:
-    """Returns the error for a request that can never succeed as it is."""
+    """Returns the error for a request that always fails in this form."""
     return ServingError(Code.INVALID_ARGUMENT, message)
 
 
 def overloaded(message: str, *, retry_after: int) -> ServingError:
-    """Returns the error for a request that may succeed `retry_after` seconds later."""
+    """Returns the error for a request that may succeed after `retry_after` seconds."""
     return ServingError(
         Code.RESOURCE_EXHAUSTED, message, headers={"Retry-After": str(max(1, retry_after))}
     )
@@ -66,3 +70,12 @@ def overloaded(message: str, *, retry_after: int) -> ServingError:
 def too_many_items(count: int, limit: int) -> ServingError:
     """Returns the error for a request with more than `limit` items."""
     return invalid(f"request has {count} items, the limit is {limit}; send several requests")
+
+
+def log_failure(error: BaseException) -> None:
+    """Logs the type and traceback of an exception.
+
+    The message is left out, because it may quote a request.
+    """
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("internal error: %s\n%s", type(error).__name__, frames)

@@ -1,4 +1,4 @@
-"""Prometheus metrics. Labels take values from fixed sets only, never from a request."""
+"""Prometheus metrics. Label values come from fixed sets, never from a request."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -8,16 +8,16 @@ _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class Metrics:
-    """The server's counters; one registry each, so that tests do not share them."""
+    """The server's metrics; each instance has its own registry."""
 
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         self.requests = Counter(
-            "rejoinder_requests", "Requests answered.", ["endpoint", "code"], registry=registry
+            "rejoinder_requests", "Finished requests.", ["endpoint", "code"], registry=registry
         )
         self.seconds = Histogram(
             "rejoinder_request_seconds",
-            "Time from the end of the headers to the answer.",
+            "Time from the end of the request headers to the response.",
             ["endpoint"],
             buckets=_SECONDS,
             registry=registry,
@@ -26,19 +26,21 @@ class Metrics:
             "rejoinder_rejected", "Requests refused by a limit.", ["reason"], registry=registry
         )
         self.inflight = Gauge(
-            "rejoinder_inflight_requests", "Requests being answered.", registry=registry
+            "rejoinder_inflight_requests", "Requests in progress.", registry=registry
         )
         self.queue_tokens = Gauge(
             "rejoinder_queue_tokens", "Padded tokens waiting for a batch.", registry=registry
         )
         self.failed_batches = Counter(
-            "rejoinder_failed_batches", "Batches that failed as a whole.", registry=registry
+            "rejoinder_failed_batches", "Batches that failed.", registry=registry
         )
         self.version = Gauge(
-            "rejoinder_model_version", "Newest version that answers.", ["model"], registry=registry
+            "rejoinder_model_version", "Newest loaded version.", ["model"], registry=registry
         )
         self._texts = Counter("rejoinder_texts", "Texts encoded.", registry=registry)
-        self._tokens = Counter("rejoinder_tokens", "Real tokens encoded.", registry=registry)
+        self._tokens = Counter(
+            "rejoinder_tokens", "Tokens encoded, without padding.", registry=registry
+        )
         self._padded = Counter(
             "rejoinder_padded_tokens", "Tokens encoded, padding included.", registry=registry
         )
@@ -47,12 +49,18 @@ class Metrics:
         )
 
     def batch(self, *, rows: int, tokens: int, padded: int) -> None:
-        """Counts one finished batch."""
+        """Counts one finished batch.
+
+        Args:
+            rows: Texts in the batch.
+            tokens: Tokens, without padding.
+            padded: Computed tokens, padding included.
+        """
         self._texts.inc(rows)
         self._tokens.inc(tokens)
         self._padded.inc(padded)
         self._rows.observe(rows)
 
     def render(self) -> bytes:
-        """Returns the page in Prometheus' text format."""
+        """Returns all metrics in Prometheus' text format."""
         return generate_latest(self._registry)

@@ -3,9 +3,9 @@
     rejoinder serve --model reddit=exports/reddit
     curl -d '{"instances": ["How are you?"]}' localhost:8501/v1/models/reddit:predict
 
-HTTP speaks TensorFlow Serving's REST contract and OpenAI's embeddings API, gRPC
-TensorFlow Serving's PredictionService. A page to try it is at http://localhost:8501/.
-New versions in the model's folder are picked up while serving.
+HTTP requests follow TensorFlow Serving's REST API or OpenAI's embeddings API, gRPC
+requests TensorFlow Serving's PredictionService. A web page to try the model is at
+http://localhost:8501/. New versions in a model's folder are loaded while serving.
 """
 
 import argparse
@@ -15,15 +15,16 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Sequence
 
 from rejoinder.errors import UserError
 from rejoinder.serving import options
-from rejoinder.serving.engine.model import Model
 from rejoinder.serving.limits import Limits
+from rejoinder.serving.model_options import ModelOptions
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Runs the command line."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the server until a signal ends it; returns the exit status."""
     args = options.make_parser(__doc__ or "").parse_args(argv)
     limits = options.read_limits(args)
     models = options.read_models(args)
@@ -38,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     keys = options.read_keys(args.api_key_file)
     if not keys and not options.is_loopback(args.host):
         print(
-            f"warning: {args.host} is reachable from other machines and no key is set; "
+            f"warning: {args.host} can be reached from other machines and no key is set; "
             f"use --api-key-file or {options.KEYS_VARIABLE}",
             file=sys.stderr,
         )
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _serve(
     args: argparse.Namespace,
-    models: list[Model],
+    models: list[ModelOptions],
     index_folders: dict[str, str],
     limits: Limits,
     keys: list[str],
@@ -61,10 +62,12 @@ def _serve(
 
     from rejoinder.serving.engine.predict import Predictor
     from rejoinder.serving.engine.registry import Registry
-    from rejoinder.serving.http.app import Readiness, Service, build_app
+    from rejoinder.serving.http.app import build_app
     from rejoinder.serving.http.draining import DrainingServer
     from rejoinder.serving.http.protocol import bounded_protocol
+    from rejoinder.serving.keys import ApiKeys
     from rejoinder.serving.metrics import Metrics
+    from rejoinder.serving.service import Service
 
     indexes = {}
     if index_folders:
@@ -79,8 +82,7 @@ def _serve(
         predictor=Predictor(limits, metrics, workers=args.workers),
         metrics=metrics,
         limits=limits,
-        keys=keys,
-        readiness=Readiness(),
+        keys=ApiKeys(keys, metrics),
         indexes=indexes,
     )
     config = uvicorn.Config(
@@ -106,7 +108,10 @@ def _serve(
                 server = grpc_server(service, args.host, args.grpc_port)
                 print(f"gRPC on {args.host}:{await stack.enter_async_context(server)}", flush=True)
             host = f"[{args.host}]" if ":" in args.host else args.host
-            print(f"HTTP on http://{host}:{listener.getsockname()[1]}/", flush=True)
+            url = f"http://{host}:{listener.getsockname()[1]}"
+            print(f"HTTP on {url}/", flush=True)
+            predict = f"{url}/v1/models/{models[0].name}:predict"
+            print(f"""next: curl -d '{{"instances": ["How are you?"]}}' {predict}""", flush=True)
             drain = DrainingServer(config, service.readiness, delay=args.drain_delay)
             await drain.serve(sockets=[listener])
 
@@ -120,10 +125,10 @@ def _serve(
 def _bind(host: str, port: int) -> socket.socket:
     """Returns a socket bound to the address, not yet listening.
 
-    Bound before the models load, so that a taken port is told at once.
+    The port is bound before the models load, so that a port in use is reported at once.
 
     Raises:
-        UserError: the address cannot be had.
+        UserError: The address cannot be used.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

@@ -1,1 +1,1 @@
-"""The interfaces that clients speak: TensorFlow Serving's REST and gRPC, OpenAI's, search."""
+"""Request and response formats: TensorFlow Serving's REST and gRPC, OpenAI's, and search."""

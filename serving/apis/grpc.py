@@ -1,11 +1,11 @@
-"""TensorFlow Serving's gRPC services over the same predictor.
+"""TensorFlow Serving's gRPC services.
 
 `PredictionService.Predict` and `GetModelMetadata`, `ModelService.GetModelStatus`.
-Classify and Regress answer as TensorFlow Serving does for a model without such
-signatures; MultiInference, which would run both, is unimplemented.
+Classify and Regress return TensorFlow Serving's error for a model without such
+signatures; MultiInference, which runs both, is unimplemented.
 """
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,28 +22,28 @@ from tensorflow_serving.apis import (
 )
 
 from rejoinder.serving.apis.rest import model_status
-from rejoinder.serving.engine.model_version import LoadedVersion
-from rejoinder.serving.errors import Code, ServingError, invalid
-from rejoinder.serving.http.app import Service
-from rejoinder.serving.http.gate import Gate, log_failure
+from rejoinder.serving.engine.model_version import ModelVersion
+from rejoinder.serving.errors import Code, ServingError, invalid, log_failure
+from rejoinder.serving.service import Service
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-class _Base:
+class _Servicer:
+    """What both services share: keys, errors and metrics."""
+
     def __init__(self, service: Service):
         self._service = service
-        self._gate = Gate(service.limits, service.metrics, service.keys)
 
-    async def _answer(
-        self, context: grpc.aio.ServicerContext, name: str, work: Awaitable[Any]
+    async def _run(
+        self, context: grpc.aio.ServicerContext, name: str, work: Coroutine[Any, Any, Any]
     ) -> Any:
-        """Awaits `work`, turning errors into gRPC statuses."""
+        """Awaits `work` and converts its errors to gRPC statuses."""
         metrics = self._service.metrics
         code = "OK"
         try:
             metadata = dict(context.invocation_metadata() or ())
-            self._gate.check_key(str(metadata.get("authorization", "")))
+            self._service.keys.check(str(metadata.get("authorization", "")))
             return await work
         except ServingError as error:
             code = error.code.name
@@ -57,12 +57,11 @@ class _Base:
             log_failure(error)
             status, message = grpc.StatusCode.INTERNAL, "internal error"
         finally:
-            if hasattr(work, "close"):
-                work.close()
+            work.close()  # not started if the key was refused
             metrics.requests.labels(f"grpc_{name}", code).inc()
         await context.abort(status, message)
 
-    def _version(self, spec: model_pb2.ModelSpec) -> LoadedVersion:
+    def _version(self, spec: model_pb2.ModelSpec) -> ModelVersion:
         if not spec.name:
             raise invalid("Missing ModelSpec")
         choice = spec.WhichOneof("version_choice")
@@ -73,24 +72,24 @@ class _Base:
         )
 
 
-class PredictionService(_Base, prediction_service_pb2_grpc.PredictionServiceServicer):
+class PredictionService(_Servicer, prediction_service_pb2_grpc.PredictionServiceServicer):
     """`tensorflow.serving.PredictionService`."""
 
-    async def Predict(self, request, context):  # noqa: N802
+    async def Predict(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
         """Runs a signature."""
-        return await self._answer(context, "predict", self._predict(request))
+        return await self._run(context, "predict", self._predict(request))
 
-    async def GetModelMetadata(self, request, context):  # noqa: N802
+    async def GetModelMetadata(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
         """Returns the signatures of a version."""
-        return await self._answer(context, "metadata", self._metadata(request))
+        return await self._run(context, "metadata", self._metadata(request))
 
-    async def Classify(self, request, context):  # noqa: N802
+    async def Classify(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
         """Refuses: the model has no classification signature."""
-        return await self._answer(context, "classify", self._refuse(request, "classification"))
+        return await self._run(context, "classify", self._refuse(request, "classification"))
 
-    async def Regress(self, request, context):  # noqa: N802
+    async def Regress(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
         """Refuses: the model has no regression signature."""
-        return await self._answer(context, "regress", self._refuse(request, "regression"))
+        return await self._run(context, "regress", self._refuse(request, "regression"))
 
     async def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         version = self._version(request.model_spec)
@@ -133,12 +132,12 @@ class PredictionService(_Base, prediction_service_pb2_grpc.PredictionServiceServ
         raise invalid(f"Expected {kind} signature method_name. Was: {used}")
 
 
-class ModelService(_Base, model_service_pb2_grpc.ModelServiceServicer):
+class ModelService(_Servicer, model_service_pb2_grpc.ModelServiceServicer):
     """`tensorflow.serving.ModelService`."""
 
-    async def GetModelStatus(self, request, context):  # noqa: N802
+    async def GetModelStatus(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
         """Returns the states of a model's versions."""
-        return await self._answer(context, "status", self._status(request))
+        return await self._run(context, "status", self._status(request))
 
     async def _status(self, request: Any) -> Any:
         spec = request.model_spec
@@ -173,15 +172,15 @@ def _inputs(request: predict_pb2.PredictRequest, definition: Any) -> dict[str, n
 
 
 def _array(name: str, tensor: Any) -> np.ndarray:
-    """Returns the array of a TensorProto, whose shape a client can make up."""
+    """Returns the array of a TensorProto; its shape comes from the client and is checked."""
     elements = 1
     for dimension in tensor.tensor_shape.dim:
         elements *= max(0, dimension.size)
-    # A proto may stand for a huge array of one repeated value; ours never do.
+    # A proto may encode a huge array of one repeated value, which no signature needs.
     if tensor.tensor_shape.unknown_rank or elements > max(1, tensor.ByteSize()):
         raise invalid(f'input "{name}" does not hold as many values as its shape says')
     try:
-        return tf.make_ndarray(tensor)
+        return np.asarray(tf.make_ndarray(tensor))
     except (ValueError, TypeError):
         raise invalid(f'input "{name}" is not a well-formed tensor') from None
 
@@ -200,7 +199,7 @@ def _wanted_outputs(request: predict_pb2.PredictRequest, definition: Any) -> lis
 
 
 def _dtype(number: int) -> str:
-    return types_pb2.DataType.Name(number).removeprefix("DT_").lower()
+    return str(types_pb2.DataType.Name(number)).removeprefix("DT_").lower()
 
 
 @asynccontextmanager

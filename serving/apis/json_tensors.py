@@ -1,8 +1,8 @@
 """TensorFlow Serving's JSON: request bodies to arrays, arrays to response bodies.
 
-Formats, checks and messages follow `tensorflow_serving/util/json_tensor.cc`. Two
-things differ on purpose: a value quoted in a message is cut, and the wording of a
-JSON syntax error is our parser's.
+Formats, checks and messages follow `tensorflow_serving/util/json_tensor.cc`, with two
+intended differences: a value quoted in a message is truncated, and the text of a JSON
+syntax error comes from our parser.
 """
 
 import json
@@ -16,7 +16,7 @@ from rejoinder.serving.errors import ServingError, invalid, too_many_items
 
 
 class PredictBody(NamedTuple):
-    """A parsed predict request: inputs by name, and whether to answer row by row."""
+    """A parsed predict request: inputs by name, and whether the response is row by row."""
 
     inputs: dict[str, np.ndarray]
     by_row: bool
@@ -26,7 +26,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Parses a request body that must be a JSON object.
 
     Raises:
-        ServingError: it is empty, no JSON, or no object.
+        ServingError: The body is empty, not JSON, or not an object.
     """
     if not body:
         raise invalid("JSON Parse error: The document is empty")
@@ -40,7 +40,11 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def signature_name(document: dict[str, Any]) -> str:
-    """Returns the signature that a predict request asks for."""
+    """Returns the name of the requested signature, `serving_default` if none is given.
+
+    Raises:
+        ServingError: The name is not a string.
+    """
     name = document.get("signature_name", "")
     if not isinstance(name, str):
         raise invalid(
@@ -53,15 +57,18 @@ def signature_name(document: dict[str, Any]) -> str:
 def parse_predict(
     document: dict[str, Any], dtypes: dict[str, int], *, max_items: int
 ) -> PredictBody:
-    """Turns a predict request into arrays.
+    """Converts a predict request to arrays.
 
     Args:
         document: The request.
         dtypes: Input name → DataType number, all inputs of the signature.
-        max_items: Most instances of a request.
+        max_items: Maximum number of instances in a request.
+
+    Returns:
+        The arrays by input name, and whether the response is row by row.
 
     Raises:
-        ServingError: the request is too large or does not have the signature's form.
+        ServingError: The request is too large or does not match the signature.
     """
     if "instances" in document and "inputs" in document:
         raise invalid(
@@ -102,7 +109,7 @@ def format_predictions(outputs: dict[str, np.ndarray], *, by_row: bool) -> bytes
 
 
 def format_error(message: str) -> bytes:
-    """Returns the body of an error, spaced as TensorFlow Serving's writer does."""
+    """Returns the body of an error with TensorFlow Serving's whitespace."""
     return json.dumps({"error": message}, indent=4, ensure_ascii=False).encode(
         "utf-8", "backslashreplace"
     )

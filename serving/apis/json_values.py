@@ -1,4 +1,4 @@
-"""One JSON value to an array of a given type, with TensorFlow Serving's checks."""
+"""Converts one JSON value to an array of a given type, with TensorFlow Serving's checks."""
 
 import base64
 import binascii
@@ -12,8 +12,8 @@ from tensorflow.core.framework import types_pb2
 from rejoinder.serving.errors import invalid
 
 _QUOTED_CHARACTERS = 200
-# Parsing runs between other requests, so what one value may hold is bounded:
-# twice the ids of the largest request that the default limits let through.
+# Parsing blocks the event loop, so the size of a value is bounded: twice the ids of the
+# largest request that the default limits accept.
 _MAX_VALUES = 2**18
 _MAX_RANK = 8
 _INTEGERS = {types_pb2.DT_INT32: (-(2**31), 2**31 - 1), types_pb2.DT_INT64: (-(2**63), 2**63 - 1)}
@@ -27,11 +27,17 @@ _DTYPES: dict[int, Any] = {
 
 
 def to_array(value: Any, dtype: int) -> np.ndarray:
-    """Turns a scalar or a nested list into an array of exactly its nesting's shape.
+    """Converts a scalar or a nested list to an array of the same nesting.
 
     Args:
-        value: Parsed JSON; the lists at one level must be of one length.
+        value: Parsed JSON; the lists of one level must have equal lengths.
         dtype: DataType number; strings become bytes in an object array.
+
+    Returns:
+        The array; its rank is the depth of the nesting.
+
+    Raises:
+        ServingError: The value is ragged, too large, or not of this type.
     """
     shape: list[int] = []
     probe = value
@@ -97,14 +103,14 @@ def _decode_base64(value: dict[str, Any]) -> bytes:
         raise invalid(f"JSON Value: {quote(value)} not formatted correctly for base64 data")
     text = value["b64"]
     try:
-        # TensorFlow Serving's decoder takes missing padding.
+        # TensorFlow Serving's decoder accepts missing padding.
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise invalid("Unable to base64 decode") from None
 
 
 def is_base64(value: Any) -> bool:
-    """Returns whether a value is `{"b64": "…"}`, which stands for bytes."""
+    """Returns whether a value is `{"b64": "…"}`, the encoding of bytes."""
     return isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str)
 
 
@@ -118,9 +124,9 @@ def _json_type(value: Any) -> str:
 
 
 def quote(value: Any) -> str:
-    """Returns a value as it appears in a message: indented JSON, cut if long."""
+    """Returns a value for a message: indented JSON, truncated if long."""
     try:
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
-    except orjson.JSONEncodeError:  # nested too deeply to write
+    except orjson.JSONEncodeError:  # nested too deeply to encode
         return "…"
     return text if len(text) <= _QUOTED_CHARACTERS else text[:_QUOTED_CHARACTERS] + "…"

@@ -1,8 +1,8 @@
 """OpenAI's embeddings API, `/tokenize`, and the list of models.
 
-Request and answer follow OpenAI's `POST /v1/embeddings`. Token arrays are ids of
-the served model's own vocabulary, with their `<s>` and `</s>`, as `/tokenize`
-returns them.
+Requests and responses follow OpenAI's `POST /v1/embeddings`. Token arrays are ids of
+the served model's own vocabulary, `<s>` and `</s>` included, as `/tokenize` returns
+them.
 """
 
 import base64
@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rejoinder.serving.apis.json_tensors import parse_object
-from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.apis.responses import json_response
+from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.engine.predict import Predictor
 from rejoinder.serving.engine.registry import Registry
 from rejoinder.serving.errors import Code, ServingError, invalid
@@ -62,7 +63,7 @@ class OpenAiApi:
             lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
             embeddings = embeddings / np.maximum(lengths, 1e-12)
         cells = [_base64(row) for row in embeddings] if encoding == "base64" else list(embeddings)
-        return _json(
+        return json_response(
             {
                 "object": "list",
                 "data": [
@@ -75,14 +76,14 @@ class OpenAiApi:
         )
 
     async def tokenize(self, request: Request, body: bytes) -> Response:
-        """`POST /tokenize`: `{"input": text or texts, "model"?}` → ids, counts, cuts."""
+        """`POST /tokenize`: `{"input": text or texts, "model"?}` → ids, counts, truncation."""
         document = parse_object(body)
         name, version = self._version(document)
         texts = _input(document)
         if texts and not isinstance(texts[0], bytes):
             raise invalid("input must be a string or a list of strings")
         tokens = await self._predictor.tokenize(version, texts)
-        return _json(
+        return json_response(
             {
                 "model": name,
                 "token_ids": [row.tolist() for row in tokens.rows],
@@ -92,20 +93,20 @@ class OpenAiApi:
         )
 
     async def models(self, request: Request, body: bytes) -> Response:
-        """`GET /v1/models`, where TensorFlow Serving only says that a name is missing."""
+        """`GET /v1/models`, which TensorFlow Serving answers with an error."""
         entries = [
             {"id": name, "object": "model", "created": 0, "owned_by": "rejoinder"}
             for name in self._registry.names
         ]
-        return _json({"object": "list", "data": entries})
+        return json_response({"object": "list", "data": entries})
 
-    async def _embed(self, rows: list[Any], version: LoadedVersion) -> tuple[np.ndarray, int]:
+    async def _embed(self, rows: list[Any], version: ModelVersion) -> tuple[np.ndarray, int]:
         if isinstance(rows[0], bytes):
             embeddings, tokens = await self._predictor.embed(version, rows)
             return embeddings, sum(len(row) for row in tokens.rows)
         return await self._predictor.embed_ids(version, rows), sum(len(row) for row in rows)
 
-    def _version(self, document: dict[str, Any]) -> tuple[str, LoadedVersion]:
+    def _version(self, document: dict[str, Any]) -> tuple[str, ModelVersion]:
         names = self._registry.names
         name = document.get("model", names[0] if len(names) == 1 else None)
         if not isinstance(name, str):
@@ -118,7 +119,7 @@ class OpenAiApi:
 
 
 def _input(document: dict[str, Any]) -> list[Any]:
-    """Returns n ≥ 1 rows: all bytes, or all int32 arrays of token ids."""
+    """Returns n ≥ 1 rows, either all bytes or all int32 arrays of token ids."""
     value = document.get("input")
     if isinstance(value, str):
         return [value.encode()]
@@ -138,7 +139,7 @@ def _is_ids(values: list[Any]) -> bool:
     return all(type(value) is int and 0 <= value < 2**31 for value in values)
 
 
-def _dimensions(document: dict[str, Any], version: LoadedVersion) -> int:
+def _dimensions(document: dict[str, Any], version: ModelVersion) -> int:
     full = version.manifest.dimension
     dimensions = document.get("dimensions")
     if dimensions is None:
@@ -150,9 +151,3 @@ def _dimensions(document: dict[str, Any], version: LoadedVersion) -> int:
 
 def _base64(row: np.ndarray) -> str:
     return base64.b64encode(row.astype("<f4").tobytes()).decode()
-
-
-def _json(document: dict[str, Any]) -> Response:
-    return Response(
-        orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json"
-    )

@@ -14,7 +14,7 @@ def describe(limits: Limits, *, guarded: bool) -> dict[str, Any]:
     """Returns the OpenAPI 3.1 document.
 
     Args:
-        limits: Bounds that appear in the schemas.
+        limits: Bounds for the schemas.
         guarded: Whether requests need a bearer key.
     """
     description: dict[str, Any] = {
@@ -22,8 +22,8 @@ def describe(limits: Limits, *, guarded: bool) -> dict[str, Any]:
         "info": {
             "title": "Rejoinder",
             "version": _version(),
-            "description": "Sentence embeddings. TensorFlow Serving's REST contract and "
-            "OpenAI's embeddings API over one model.",
+            "description": "Sentence embeddings: TensorFlow Serving's REST API and "
+            "OpenAI's embeddings API for the same models.",
         },
         "paths": {
             "/v1/models/{name}:predict": {"post": _predict(limits)},
@@ -33,9 +33,13 @@ def describe(limits: Limits, *, guarded: bool) -> dict[str, Any]:
             "/v1/embeddings": {"post": _embeddings(limits)},
             "/tokenize": {"post": _tokenize(limits)},
             "/search": {"post": _search(limits)},
-            "/indexes": {"get": _read("Indexed corpora that /search knows")},
-            "/health": {"get": _read("The process answers", open_to_all=True)},
-            "/ready": {"get": _read("Send requests here; 503 while draining", open_to_all=True)},
+            "/indexes": {"get": _read("Indexes that /search can use")},
+            "/health": {"get": _read("Whether the process responds", public=True)},
+            "/ready": {
+                "get": _read(
+                    "Whether the server accepts requests; 503 while it drains", public=True
+                )
+            },
             "/metrics": {"get": _read("Prometheus metrics", media_type="text/plain")},
         },
         "components": {
@@ -142,7 +146,7 @@ def _embeddings(limits: Limits) -> dict[str, Any]:
         },
         required=["object", "index", "embedding"],
     )
-    answer = _object(
+    response = _object(
         {
             "object": {"const": "list"},
             "model": {"type": "string"},
@@ -154,7 +158,7 @@ def _embeddings(limits: Limits) -> dict[str, Any]:
         },
         required=["object", "model", "data", "usage"],
     )
-    operation = _operation("Embed texts (OpenAI's embeddings)", request, answer, "OpenAiError")
+    operation = _operation("Embed texts (OpenAI's embeddings)", request, response, "OpenAiError")
     operation["responses"]["404"] = _error("No such model", "OpenAiError")
     return operation
 
@@ -165,7 +169,7 @@ def _tokenize(limits: Limits) -> dict[str, Any]:
     request = _object(
         {"model": {"type": "string"}, "input": {"anyOf": [text, many]}}, required=["input"]
     )
-    answer = _object(
+    response = _object(
         {
             "model": {"type": "string"},
             "token_ids": {"type": "array", "items": _IDS},
@@ -174,7 +178,7 @@ def _tokenize(limits: Limits) -> dict[str, Any]:
         },
         required=["model", "token_ids", "num_tokens", "truncated"],
     )
-    operation = _operation("Token ids of texts", request, answer, "Error")
+    operation = _operation("Tokenize texts", request, response, "Error")
     operation["responses"]["404"] = _error("No such model", "Error")
     return operation
 
@@ -197,7 +201,7 @@ def _search(limits: Limits) -> dict[str, Any]:
         },
         required=["text", "score"],
     )
-    answer = _object(
+    response = _object(
         {
             "index": {"type": "string"},
             "model": {"type": "string"},
@@ -206,28 +210,28 @@ def _search(limits: Limits) -> dict[str, Any]:
         },
         required=["index", "model", "num_tokens", "answers"],
     )
-    operation = _operation("Nearest texts of an indexed corpus", request, answer, "Error")
+    operation = _operation("Find the nearest texts of an index", request, response, "Error")
     operation["responses"]["404"] = _error("No such index or model", "Error")
     return operation
 
 
 def _operation(
-    summary: str, request: dict[str, Any], answer: dict[str, Any], error: str
+    summary: str, request: dict[str, Any], response: dict[str, Any], error: str
 ) -> dict[str, Any]:
     return {
         "summary": summary,
         "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
         "responses": {
             "200": {
-                "description": "The answer",
-                "content": {"application/json": {"schema": answer}},
+                "description": "Success",
+                "content": {"application/json": {"schema": response}},
             },
-            "400": _error("The request cannot succeed as it is", error),
+            "400": _error("The request is invalid", error),
             "401": _error("A bearer key is needed", error),
-            "408": _error("The body came too slowly", error),
+            "408": _error("The body took too long", error),
             "413": _error("The body is too large", error),
-            "429": _error("Overloaded; Retry-After says when to come back", error),
-            "504": _error("The answer took too long", error),
+            "429": _error("The server is overloaded; retry after Retry-After seconds", error),
+            "504": _error("The request took too long", error),
         },
     }
 
@@ -236,18 +240,18 @@ def _read(
     summary: str,
     *,
     name: bool = False,
-    open_to_all: bool = False,
+    public: bool = False,
     media_type: str = "application/json",
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": summary,
-        "responses": {"200": {"description": "The answer", "content": {media_type: {}}}},
+        "responses": {"200": {"description": "Success", "content": {media_type: {}}}},
     }
     if name:
         operation["parameters"] = [_name_parameter()]
         operation["responses"]["400"] = _error("Malformed path", "Error")
         operation["responses"]["404"] = _error("No such model", "Error")
-    if open_to_all:
+    if public:
         operation["security"] = []
     else:
         operation["responses"]["401"] = _error("A bearer key is needed", "Error")

@@ -1,14 +1,16 @@
 """TensorFlow Serving's REST API: predict, model status, model metadata.
 
-Paths and precedence follow `http_rest_api_util.cc`; the names in a path only ever
-look up a dictionary.
+Paths and precedence follow `http_rest_api_util.cc`. The names in a path are only keys
+of dictionaries; they never reach the file system.
 """
 
 import re
+from typing import Any
 from urllib.parse import unquote
 
 import orjson
 from google.protobuf import json_format
+from google.protobuf.message import Message
 from starlette.requests import Request
 from starlette.responses import Response
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
@@ -20,7 +22,8 @@ from rejoinder.serving.apis.json_tensors import (
     parse_predict,
     signature_name,
 )
-from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.apis.responses import encoded_json_response
+from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.engine.predict import Predictor
 from rejoinder.serving.engine.registry import Registry
 from rejoinder.serving.errors import Code, ServingError, invalid
@@ -54,8 +57,8 @@ class RestApi:
         self._predictor = predictor
 
     async def handle(self, request: Request, body: bytes) -> Response:
-        """Answers any method on any path under `/v1/models/`."""
-        # The raw path: an encoded slash belongs to a name.
+        """Handles any method on any path under `/v1/models/`."""
+        # The raw path, because an encoded slash is part of a name.
         path = request.scope["raw_path"].decode("ascii", "replace").partition("?")[0]
         if request.method == "POST" and (match := _PREDICT.fullmatch(path)):
             return await self._predict(match, body)
@@ -76,13 +79,15 @@ class RestApi:
         dtypes = {name: info.dtype for name, info in definition.inputs.items()}
         inputs, by_row = parse_predict(document, dtypes, max_items=self._limits.max_items)
         outputs = await self._predictor.predict(version, signature, inputs)
-        return _json(format_predictions(outputs, by_row=by_row))
+        return encoded_json_response(format_predictions(outputs, by_row=by_row))
 
     def _status(self, match: re.Match[str]) -> Response:
         if match["name"] is None:
             raise invalid("Missing model name in request.")
         if match["metadata"]:
-            return _json(metadata_json(unquote(match["name"]), self._version(match)))
+            return encoded_json_response(
+                metadata_json(unquote(match["name"]), self._version(match))
+            )
         number, label = _number(match), match["label"]
         if label is not None:
             number = self._version(match).number
@@ -90,17 +95,21 @@ class RestApi:
         text = json_format.MessageToJson(
             status, always_print_fields_with_no_presence=True, indent=1
         )
-        return _json(text.encode())
+        return encoded_json_response(text.encode())
 
-    def _version(self, match: re.Match[str]) -> LoadedVersion:
+    def _version(self, match: re.Match[str]) -> ModelVersion:
         label = match["label"]
         return self._registry.version(
             unquote(match["name"]), _number(match), None if label is None else unquote(label)
         )
 
 
-def signature_definition(version: LoadedVersion, signature: str):
-    """Returns a SignatureDef; raises ServingError (400) if the model has none of that name."""
+def signature_definition(version: ModelVersion, signature: str) -> Any:
+    """Returns a SignatureDef.
+
+    Raises:
+        ServingError: 400, because the model has no signature of this name.
+    """
     definition = version.signature_defs.get(signature)
     if definition is None or not definition.inputs:
         raise invalid(f'Serving signature name: "{signature}" not found in signature def')
@@ -113,7 +122,7 @@ def model_status(
     """Returns the states of all versions of a model, or of one.
 
     Raises:
-        ServingError: 404 if there is no such model or version.
+        ServingError: 404, because there is no such model or version.
     """
     states = registry.model(name).states
     if number is not None and number not in states:
@@ -131,7 +140,7 @@ def model_status(
     return response
 
 
-def metadata_json(name: str, version: LoadedVersion) -> bytes:
+def metadata_json(name: str, version: ModelVersion) -> bytes:
     """Returns the metadata of a version: its model spec and signatures."""
     spec = model_pb2.ModelSpec(name=name)
     spec.version.value = version.number
@@ -145,10 +154,11 @@ def metadata_json(name: str, version: LoadedVersion) -> bytes:
     )
 
 
-def _message(message) -> dict:
-    return json_format.MessageToDict(
+def _message(message: Message) -> dict[str, Any]:
+    fields: dict[str, Any] = json_format.MessageToDict(
         message, always_print_fields_with_no_presence=True, preserving_proto_field_name=True
     )
+    return fields
 
 
 def _number(match: re.Match[str]) -> int | None:
@@ -158,7 +168,3 @@ def _number(match: re.Match[str]) -> int | None:
     if len(text) > 19 or int(text) > _MAX_VERSION:
         raise invalid(f"Failed to convert version: {text} to numeric.")
     return int(text)
-
-
-def _json(body: bytes) -> Response:
-    return Response(body, media_type="application/json")

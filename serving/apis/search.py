@@ -1,31 +1,31 @@
 """`/search`: the nearest texts of an indexed corpus, for the page and for clients.
 
-Indexes are made by `rejoinder search` and named on the command line; a
-request picks one by name, and its query shares the batches of all other requests.
+`rejoinder search` builds indexes, and the server's command line names them. A request
+selects an index by name; its query shares batches with all other requests.
 """
 
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
 from rejoinder.serving.apis.json_tensors import parse_object
+from rejoinder.serving.apis.responses import json_response
 from rejoinder.serving.engine.predict import Predictor
 from rejoinder.serving.engine.registry import Registry
 from rejoinder.serving.errors import Code, ServingError, invalid
 
-if TYPE_CHECKING:  # opening an index needs usearch; a server without one does not
+if TYPE_CHECKING:  # opening an index needs usearch; a server without an index does not
     from rejoinder.retrieval.index import SearchIndex
 
 MAX_ANSWERS = 100
 
 
 class SearchApi:
-    """Handlers over the named indexes."""
+    """Handlers for the named indexes."""
 
     def __init__(
         self, registry: Registry, predictor: Predictor, indexes: Mapping[str, "SearchIndex"]
@@ -38,7 +38,7 @@ class SearchApi:
     async def names(self, request: Request, body: bytes) -> Response:
         """`GET /indexes`: names and sizes."""
         entries = [{"name": name, "texts": len(index)} for name, index in self._indexes.items()]
-        return _json({"indexes": entries})
+        return json_response({"indexes": entries})
 
     async def search(self, request: Request, body: bytes) -> Response:
         """`POST /search`: `{"index", "input": text, "k"?, "model"?}` → texts, best first."""
@@ -56,11 +56,11 @@ class SearchApi:
         version = self._registry.version(model)
         index = self._indexes[name]
         if version.manifest.dimension != index.description.dimension:
-            raise invalid(f"index {name!r} was not made with model {model!r}")
+            raise invalid(f"index {name!r} was not built with model {model!r}")
         embeddings, tokens = await self._predictor.embed(version, [text.encode()])
         loop = asyncio.get_running_loop()
         (answers,) = await loop.run_in_executor(self._pool, index.search, embeddings, k)
-        return _json(
+        return json_response(
             {
                 "index": name,
                 "model": model,
@@ -71,7 +71,3 @@ class SearchApi:
                 ],
             }
         )
-
-
-def _json(document: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(document), media_type="application/json")

@@ -1,1 +1,1 @@
-"""Loaded model versions and the batches that run on them."""
+"""Loaded model versions, and the batches that run on them."""

@@ -1,13 +1,15 @@
 """Dynamic batching by tokens across concurrent requests.
 
-Work is never delayed to wait for company: a free worker takes what is there, and
-while all workers are busy the queue fills, so batches grow exactly when the load
-does. A batch takes one text from each waiting request in turn, up to a budget of
-tokens, so a request of a thousand texts does not keep a request of one waiting;
-texts of all lengths share it, packed side by side. The expected wait, from the
-measured seconds per token, decides when to refuse work instead of queueing it; what
-has waited longer all the same, because the machine became slower, is refused when
-its turn comes, so no answer is older than that wait and one batch.
+A batch never waits for more requests: an idle worker takes what is queued, and while
+all workers are busy the queue grows, so batches grow exactly when the load does. A
+batch takes one text of each waiting request in turn, up to a budget of tokens, so a
+request of one text does not wait for a request of a thousand; texts of all lengths
+share a batch, packed side by side.
+
+The expected wait, computed from the measured seconds per token, decides whether a new
+request is refused or queued. If the machine becomes slower afterwards, a request may
+wait longer than that; it is refused when its turn comes. So no response takes longer
+than the allowed wait and one batch.
 """
 
 import asyncio
@@ -19,8 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.errors import Code, ServingError, overloaded
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
@@ -31,11 +34,20 @@ _RATE_WEIGHT = 0.25
 
 @dataclass(eq=False)
 class _Request:
-    """One call: its rows of ids, how many batches have taken, and where embeddings go."""
+    """One call of `Batcher.encode`.
 
-    rows: Sequence[np.ndarray]
-    embeddings: np.ndarray
-    done: asyncio.Future
+    Attributes:
+        rows: n int32 arrays of token ids.
+        embeddings: float32 [n, d], filled by the batches.
+        done: Resolved when all rows are embedded, or with an error.
+        arrived: Monotonic time of the call in seconds.
+        taken: Rows that batches have taken.
+        delivered: Rows whose embeddings have been written.
+    """
+
+    rows: Sequence[NDArray[np.int32]]
+    embeddings: NDArray[np.float32]
+    done: asyncio.Future[None]
     arrived: float
     taken: int = 0
     delivered: int = 0
@@ -49,49 +61,68 @@ class _Row:
     index: int
 
     @property
-    def ids(self) -> np.ndarray:
+    def ids(self) -> NDArray[np.int32]:
         return self.request.rows[self.index]
 
 
 class Batcher:
-    """Queues rows of token ids and runs them in shared batches. One event loop only."""
+    """Queues rows of token ids and runs them in shared batches. Use it from one event loop only."""
 
     def __init__(self, limits: Limits, metrics: Metrics, *, workers: int):
-        """Makes a batcher with `workers` threads, each running one batch at a time."""
+        """Creates a batcher.
+
+        Args:
+            limits: Bounds of a batch and of the queue.
+            metrics: Counts batches and refused requests.
+            workers: Threads, each of which runs one batch at a time.
+        """
         self._limits = limits
         self._metrics = metrics
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
-        # Versions and, in each, requests: whoever was served last stands last.
-        self._queues: dict[LoadedVersion, deque[_Request]] = {}
+        # Requests of each version; the version and the request served last are at the end.
+        self._queues: dict[ModelVersion, deque[_Request]] = {}
         self._running = 0
         self._queued_tokens = 0
         self._seconds_per_token = 0.0
 
     def expected_wait(self) -> float:
-        """Returns the seconds that a row queued now would wait for a worker."""
+        """Returns the seconds that a row queued now is expected to wait for a worker."""
         return self._queued_tokens * self._seconds_per_token / self._workers
 
     def admit(self) -> None:
-        """Raises ServingError (429 with Retry-After) if the queue is too long to join."""
+        """Checks that the queue has room for another request.
+
+        Raises:
+            ServingError: 429 with Retry-After, because the queue is full or too slow.
+        """
         wait = self.expected_wait()
         full = self._queued_tokens >= self._limits.max_queue_tokens
         if full or wait > self._limits.max_queue_seconds:
             raise self._refusal(wait)
 
-    async def encode(self, version: LoadedVersion, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """Embeds rows of ids: n arrays → float32 [n, d].
+    async def encode(
+        self, version: ModelVersion, rows: Sequence[NDArray[np.int32]]
+    ) -> NDArray[np.float32]:
+        """Embeds rows of token ids.
 
-        If the caller is cancelled, its rows still in the queue are dropped.
+        If the caller is cancelled, its rows that are still queued are dropped.
+
+        Args:
+            version: The model version.
+            rows: n ≥ 0 int32 arrays.
+
+        Returns:
+            float32 [n, d].
 
         Raises:
-            ServingError: the queue is full, or the model failed on one of these rows.
+            ServingError: The queue is full, or the model failed on one of these rows.
         """
         self.admit()
         embeddings = np.empty([len(rows), version.manifest.dimension], np.float32)
         if not rows:
             return embeddings
-        done = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         request = _Request(rows, embeddings, done, time.monotonic())
         self._queues.setdefault(version, deque()).append(request)
         self._queued_tokens += sum(map(_weight, rows))
@@ -109,14 +140,14 @@ class Batcher:
             task = asyncio.get_running_loop().create_task(self._run(*batch))
             task.add_done_callback(self._batch_done)
 
-    def _batch_done(self, task: asyncio.Task) -> None:
+    def _batch_done(self, task: asyncio.Task[None]) -> None:
         self._running -= 1
         self._metrics.queue_tokens.set(self._queued_tokens)
         if not task.cancelled():
             self._start_batches()
 
-    def _next_batch(self) -> tuple[LoadedVersion, list[_Row]] | None:
-        """Takes a row of each request in turn, of the version that has waited longest."""
+    def _next_batch(self) -> tuple[ModelVersion, list[_Row]] | None:
+        """Returns a batch for the version that has waited longest, None if nothing is queued."""
         while self._queues:
             version = next(iter(self._queues))
             queue = self._queues.pop(version)
@@ -128,6 +159,7 @@ class Batcher:
         return None
 
     def _take(self, queue: deque[_Request]) -> list[_Row]:
+        """Takes one row of each request in turn, up to the tokens of a batch."""
         room = self._limits.max_batch_tokens
         oldest = time.monotonic() - self._limits.max_queue_seconds
         rows: list[_Row] = []
@@ -135,7 +167,7 @@ class Batcher:
             request = queue[0]
             if request.arrived < oldest and not request.taken and not request.done.done():
                 request.done.set_exception(self._refusal(self.expected_wait()))
-            if request.done.done():  # refused, its client gone, or another row of it failed
+            if request.done.done():  # refused, cancelled, or another row of it failed
                 self._queued_tokens -= sum(map(_weight, request.rows[request.taken :]))
                 queue.popleft()
                 continue
@@ -158,7 +190,7 @@ class Batcher:
             retry_after=math.ceil(wait),
         )
 
-    async def _run(self, version: LoadedVersion, rows: list[_Row]) -> None:
+    async def _run(self, version: ModelVersion, rows: list[_Row]) -> None:
         loop = asyncio.get_running_loop()
         start = time.monotonic()
         try:
@@ -175,8 +207,8 @@ class Batcher:
         for row, embedding in zip(rows, embeddings, strict=True):
             _deliver(row, embedding)
 
-    async def _run_alone(self, version: LoadedVersion, rows: list[_Row]) -> None:
-        """Runs the rows of a failed batch one by one, so that only the culprit fails."""
+    async def _run_alone(self, version: ModelVersion, rows: list[_Row]) -> None:
+        """Runs the rows of a failed batch one by one, so that only the faulty request fails."""
         loop = asyncio.get_running_loop()
         for row in rows:
             try:
@@ -190,17 +222,18 @@ class Batcher:
                 _deliver(row, embeddings[0])
 
     def _observe(self, tokens: int, seconds: float) -> None:
+        """Updates the running average of seconds per token."""
         newest = seconds / tokens
         weight = _RATE_WEIGHT if self._seconds_per_token else 1.0
         self._seconds_per_token += weight * (newest - self._seconds_per_token)
 
 
-def _weight(ids: np.ndarray) -> int:
-    """Tokens that a row counts as; an empty one is work too."""
+def _weight(ids: NDArray[np.int32]) -> int:
+    """Returns the tokens that a row counts as; an empty row counts as one."""
     return max(1, len(ids))
 
 
-def _deliver(row: _Row, embedding: np.ndarray) -> None:
+def _deliver(row: _Row, embedding: NDArray[np.float32]) -> None:
     request = row.request
     request.embeddings[row.index] = embedding
     request.delivered += 1

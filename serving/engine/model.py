@@ -1,11 +1,9 @@
-"""A served model: where its versions lie, and which of them answer."""
+"""The state of a served model: its loaded versions and the state of every version."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # loading needs TensorFlow; the command line does not
-    from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.engine.model_version import ModelVersion
+from rejoinder.serving.model_options import ModelOptions
 
 
 @dataclass
@@ -21,22 +19,16 @@ class Model:
     """A served model.
 
     Attributes:
-        name: Its name in requests.
-        base: Folder of versions.
-        keep: How many of the newest versions answer; None: all.
-        labels: Label → version number.
-        loaded: Versions that answer.
-        states: Every version ever seen.
+        options: Name, base folder, and which versions to serve.
+        versions: Loaded versions by number.
+        states: Every version seen so far.
     """
 
-    name: str
-    base: Path
-    keep: int | None = 1
-    labels: dict[str, int] = field(default_factory=dict)
-    loaded: dict[int, "LoadedVersion"] = field(default_factory=dict)
+    options: ModelOptions
+    versions: dict[int, ModelVersion] = field(default_factory=dict)
     states: dict[int, VersionState] = field(default_factory=dict)
 
     @property
-    def newest(self) -> "LoadedVersion":
-        """The version that answers when none is named; at least one is always loaded."""
-        return self.loaded[max(self.loaded)]
+    def newest(self) -> ModelVersion:
+        """The version for requests that name none; one version at least is always loaded."""
+        return self.versions[max(self.versions)]

@@ -1,4 +1,4 @@
-"""One loaded model version: a SavedModel exported by `rejoinder.models.export`."""
+"""One version of a model in memory: a SavedModel exported by `rejoinder export`."""
 
 import time
 from collections.abc import Sequence
@@ -7,73 +7,77 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  registers the tokenizer's operations
+from numpy.typing import NDArray
 from tensorflow.core.protobuf import saved_model_pb2
 
+from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.models.saved_model.manifest import ExportManifest
 from rejoinder.serving.engine.packing import pack_rows
 
-# What `serving_default` must offer for the server to run a model at all.
+# The server needs these signatures to run a model at all.
 _NEEDED = {"serving_default", "tokenize", "encode_tokens"}
 
 
-class LoadedVersion:
+class ModelVersion:
     """A version in memory. Its methods block; call them from a worker thread.
 
     Attributes:
         number: Version number, the folder's name.
-        manifest: What the export says of itself.
+        manifest: The export's manifest.
         signature_defs: Name → SignatureDef, as TensorFlow Serving reports it.
     """
 
     def __init__(self, folder: Path):
-        """Loads and warms a version.
+        """Loads a version.
 
         Args:
             folder: A published version folder.
 
         Raises:
-            UserError: the folder is not an export of this project.
+            UserError: The folder is not an export of this project.
         """
         self.number = int(folder.name)
         self.manifest = ExportManifest.read(folder)
         saved_model = saved_model_pb2.SavedModel.FromString(
-            (folder / "saved_model.pb").read_bytes()
+            storage.read_bytes(str(folder / "saved_model.pb"))
         )
         self.signature_defs = dict(saved_model.meta_graphs[0].signature_def)
         if missing := _NEEDED - set(self.signature_defs):
             raise UserError(
-                f"{folder}: lacks the signatures {sorted(missing)}; export with `make export`"
+                f"{folder}: lacks the signatures {sorted(missing)}; export with `rejoinder export`"
             )
         self._module = tf.saved_model.load(str(folder))
         if not hasattr(self._module, "encode_packed"):
-            raise UserError(f"{folder}: an older release's export; run `make export` again")
+            raise UserError(
+                f"{folder}: was exported by an older release; run `rejoinder export` again"
+            )
         self._tokenize = self._module.signatures["tokenize"]
         self._encode = self._module.encode_packed
 
-    def tokenize(self, texts: Sequence[bytes]) -> tuple[list[np.ndarray], np.ndarray]:
+    def tokenize(self, texts: Sequence[bytes]) -> tuple[list[NDArray[np.int32]], NDArray[np.bool_]]:
         """Tokenizes texts.
 
         Args:
-            texts: n UTF-8 strings, n ≥ 1; bytes that are no UTF-8 are replaced, not refused.
+            texts: n ≥ 1 strings in UTF-8; invalid bytes are replaced, not refused.
 
         Returns:
-            n int32 arrays of ids, and bool [n]: whether the text was cut.
+            n int32 arrays of token ids, and bool [n]: whether the text was truncated.
         """
         out = self._tokenize(text=tf.constant(list(texts), tf.string))
         ids, lengths = out["token_ids"].numpy(), out["num_tokens"].numpy()
         rows = [row[:length] for row, length in zip(ids, lengths, strict=True)]
         return rows, out["truncated"].numpy()
 
-    def encode(self, rows: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
-        """Embeds rows of ids.
+    def encode(self, rows: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.float32], int]:
+        """Embeds rows of token ids.
 
         Args:
-            rows: n ≥ 1 int32 arrays, none longer than the model takes.
+            rows: n ≥ 1 int32 arrays of at most `manifest.max_length` ids.
 
         Returns:
-            float32 [n, d], zeros for a row without tokens, and the tokens that were
-            computed, padding included.
+            float32 [n, d], zeros for a row without tokens, and the number of computed
+            tokens, padding included.
         """
         packed = pack_rows(rows, pad_id=self.manifest.pad_id, longest=self.manifest.max_length)
         embeddings = np.zeros([len(rows), self.manifest.dimension], np.float32)

@@ -1,9 +1,9 @@
-"""Rows of token ids packed side by side, so that a batch is next to no padding.
+"""Packs texts side by side into rows of token ids, so that a batch has little padding.
 
-Comments average 18 tokens and no two lengths agree, so a batch padded to its
-longest text computes half as much again, and batches of one length each are too
-small to be fast. Several texts to a row, kept apart by their segment numbers,
-cost the model little more than their tokens.
+Comments average 18 tokens and their lengths vary. A batch padded to its longest text
+computes 1.5 times its tokens, and batches of one length each are too small to be
+fast. Rows of several texts, separated by segment numbers, cost the model little more
+than their tokens.
 """
 
 import heapq
@@ -12,52 +12,57 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-# Rows hold at most about this many tokens: attention looks from every token of a
-# row at every other, so longer rows cost more than the padding that they save.
+# Rows hold at most about this many tokens: the cost of attention grows with the square
+# of the row's length, so longer rows cost more than the padding that they save.
 _ROW_TOKENS = 128
-# Share that attention adds to a token's cost for each token of its row, measured
-# on CPU with a base model (widths 20 to 128).
+# Relative cost that attention adds to a token for each token of its row, measured
+# on a CPU with a base model (widths 20 to 128).
 _COST_PER_WIDTH = 1 / 2000
-# Widths of several rows are multiples of this: the runtime keeps what it prepares for
-# each shape that it meets, and memory grew by megabytes a shape.
+# Batches of several rows have widths that are multiples of this: the runtime caches
+# buffers for each new shape, megabytes for each.
 _WIDTH_STEP = 8
 
 
 class PackedRows(NamedTuple):
-    """Texts side by side.
+    """Packed texts.
 
     Attributes:
         token_ids: int32 [r, w].
-        segment_ids: int32 [r, w]; 0 is padding, 1… the number of the text in its row.
+        segment_ids: int32 [r, w]: 0 for padding, otherwise the 1-based number of the
+            text in its row.
         positions: int32 [r, w], 0-based inside the text.
-        slots: int64 [n, 2]: row and 0-based number in it of each text; of a text
-            without a token, -1, -1.
+        slots: int64 [n, 2]: row and 0-based number in the row of each text; (-1, -1)
+            for a text without tokens.
     """
 
-    token_ids: np.ndarray
-    segment_ids: np.ndarray
-    positions: np.ndarray
-    slots: np.ndarray
+    token_ids: NDArray[np.int32]
+    segment_ids: NDArray[np.int32]
+    positions: NDArray[np.int32]
+    slots: NDArray[np.int64]
 
 
-def pack_rows(texts: Sequence[np.ndarray], *, pad_id: int, longest: int) -> PackedRows:
+def pack_rows(texts: Sequence[NDArray[np.int32]], *, pad_id: int, longest: int) -> PackedRows:
     """Packs texts into rows of about equal length.
 
     Args:
-        texts: n int32 arrays of token ids. The padding id inside a text keeps its
-            place and is masked, as it is in a row of its own.
-        pad_id: Id that fills what is left.
-        longest: Most columns that the model takes; no text is longer.
+        texts: n int32 arrays of token ids. A padding id inside a text keeps its place
+            and is masked, as in an unpacked row.
+        pad_id: Padding id.
+        longest: Maximum columns of a row; no text is longer.
+
+    Returns:
+        The rows; r is 0 if no text has a token.
     """
     lengths = [len(text) for text in texts]
     order = sorted((i for i in range(len(texts)) if lengths[i]), key=lambda i: -lengths[i])
-    members = _share_out(lengths, order, longest)
+    members = _assign(lengths, order, longest)
     width = _width(lengths, members, longest)
     shape = (len(members), width)
     token_ids = np.full(shape, pad_id, np.int32)
     segment_ids, positions = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-    slots = np.full((len(texts), 2), -1)
+    slots = np.full((len(texts), 2), -1, np.int64)
     for row, members_of_row in enumerate(members):
         start = 0
         for number, i in enumerate(members_of_row):
@@ -71,8 +76,8 @@ def pack_rows(texts: Sequence[np.ndarray], *, pad_id: int, longest: int) -> Pack
     return PackedRows(token_ids, segment_ids, positions, slots)
 
 
-def _share_out(lengths: Sequence[int], order: Sequence[int], longest: int) -> list[list[int]]:
-    """Returns the texts of each row, for the number of rows that costs least."""
+def _assign(lengths: Sequence[int], order: Sequence[int], longest: int) -> list[list[int]]:
+    """Returns the texts of each row, for the number of rows with the least cost."""
     if not order:
         return []
     row_tokens = max(min(_ROW_TOKENS, longest), lengths[order[0]])
@@ -89,7 +94,7 @@ def _share_out(lengths: Sequence[int], order: Sequence[int], longest: int) -> li
 
 
 def _fill(lengths: Sequence[int], order: Sequence[int], count: int) -> list[list[int]]:
-    """Gives each text, longest first, to the row with the fewest tokens so far."""
+    """Adds each text, longest first, to the row with the fewest tokens so far."""
     rows: list[list[int]] = [[] for _ in range(count)]
     heap = [(0, row) for row in range(count)]
     for i in order:
@@ -105,6 +110,6 @@ def _cost(lengths: Sequence[int], rows: Sequence[Sequence[int]], longest: int) -
 
 
 def _width(lengths: Sequence[int], rows: Sequence[Sequence[int]], longest: int) -> int:
-    """Returns the columns that all rows get; a single row has exactly its tokens."""
+    """Returns the number of columns; a single row has exactly as many as tokens."""
     width = max((sum(lengths[i] for i in row) for row in rows), default=0)
     return width if len(rows) < 2 else min(-(-width // _WIDTH_STEP) * _WIDTH_STEP, longest)

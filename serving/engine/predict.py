@@ -1,11 +1,12 @@
-"""Running a signature: the one path that REST, gRPC and OpenAI requests share."""
+"""Runs signatures for REST, gRPC and OpenAI requests."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rejoinder.serving.engine.batcher import Batcher
-from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.engine.tokenizing import TokenizingStage, Tokens
 from rejoinder.serving.errors import invalid, too_many_items
 from rejoinder.serving.limits import Limits
@@ -15,16 +16,16 @@ _TEXT_SIGNATURES = ("serving_default", "encode_context", "encode_response")
 
 
 class Predictor:
-    """Tokenizes, batches and encodes; answers equal those of the SavedModel's signatures."""
+    """Tokenizes, batches and encodes; the results equal those of the SavedModel's signatures."""
 
     def __init__(self, limits: Limits, metrics: Metrics, *, workers: int):
-        """Makes a predictor with `workers` encoding threads."""
+        """Creates a predictor with `workers` encoding threads."""
         self._limits = limits
         self._batcher = Batcher(limits, metrics, workers=workers)
         self._tokenizing = TokenizingStage()
 
     async def predict(
-        self, version: LoadedVersion, signature: str, inputs: dict[str, np.ndarray]
+        self, version: ModelVersion, signature: str, inputs: dict[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Runs a signature on named inputs.
 
@@ -37,7 +38,7 @@ class Predictor:
             Every output of the signature, by name.
 
         Raises:
-            ServingError: an input has the wrong shape or exceeds a limit, or the
+            ServingError: An input has the wrong shape or exceeds a limit, or the
                 server is overloaded.
         """
         if signature in _TEXT_SIGNATURES:
@@ -46,9 +47,8 @@ class Predictor:
             return {"embedding": embeddings, **_token_outputs(tokens)}
         if signature == "tokenize":
             tokens = await self.tokenize(version, _text_rows("text", inputs["text"]))
-            return {"token_ids": _pad(tokens.rows, version.manifest.pad_id)} | _token_outputs(
-                tokens
-            )
+            ids = _pad(tokens.rows, version.manifest.pad_id)
+            return {"token_ids": ids, **_token_outputs(tokens)}
         if signature == "score":
             return {"score": await self._score(version, inputs)}
         if signature == "encode_tokens":
@@ -57,26 +57,37 @@ class Predictor:
         raise invalid(f'Serving signature name: "{signature}" not found in signature def')
 
     async def embed(
-        self, version: LoadedVersion, texts: Sequence[bytes]
-    ) -> tuple[np.ndarray, Tokens]:
-        """Embeds texts: float32 [n, d] and their tokens."""
+        self, version: ModelVersion, texts: Sequence[bytes]
+    ) -> tuple[NDArray[np.float32], Tokens]:
+        """Embeds n texts in UTF-8; returns float32 [n, d] and their tokens."""
         self._check_items(len(texts))
         self._batcher.admit()
         tokens = await self.tokenize(version, texts)
         return await self._batcher.encode(version, tokens.rows), tokens
 
-    async def embed_ids(self, version: LoadedVersion, rows: Sequence[np.ndarray]) -> np.ndarray:
-        """Embeds rows of token ids (each checked by the caller's format or `check_ids`)."""
+    async def embed_ids(
+        self, version: ModelVersion, rows: Sequence[NDArray[np.int32]]
+    ) -> NDArray[np.float32]:
+        """Embeds n rows of token ids; returns float32 [n, d].
+
+        Raises:
+            ServingError: A row is too long, an id is outside the vocabulary, or the
+                server is overloaded.
+        """
         self._check_items(len(rows))
         for row in rows:
-            check_ids(row, version)
+            _check_ids(row, version)
         return await self._batcher.encode(version, rows)
 
-    async def tokenize(self, version: LoadedVersion, texts: Sequence[bytes]) -> Tokens:
-        """Tokenizes texts."""
+    async def tokenize(self, version: ModelVersion, texts: Sequence[bytes]) -> Tokens:
+        """Tokenizes n texts in UTF-8.
+
+        Raises:
+            ServingError: There are too many texts, or a text is too long.
+        """
         self._check_items(len(texts))
         for index, text in enumerate(texts):
-            # Bytes bound code points from above; count only where that does not settle it.
+            # A text has at most as many code points as bytes; decode only if that is too many.
             limit = self._limits.max_characters
             if len(text) > limit and len(text.decode("utf-8", "replace")) > limit:
                 raise invalid(f"text {index} is longer than {limit} characters")
@@ -87,7 +98,9 @@ class Predictor:
         self._tokenizing.close()
         self._batcher.close()
 
-    async def _score(self, version: LoadedVersion, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    async def _score(
+        self, version: ModelVersion, inputs: dict[str, np.ndarray]
+    ) -> NDArray[np.float32]:
         contexts = _text_rows("context", inputs["context"])
         responses = _text_rows("response", inputs["response"])
         if len(contexts) != len(responses):
@@ -96,15 +109,15 @@ class Predictor:
                 f"got {len(contexts)} and {len(responses)}"
             )
         embeddings, _ = await self.embed(version, contexts + responses)
-        return np.sum(embeddings[: len(contexts)] * embeddings[len(contexts) :], axis=-1)
+        products = embeddings[: len(contexts)] * embeddings[len(contexts) :]
+        return np.asarray(products.sum(axis=-1))
 
     def _check_items(self, count: int) -> None:
         if count > self._limits.max_items:
             raise too_many_items(count, self._limits.max_items)
 
 
-def check_ids(row: np.ndarray, version: LoadedVersion) -> None:
-    """Raises ServingError if a row of ids is too long or holds an id outside the vocabulary."""
+def _check_ids(row: NDArray[np.int32], version: ModelVersion) -> None:
     manifest = version.manifest
     if len(row) > manifest.max_length:
         raise invalid(f"token_ids must have at most {manifest.max_length} columns")
@@ -115,11 +128,12 @@ def check_ids(row: np.ndarray, version: LoadedVersion) -> None:
 def _text_rows(name: str, texts: np.ndarray) -> list[bytes]:
     if texts.ndim != 1:
         raise invalid(f'input "{name}" must be a list of strings; got a rank of {texts.ndim}')
-    return texts.tolist()
+    rows: list[bytes] = texts.tolist()
+    return rows
 
 
-def _id_rows(ids: np.ndarray, version: LoadedVersion) -> list[np.ndarray]:
-    """Rows without the padding at their end, which each batch adds again as it needs."""
+def _id_rows(ids: np.ndarray, version: ModelVersion) -> list[NDArray[np.int32]]:
+    """Returns the rows without the padding at their end; each batch adds its own padding."""
     if ids.ndim != 2:
         raise invalid(f'input "token_ids" must be rows of integers; got a rank of {ids.ndim}')
     if ids.shape[1] > version.manifest.max_length:
@@ -134,7 +148,7 @@ def _token_outputs(tokens: Tokens) -> dict[str, np.ndarray]:
     return {"num_tokens": lengths, "truncated": np.asarray(tokens.truncated, bool)}
 
 
-def _pad(rows: list[np.ndarray], pad_id: int) -> np.ndarray:
+def _pad(rows: list[NDArray[np.int32]], pad_id: int) -> NDArray[np.int32]:
     width = max(map(len, rows), default=0)
     padded = np.full([len(rows), width], pad_id, np.int32)
     for index, row in enumerate(rows):

@@ -1,7 +1,7 @@
-"""Tokenizing the texts of concurrent requests together.
+"""Tokenizes the texts of concurrent requests together.
 
-A call into the graph costs about as much as tokenizing a hundred comments, so all
-texts that arrive while one call runs share the next.
+One call of the graph costs about as much as tokenizing a hundred comments, so all
+texts that arrive during one call share the next.
 """
 
 import asyncio
@@ -10,41 +10,48 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.errors import Code, ServingError
 
 
 class Tokens(NamedTuple):
-    """Rows of ids (int32, one array per text) and whether each text was cut (bool [n])."""
+    """Tokens of n texts.
 
-    rows: list[np.ndarray]
-    truncated: np.ndarray
+    Attributes:
+        rows: n int32 arrays of token ids.
+        truncated: bool [n], whether the text was longer than the model allows.
+    """
+
+    rows: list[NDArray[np.int32]]
+    truncated: NDArray[np.bool_]
 
 
 class _Waiting(NamedTuple):
     texts: Sequence[bytes]
-    tokens: asyncio.Future
+    tokens: asyncio.Future[Tokens]
 
 
 class TokenizingStage:
-    """Joins concurrent `tokenize` calls. One event loop only."""
+    """Joins concurrent `tokenize` calls. Use it from one event loop only."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="tokenize")
-        self._waiting: dict[LoadedVersion, list[_Waiting]] = {}
+        self._waiting: dict[ModelVersion, list[_Waiting]] = {}
         self._running = False
 
-    async def tokenize(self, version: LoadedVersion, texts: Sequence[bytes]) -> Tokens:
-        """Tokenizes texts (n ≥ 0), together with whatever else is waiting."""
+    async def tokenize(self, version: ModelVersion, texts: Sequence[bytes]) -> Tokens:
+        """Tokenizes n ≥ 0 texts, in one call with the texts of waiting requests."""
         if not texts:
-            return Tokens([], np.zeros([0], bool))
-        waiting = _Waiting(texts, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault(version, []).append(waiting)
+            return Tokens([], np.zeros([0], np.bool_))
+        loop = asyncio.get_running_loop()
+        tokens: asyncio.Future[Tokens] = loop.create_future()
+        self._waiting.setdefault(version, []).append(_Waiting(texts, tokens))
         if not self._running:
             self._running = True
-            self._task = asyncio.get_running_loop().create_task(self._run())
-        return await waiting.tokens
+            self._task = loop.create_task(self._run())
+        return await tokens
 
     def close(self) -> None:
         """Waits for the running call and ends the thread."""
@@ -62,7 +69,7 @@ class TokenizingStage:
         finally:
             self._running = False
 
-    async def _run_together(self, version: LoadedVersion, requests: list[_Waiting]) -> None:
+    async def _run_together(self, version: ModelVersion, requests: list[_Waiting]) -> None:
         texts = [text for request in requests for text in request.texts]
         rows, truncated = await self._call(version, texts)
         start = 0
@@ -72,9 +79,10 @@ class TokenizingStage:
                 request.tokens.set_result(Tokens(rows[start:end], truncated[start:end]))
             start = end
 
-    async def _run_alone(self, version: LoadedVersion, request: _Waiting) -> None:
+    async def _run_alone(self, version: ModelVersion, request: _Waiting) -> None:
+        """Tokenizes one request of a failed call, so that only the faulty request fails."""
         try:
-            rows, truncated = await self._call(version, request.texts)
+            tokens = await self._call(version, request.texts)
         except Exception as error:
             if not request.tokens.done():
                 failure = ServingError(Code.INTERNAL, "the tokenizer failed on this input")
@@ -82,10 +90,8 @@ class TokenizingStage:
                 request.tokens.set_exception(failure)
         else:
             if not request.tokens.done():
-                request.tokens.set_result(Tokens(rows, truncated))
+                request.tokens.set_result(tokens)
 
-    async def _call(
-        self, version: LoadedVersion, texts: Sequence[bytes]
-    ) -> tuple[list[np.ndarray], np.ndarray]:
+    async def _call(self, version: ModelVersion, texts: Sequence[bytes]) -> Tokens:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, version.tokenize, texts)
+        return Tokens(*await loop.run_in_executor(self._pool, version.tokenize, texts))

@@ -1,1 +1,1 @@
-"""HTTP: the application, limits of a request, timeouts, shutdown."""
+"""The ASGI application: routes, limits on requests, the page, and shutdown."""

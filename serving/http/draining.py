@@ -1,4 +1,4 @@
-"""Graceful shutdown: unready first, then no new connections, then the last answers."""
+"""Graceful shutdown: not ready, then no new connections, then the last responses."""
 
 import contextlib
 import signal
@@ -9,21 +9,27 @@ from typing import Any
 
 import uvicorn
 
-from rejoinder.serving.http.app import Readiness
+from rejoinder.serving.service import Readiness
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn's server with a delay between "not ready" and "closing".
+    """A uvicorn server with a delay between "not ready" and closing the socket.
 
-    A load balancer sees `/ready` fail during the delay and sends its requests
-    elsewhere, while those already on their way are still answered. A second
-    signal ends the process without waiting.
+    During the delay `/ready` fails, so a load balancer stops sending requests, and
+    requests that arrive all the same are served. A second signal ends the process at
+    once.
     """
 
     def __init__(self, config: uvicorn.Config, readiness: Readiness, *, delay: float):
-        """Makes a server that waits `delay` seconds after the first signal."""
+        """Creates a server.
+
+        Args:
+            config: uvicorn's configuration.
+            readiness: Set to not ready on the first signal.
+            delay: Seconds from the first signal to closing the socket.
+        """
         super().__init__(config)
         self._readiness = readiness
         self._delay = delay
@@ -31,7 +37,7 @@ class DrainingServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handles signals; unlike uvicorn's, does not raise them again at the end."""
+        """Handles signals; unlike uvicorn, does not raise them again at the end."""
         previous: dict[int, Any] = {
             number: signal.signal(number, self.handle_exit) for number in _SIGNALS
         }
@@ -42,7 +48,7 @@ class DrainingServer(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Starts draining, or on a second signal stops at once."""
+        """Starts draining; a second signal stops at once."""
         if self._exit_at is None:
             self._readiness.ready = False
             self._exit_at = time.monotonic() + self._delay

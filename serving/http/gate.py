@@ -1,26 +1,25 @@
-"""Reading a request and running its handler, within every limit.
+"""Reads a request and runs its handler within all limits.
 
-`Gate.endpoint` wraps each handler: it checks the key, reads the body in bounded
-time and space, cancels the work when the client leaves, turns errors into the
-endpoint's error format, and counts. Nothing of a request is logged.
+`Gate.endpoint` wraps each handler: it checks the key, reads the body with limits on
+time and size, cancels the handler when the client disconnects, converts errors to the
+endpoint's format, and counts requests. It logs no part of a request.
 """
 
 import asyncio
-import hmac
 import logging
 import time
-import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from rejoinder.serving.errors import Code, ServingError, overloaded
+from rejoinder.serving.apis.responses import encoded_json_response
+from rejoinder.serving.errors import Code, ServingError, log_failure, overloaded
+from rejoinder.serving.keys import ApiKeys
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
 
-logger = logging.getLogger("rejoinder.serving")
 access_logger = logging.getLogger("rejoinder.access")
 
 Handler = Callable[[Request, bytes], Awaitable[Response]]
@@ -29,26 +28,32 @@ _CLIENT_CLOSED_REQUEST = 499
 
 
 class Gate:
-    """What stands between the network and the handlers."""
+    """Checks, limits and counts the requests of all HTTP endpoints."""
 
-    def __init__(self, limits: Limits, metrics: Metrics, keys: Sequence[str]):
-        """Makes a gate; with `keys`, guarded endpoints need one of them as bearer token."""
+    def __init__(self, limits: Limits, metrics: Metrics, keys: ApiKeys):
         self._limits = limits
         self._metrics = metrics
-        self._keys = [key.encode() for key in keys]
+        self._keys = keys
         self._inflight_bytes = 0
 
     def endpoint(
         self, name: str, handler: Handler, *, format_error: ErrorFormat, guarded: bool = True
     ) -> Callable[[Request], Awaitable[Response]]:
-        """Wraps a handler as a Starlette endpoint, labelled `name` in metrics."""
+        """Wraps a handler as a Starlette endpoint.
+
+        Args:
+            name: Label of the endpoint in metrics and in the access log.
+            handler: Takes the request and its body.
+            format_error: Returns the response body of an error.
+            guarded: Whether requests need a key.
+        """
 
         async def endpoint(request: Request) -> Response:
             start = time.monotonic()
             self._metrics.inflight.inc()
             try:
                 if guarded:
-                    self.check_key(request.headers.get("authorization", ""))
+                    self._keys.check(request.headers.get("authorization", ""))
                 response = await self._read_and_run(request, handler)
             except ServingError as error:
                 response = self._error(error, format_error)
@@ -65,22 +70,6 @@ class Gate:
             return response
 
         return endpoint
-
-    def check_key(self, authorization: str) -> None:
-        """Raises ServingError (401) unless the header carries a key, if any is set."""
-        if not self._keys:
-            return
-        scheme, _, token = authorization.partition(" ")
-        given = token.strip().encode()
-        # Compares with every key, in constant time each.
-        matches = [hmac.compare_digest(given, key) for key in self._keys]
-        if scheme.lower() != "bearer" or not any(matches):
-            self._metrics.rejected.labels("key").inc()
-            raise ServingError(
-                Code.UNAUTHENTICATED,
-                "a valid key is needed: Authorization: Bearer KEY",
-                headers={"WWW-Authenticate": "Bearer", "Connection": "close"},
-            )
 
     async def _read_and_run(self, request: Request, handler: Handler) -> Response:
         reserved = 0
@@ -111,7 +100,7 @@ class Gate:
             self._inflight_bytes -= reserved
 
     async def _read_body(self, request: Request, reserve: Callable[[int], None]) -> bytes | None:
-        """Returns the body, or None if the client left before its end."""
+        """Returns the body, or None if the client disconnected before its end."""
         declared = request.headers.get("content-length", "0")
         if declared.isascii() and declared.isdigit() and len(declared) < 20:
             self._check_size(int(declared))
@@ -139,19 +128,19 @@ class Gate:
             )
 
     async def _run(self, request: Request, work: Awaitable[Response]) -> Response:
-        """Runs the handler until it is done, too slow, or its client is gone."""
+        """Runs the handler until it finishes, times out, or its client disconnects."""
         task = asyncio.ensure_future(work)
         # After the body, the next message can only be the disconnect.
-        gone: asyncio.Future[Any] = asyncio.ensure_future(request.receive())
+        disconnect: asyncio.Future[Any] = asyncio.ensure_future(request.receive())
         try:
             await asyncio.wait(
-                {task, gone},
+                {task, disconnect},
                 timeout=self._limits.request_seconds,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if task.done():
                 return task.result()
-            if gone.done():
+            if disconnect.done():
                 return Response(status_code=_CLIENT_CLOSED_REQUEST)
             self._metrics.rejected.labels("slow_request").inc()
             raise ServingError(
@@ -160,21 +149,12 @@ class Gate:
             )
         finally:
             task.cancel()
-            gone.cancel()
+            disconnect.cancel()
 
     @staticmethod
     def _error(error: ServingError, format_error: ErrorFormat) -> Response:
         if error.code is Code.INTERNAL and error.__cause__ is not None:
             log_failure(error.__cause__)
-        return Response(
-            format_error(error),
-            status_code=error.code.http,
-            headers=error.headers,
-            media_type="application/json",
+        return encoded_json_response(
+            format_error(error), status=error.code.http, headers=error.headers
         )
-
-
-def log_failure(error: BaseException) -> None:
-    """Logs where a bug struck, without its message: that may quote a request."""
-    places = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("internal error: %s\n%s", type(error).__name__, places)

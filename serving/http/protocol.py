@@ -1,8 +1,8 @@
-"""uvicorn's HTTP protocol with the timeouts it lacks.
+"""uvicorn's HTTP protocol with additional timeouts.
 
-uvicorn bounds only the idle time between two requests. A client that opens
-connections and sends nothing, dribbles its headers, or never reads its answer
-would hold a connection (and an answer in memory) for ever.
+uvicorn limits only the idle time between two requests. Without further timeouts, a
+client that sends nothing, sends its headers slowly, or never reads its response holds
+a connection (and a response in memory) for ever.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            # The answer waits in our memory; give the client a while to take it.
+            # The response waits in our memory until the client receives it.
             self._send_timer = self.loop.call_later(limits.send_seconds, self._abort)
 
         def resume_writing(self) -> None:
@@ -54,7 +54,7 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
 
         def timeout_keep_alive_handler(self) -> None:
             super().timeout_keep_alive_handler()
-            # close() waits until the client has taken what is left.
+            # close() waits until the client has received the rest.
             self.loop.call_later(limits.send_seconds, self._abort)
 
         def _await_headers(self) -> None:

@@ -1,5 +1,5 @@
 "use strict";
-// Lists the operations of /openapi.json.
+// Shows the operations that /openapi.json describes.
 
 function add(parent, tag, text, className) {
   const element = document.createElement(tag);

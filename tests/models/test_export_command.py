@@ -18,7 +18,7 @@ from rejoinder.models.saved_model.publish import versions
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.sentence_transformers import save_sentence_transformers
 from rejoinder.models.tokenizer import Tokenizer
-from rejoinder.serving.engine.model_version import LoadedVersion
+from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.options import make_parser, read_models
 
 TEXTS = ["", "The quick brown fox", "over " * 60, "jumps, doesn't it?"]
@@ -98,7 +98,7 @@ def test_packed_rows_give_the_embeddings_of_rows_of_their_own(base):
     pad, rng = 1, np.random.default_rng(0)
     rows = [rng.integers(3, 90, length).astype(np.int32) for length in (5, 32, 1, 17, 9, 9, 26)]
     rows += [np.array([0, 7, pad, 8, 2], np.int32), np.array([], np.int32)]
-    loaded = LoadedVersion(base / "1")
+    loaded = ModelVersion(base / "1")
     got, computed = loaded.encode(rows)
     padded = np.full([len(rows), 32], pad, np.int32)
     for line, row in zip(padded, rows, strict=True):

@@ -169,3 +169,9 @@ def test_a_killed_build_leaves_no_description_of_deleted_segments(tmp_path, monk
     with pytest.raises(KeyboardInterrupt):
         _build(tmp_path, _vectors(50))
     assert read_description(str(tmp_path)) is None
+
+
+def test_the_public_api_has_the_index():
+    import rejoinder
+
+    assert rejoinder.SearchIndex is SearchIndex

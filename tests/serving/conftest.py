@@ -1,4 +1,4 @@
-"""A real server in its own process, over a model small enough to load in seconds."""
+"""Fixtures: servers in their own processes with a tiny model, and a browser."""
 
 import base64
 import os
@@ -19,7 +19,7 @@ import pytest
 
 @dataclass
 class RunningServer:
-    """A server process and where it listens."""
+    """A server process and its addresses."""
 
     process: subprocess.Popen
     base: Path
@@ -78,13 +78,13 @@ def start_server(base: Path, *options: str, env: dict[str, str] | None = None) -
 
 @pytest.fixture(scope="session")
 def start():
-    """Returns a function that starts a server of its own, for the test to stop."""
+    """Returns a function that starts a separate server, which the test stops."""
     return start_server
 
 
 @pytest.fixture(scope="session")
 def server(tiny_base):
-    """The shared server, default limits but a short limit on texts."""
+    """The shared server, with default limits except for the number of texts."""
     running = start_server(tiny_base, "--label", "tiny:stable=1", "--max-items", "64")
     yield running
     assert running.stop() == 0
@@ -92,7 +92,7 @@ def server(tiny_base):
 
 @pytest.fixture(scope="session")
 def vectors():
-    """Returns a function: texts → the embeddings that the encoder itself gives."""
+    """Returns a function that embeds texts with the encoder itself."""
     import tensorflow as tf
 
     from rejoinder.models.saved_model.testing import TinyEncoder, TinyTokenizer

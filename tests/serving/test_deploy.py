@@ -1,8 +1,8 @@
-"""The files in `deploy/serving`, held against the programs and schemas that read them.
+"""Checks the files in `deploy/serving` with the schemas and parsers of the programs that read them.
 
-No container runs here, so what is held is what can be: TensorFlow Serving's
-configuration as its own protocol buffers parse it, every flag against the flags of
-`tensorflow_model_server`, our server's arguments and probes against our server.
+No container runs here. TensorFlow Serving's configuration is parsed by its own protocol
+buffers, flags are compared with those of `tensorflow_model_server`, and our server's
+arguments and probes with our server.
 """
 
 import re
@@ -53,7 +53,7 @@ def test_models_config_names_the_folder_that_compose_mounts(tensorflow_serving):
     assert mounts == [model.base_path, "/config"]
 
 
-def test_monitoring_config_is_a_monitoring_config():
+def test_the_monitoring_config_parses_and_enables_prometheus():
     # tensorflow_serving/config/monitoring_config.proto, which no Python package ships.
     file = descriptor_pb2.FileDescriptorProto(name="monitoring.proto", package="t")
     prometheus = file.message_type.add(name="PrometheusConfig")
@@ -72,14 +72,14 @@ def test_monitoring_config_is_a_monitoring_config():
 
 
 def test_batching_config_sets_the_shared_threads_and_nothing_else():
-    # The rest comes from batching_params.pbtxt, whose schema the export's tests hold.
+    # The rest comes from batching_params.pbtxt, which the export's tests check.
     text = re.sub("#.*", "", (DEPLOY / "batching.config").read_text())
     fields = re.findall(r"(\w+) \{ value: (\S+) \}", text)
     assert fields == [("thread_pool_name", '"encode"'), ("num_batch_threads", "4")]
     assert not re.sub(r"\w+ \{ value: \S+ \}|\s", "", text)
 
 
-def test_compose_gives_flags_that_the_server_has_and_files_that_exist(tensorflow_serving):
+def test_compose_uses_existing_flags_and_files(tensorflow_serving):
     given = flags(tensorflow_serving["command"])
     assert given.keys() <= MODEL_SERVER_FLAGS
     for path in (value for value in given.values() if value.startswith("/config/")):
@@ -87,14 +87,14 @@ def test_compose_gives_flags_that_the_server_has_and_files_that_exist(tensorflow
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose-tei.yaml"])
-def test_composed_containers_listen_to_this_machine_only_and_mount_nothing_to_write(name):
+def test_composed_containers_listen_on_the_loopback_and_mount_read_only(name):
     for service in read(name)["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
         assert all(volume.endswith(":ro") for volume in service["volumes"])
         assert re.fullmatch(r"[\w./-]+:[\w.-]*\d[\w.-]*", service["image"])  # a pinned version
 
 
-def test_kserve_runs_tensorflow_serving_with_flags_that_it_has():
+def test_kserve_runs_tensorflow_serving_with_existing_flags():
     service = read("kserve.yaml")
     assert (service["apiVersion"], service["kind"]) == (
         "serving.kserve.io/v1beta1",
@@ -105,10 +105,10 @@ def test_kserve_runs_tensorflow_serving_with_flags_that_it_has():
     assert flags(model["args"]).keys() <= MODEL_SERVER_FLAGS
 
 
-def test_kubernetes_starts_our_server_as_it_wants_to_be_started():
+def test_the_kubernetes_deployment_matches_our_server():
     pod = read("server.yaml")["spec"]["template"]["spec"]
     (container,) = pod["containers"]
-    assert container["command"] == ["python", "-m", "rejoinder", "serve"]
+    assert container["command"] == ["rejoinder", "serve"]
     args = make_parser("").parse_args(container["args"])
     ports = [port["containerPort"] for port in container["ports"]]
     assert ports == [args.port, args.grpc_port]
@@ -122,6 +122,6 @@ def test_kubernetes_starts_our_server_as_it_wants_to_be_started():
     assert any(base.startswith(f"{path}/") for path in mounts)
     assert any(str(args.api_key_file).startswith(f"{path}/") for path in mounts)
     assert set(mounts.values()) == {volume["name"] for volume in pod["volumes"]}
-    # The drain ends before Kubernetes kills.
+    # The drain must end before Kubernetes kills the process.
     drain = args.drain_delay + args.drain_seconds
     assert drain < pod["terminationGracePeriodSeconds"]

@@ -1,4 +1,4 @@
-"""Whatever is sent: an answer of the described form, never a 5xx, never a hang."""
+"""Random requests: every response has its described form, is not a 5xx, and is in time."""
 
 import contextlib
 import random
@@ -69,7 +69,7 @@ def check(answer: httpx.Response) -> Any:
     ),
     signature=st.sampled_from(SIGNATURES),
 )
-def test_predict_takes_any_json(client, key, value, signature):
+def test_predict_responds_to_any_json(client, key, value, signature):
     try:
         body = orjson.dumps({key: value, "signature_name": signature})
     except TypeError:  # integers beyond 64 bits, lone surrogates
@@ -79,7 +79,7 @@ def test_predict_takes_any_json(client, key, value, signature):
 
 @QUIET
 @given(value=json_values, encoding=st.sampled_from(["float", "base64", None, 3]))
-def test_embeddings_take_any_json(client, value, encoding):
+def test_embeddings_respond_to_any_json(client, value, encoding):
     try:
         body = orjson.dumps({"input": value, "encoding_format": encoding, "dimensions": value})
     except TypeError:
@@ -87,7 +87,7 @@ def test_embeddings_take_any_json(client, value, encoding):
     check(client.post("/v1/embeddings", content=body))
 
 
-def test_damaged_bytes(client):
+def test_damaged_bodies_get_a_response(client):
     rng = random.Random(7)
     good = b'{"signature_name": "serving_default", "instances": ["hello", {"text": "a"}]}'
     for _ in range(300):
@@ -104,12 +104,12 @@ def test_damaged_bytes(client):
     "body",
     [b"[" * 100_000, b'{"a":' * 100_000, b'{"inputs":' + b"[" * 1500, b"\xff" * 1000, b'"' * 9999],
 )
-def test_deep_and_broken_bodies(client, body):
+def test_deeply_nested_and_broken_bodies_are_refused(client, body):
     assert client.post(PREDICT, content=body).status_code == 400
 
 
-def test_the_openapi_description_holds(server):
-    """Generated requests, valid and not, get answers as described."""
+def test_responses_match_the_openapi_description(server):
+    """Sends generated requests, valid and invalid ones."""
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) == 11
@@ -124,5 +124,5 @@ def _exercise(operation, mode):
     def run(case):
         case.call_and_validate(checks=CHECKS, timeout=20)
 
-    with contextlib.suppress(Unsatisfiable):  # nothing can be wrong with GET /health
+    with contextlib.suppress(Unsatisfiable):  # GET /health has no invalid form
         run()

@@ -52,10 +52,10 @@ def test_a_version_roll_and_a_drain_under_load_lose_no_request(start, tmp_path, 
     assert all(np.allclose(pair, old) or np.allclose(pair, new) for pair in seen)
     assert np.allclose(seen[0], old)
     assert np.allclose(seen[-1], new)
-    assert running.process.wait(40) == 0  # a second signal would not wait for the drain
+    assert running.process.wait(40) == 0  # without a second signal, which skips the drain
 
 
-def test_half_written_and_broken_versions_never_answer(start, tmp_path):
+def test_half_written_and_broken_versions_are_never_served(start, tmp_path):
     base = tmp_path / "tiny"
     publish_tiny(base)
     (base / ".export-abc").mkdir()
@@ -64,7 +64,7 @@ def test_half_written_and_broken_versions_never_answer(start, tmp_path):
     (base / "7/saved_model.pb").write_bytes(b"broken")
     (base / "nine").mkdir()
     running = start(base, "--versions", "all", "--host", "0.0.0.0")
-    assert "reachable from other machines and no key is set" in running.log
+    assert "can be reached from other machines and no key is set" in running.log
     running.url = running.url.replace("0.0.0.0", "127.0.0.1")
     assert httpx.post(running.url + PREDICT, json={"instances": ["a"]}).is_success
     statuses = httpx.get(running.url + "/v1/models/tiny").json()["model_version_status"]
@@ -82,18 +82,19 @@ def test_half_written_and_broken_versions_never_answer(start, tmp_path):
         (["--model", "../x={base}"], "write NAME=BASE"),
         (["--model", "tiny={base}", "--model", "tiny={base}"], "given twice"),
         (["--model", "tiny={tmp}/none"], "holds no version of model tiny"),
+        (["--model", "tiny=gs://bucket/tiny"], "versions are loaded from a local folder"),
         (["--model", "tiny={base}", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
         (["--model", "tiny={base}", "--versions", "x"], "give latest, a positive number, or all"),
         (["--model", "tiny={base}", "--label", "tiny:stable=9"], "there is no version 9"),
         (["--model", "tiny={base}", "--label", "other:stable=1"], "write NAME:LABEL=VERSION"),
         (["--model", "tiny={base}", "--max-items", "0"], "--max-items must be positive"),
         (["--model", "tiny={base}", "--workers", "0"], "--workers must be at least 1"),
-        (["--model", "tiny={base}", "--api-key-file", "{tmp}/none"], "--api-key-file"),
+        (["--model", "tiny={base}", "--api-key-file", "{tmp}/none"], "--api-key-file {tmp}/none: "),
     ],
 )
-def test_a_wrong_command_line_is_told_before_anything_loads(tmp_path, options, message):
+def test_a_wrong_command_line_is_an_error_before_anything_loads(tmp_path, options, message):
     base = tmp_path / "tiny"
     (base / "1").mkdir(parents=True)
     filled = [option.format(tmp=tmp_path, base=base) for option in options]
-    with pytest.raises(UserError, match=re.escape(message)):
+    with pytest.raises(UserError, match=re.escape(message.replace("{tmp}", str(tmp_path)))):
         main(["--port", "0", *filled])

@@ -1,4 +1,4 @@
-"""The real all-mpnet-base-v2, exported and served, against sentence-transformers."""
+"""Compares the exported and served all-mpnet-base-v2 with sentence-transformers."""
 
 import os
 import sys
@@ -17,14 +17,14 @@ pytestmark = [
     pytest.mark.parity,
     pytest.mark.timeout(900),
     pytest.mark.skipif(
-        not Path(MPNET).is_dir(), reason="REJOINDER_MPNET names no all-mpnet-base-v2 folder"
+        not Path(MPNET).is_dir(), reason="REJOINDER_MPNET does not name an all-mpnet-base-v2 folder"
     ),
 ]
 TEXTS = [
     "How do I keep a bike chain from slipping?",
     "Measure the chain first.",
     "",
-    "naïve café — 日本語 🙂",  # no "</s>": to us that is text, to Hugging Face a token
+    "naïve café — 日本語 🙂",  # without "</s>", which is text for us and a token for Hugging Face
     "word " * 500,
 ]
 

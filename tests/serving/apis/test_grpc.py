@@ -1,4 +1,4 @@
-"""The official tensorflow-serving-api stubs against the server."""
+"""The official tensorflow-serving-api stubs with the server."""
 
 import grpc
 import numpy as np
@@ -113,7 +113,7 @@ def test_status(channel):
     assert (status.version, status.State.Name(status.state)) == (1, "AVAILABLE")
 
 
-def test_classify_is_refused_as_for_any_model_without_it(stub):
+def test_classify_is_refused_for_a_model_without_its_signature(stub):
     request = classification_pb2.ClassificationRequest(model_spec={"name": "tiny"})
     with pytest.raises(grpc.RpcError) as error:
         stub.Classify(request, timeout=10)

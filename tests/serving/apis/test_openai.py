@@ -1,4 +1,4 @@
-"""The official openai client against the server."""
+"""The official openai client with the server."""
 
 import base64
 
@@ -38,7 +38,7 @@ def test_a_single_text(client, vectors):
     np.testing.assert_allclose(values(response), vectors(TEXTS[:1]), atol=1e-6)
 
 
-def test_fewer_dimensions_are_a_unit_vector_again(client, vectors):
+def test_fewer_dimensions_give_unit_vectors(client, vectors):
     response = client.embeddings.create(model="tiny", input=TEXTS, dimensions=4)
     cut = vectors(TEXTS)[:, :4]
     np.testing.assert_allclose(

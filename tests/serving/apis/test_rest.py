@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST contract, request by request.
+"""TensorFlow Serving's REST API, request by request.
 
 Statuses and messages are those of `http_rest_api_handler.cc`, `json_tensor.cc` and
 `server_core.cc`.
@@ -21,7 +21,7 @@ def client(server):
         yield client
 
 
-def test_rows_in_rows_out(client, vectors):
+def test_instances_give_predictions_by_row(client, vectors):
     answer = client.post(PREDICT, json={"instances": TEXTS})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -32,7 +32,7 @@ def test_rows_in_rows_out(client, vectors):
     assert [row["num_tokens"] for row in predictions] == [4, 5, 2]
 
 
-def test_columns_in_columns_out(client, vectors):
+def test_inputs_give_outputs_by_column(client, vectors):
     answer = client.post(PREDICT, json={"inputs": TEXTS}).json()
     assert set(answer["outputs"]) == {"embedding", "num_tokens", "truncated"}
     np.testing.assert_allclose(answer["outputs"]["embedding"], vectors(TEXTS), atol=1e-6)
@@ -50,7 +50,7 @@ def test_columns_in_columns_out(client, vectors):
         {"signature_name": "serving_default", "instances": ["hello"]},
     ],
 )
-def test_ways_to_send_one_text(client, vectors, body):
+def test_one_text_can_be_sent_in_several_forms(client, vectors, body):
     rows = client.post(PREDICT, json=body).json()["predictions"]
     np.testing.assert_allclose([rows[0]["embedding"]], vectors(["hello"]), atol=1e-6)
 
@@ -253,11 +253,11 @@ def test_errors_in_the_path(client, method, path, status, message):
     assert (answer.status_code, answer.json()) == (status, {"error": message})
 
 
-def test_errors_are_spaced_as_tensorflow_serving_writes_them(client):
+def test_errors_have_tensorflow_serving_whitespace(client):
     answer = client.post(PREDICT, content="{}")
     assert answer.text == "{\n    \"error\": \"Missing 'inputs' or 'instances' key\"\n}"
 
 
-def test_text_that_is_no_utf8_is_replaced_not_refused(client):
+def test_invalid_utf8_is_replaced_not_refused(client):
     body = {"instances": [{"b64": base64.b64encode(b"\xff\xfe hello").decode()}, "hello"]}
     assert client.post(PREDICT, json=body).status_code == 200

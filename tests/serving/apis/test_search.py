@@ -1,4 +1,4 @@
-"""`/search` over an index of `rejoinder.retrieval`."""
+"""`/search` with an index of `rejoinder.retrieval`."""
 
 import httpx
 import pyarrow as pa
@@ -18,7 +18,7 @@ def searching(start, tiny_base, tmp_path_factory, vectors):
     assert running.stop() == 0
 
 
-def test_nearest_texts_come_first_with_their_fields(searching):
+def test_the_nearest_texts_are_first_and_have_their_fields(searching):
     body = {"index": "small", "input": "red green blue", "k": 2}
     answer = httpx.post(f"{searching.url}/search", json=body).json()
     assert [found["text"] for found in answer["answers"]] == TEXTS[:2]
@@ -50,7 +50,7 @@ def test_bad_requests(searching, body, status, message):
 
 
 @pytest.mark.e2e
-def test_the_page_picks_the_corpus(searching, browser):
+def test_the_page_ranks_the_texts_of_an_index(searching, browser):
     browser.open(searching.url)
     browser.wait("document.getElementById('corpus').options.length === 2")
     browser.run("document.getElementById('context').value = 'red green q'")
@@ -59,7 +59,7 @@ def test_the_page_picks_the_corpus(searching, browser):
         "corpus.dispatchEvent(new Event('change'))"
     )
     browser.run("document.querySelector('button').click()")
-    browser.wait("document.getElementById('status').textContent.includes('there and back')")
+    browser.wait("document.getElementById('status').textContent.includes('round trip')")
     replies = "return [...document.querySelectorAll('.reply')].map((cell) => cell.textContent)"
     assert browser.run(replies)[0] == "red green q"
     assert browser.run("return document.getElementById('typed').offsetParent === null")

@@ -1,4 +1,4 @@
-"""Batching, without TensorFlow: what shares a batch, what fails, what is refused."""
+"""Batching without TensorFlow: shared batches, failures, refusals."""
 
 import asyncio
 import threading
@@ -13,11 +13,11 @@ from rejoinder.serving.errors import ServingError
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
 
-POISON = 666
+POISON = 666  # an id on which the fake model fails
 
 
 class FakeVersion:
-    """Embeds a row as [first id, length]; fails on any batch with a poisonous row."""
+    """Embeds a row as [first id, length]; fails on a batch that contains `POISON`."""
 
     manifest = SimpleNamespace(dimension=2)
 
@@ -43,7 +43,7 @@ def make(workers=1, **limits):
 
 
 async def blocked(batcher, version, *requests):
-    """Starts requests while the only worker is held, so that they must queue."""
+    """Starts requests while the only worker is blocked, so that they are queued."""
     version.gate.clear()
     first = asyncio.ensure_future(batcher.encode(version, [row(0)]))
     await asyncio.sleep(0.02)
@@ -112,7 +112,7 @@ def test_versions_take_turns_and_never_share_a_batch():
     assert asyncio.run(scenario()) == [[0], [1], [3], [2], [4]]
 
 
-def test_a_poisonous_request_fails_alone():
+def test_a_faulty_request_fails_alone():
     async def scenario():
         batcher, version = make(), FakeVersion()
         first, tasks = await blocked(batcher, version, [row(1)], [row(POISON), row(2)], [row(3)])
@@ -126,7 +126,7 @@ def test_a_poisonous_request_fails_alone():
     assert [good.tolist(), also_good.tolist()] == [[[1, 3]], [[3, 3]]]
 
 
-def test_a_client_that_left_is_not_computed():
+def test_queued_rows_of_a_cancelled_request_are_not_computed():
     async def scenario():
         batcher, version = make(), FakeVersion()
         first, (gone, stays) = await blocked(batcher, version, [row(1, 20)], [row(2)])
@@ -140,7 +140,7 @@ def test_a_client_that_left_is_not_computed():
     assert asyncio.run(scenario()) == [[0], [2]]
 
 
-def test_a_full_queue_refuses_with_the_time_to_come_back():
+def test_a_full_queue_refuses_with_the_time_to_retry_after():
     async def scenario():
         batcher, version = make(max_queue_tokens=6), FakeVersion()
         first, tasks = await blocked(batcher, version, [row(1), row(2)])
@@ -171,7 +171,7 @@ def test_the_expected_wait_refuses_before_the_queue_is_full():
     assert asyncio.run(scenario()).headers == {"Retry-After": "3"}
 
 
-def test_what_waited_too_long_all_the_same_is_refused_when_its_turn_comes():
+def test_a_request_that_waited_too_long_is_refused_when_its_turn_comes():
     async def scenario():
         batcher, version = make(max_queue_seconds=0.2), FakeVersion()
         first, (late,) = await blocked(batcher, version, [row(1)])
@@ -190,7 +190,7 @@ def test_what_waited_too_long_all_the_same_is_refused_when_its_turn_comes():
     assert batches == [[0], [2]]
 
 
-def test_a_long_request_that_began_is_finished_however_long_it_takes():
+def test_a_request_that_has_begun_is_finished_even_if_slow():
     async def scenario():
         batcher, version = make(max_queue_seconds=0.2, max_batch_tokens=3), FakeVersion()
         first, (bulk,) = await blocked(batcher, version, [row(i) for i in range(1, 5)])
@@ -208,5 +208,5 @@ def test_a_long_request_that_began_is_finished_however_long_it_takes():
     assert asyncio.run(scenario()) == [1, 2, 3, 4]
 
 
-def test_no_rows_give_an_empty_answer():
+def test_no_rows_give_an_empty_result():
     assert asyncio.run(make().encode(FakeVersion(), [])).shape == (0, 2)

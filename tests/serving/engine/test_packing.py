@@ -1,4 +1,4 @@
-"""Packed rows: every text is there once, apart from the others, with little padding."""
+"""Packed rows: every text occurs once, in its own segment, with little padding."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def pack(lengths, longest=128):
 
 
 @given(st.lists(st.integers(0, 128), min_size=1, max_size=60))
-def test_every_text_keeps_its_tokens_and_positions_under_a_number_of_its_own(lengths):
+def test_every_text_keeps_its_tokens_and_positions_in_its_own_segment(lengths):
     packed = pack(lengths)
     seen = 0
     for length, (row, number) in zip(lengths, packed.slots, strict=True):
@@ -30,13 +30,13 @@ def test_every_text_keeps_its_tokens_and_positions_under_a_number_of_its_own(len
         np.testing.assert_array_equal(packed.token_ids[row][own], text(length))
         np.testing.assert_array_equal(packed.positions[row][own], np.arange(length))
         (columns,) = np.nonzero(own)
-        assert columns[-1] - columns[0] == length - 1  # neighbours stay neighbours
+        assert columns[-1] - columns[0] == length - 1  # contiguous
         seen += length
     assert np.count_nonzero(packed.segment_ids) == seen
     assert np.all(packed.token_ids[packed.segment_ids == 0] == PAD)
 
 
-def test_a_lone_text_has_a_row_of_its_own_length():
+def test_a_single_text_has_a_row_of_its_own_length():
     assert pack([17]).token_ids.shape == (1, 17)
 
 
@@ -60,18 +60,18 @@ def test_batches_of_many_texts_have_few_shapes(lengths):
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=40))
-def test_no_row_is_wider_than_the_model_takes(lengths):
+def test_no_row_is_wider_than_the_model_allows(lengths):
     assert pack(lengths, longest=30).token_ids.shape[1] <= 30
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0]])
-def test_nothing_packs_into_nothing(lengths):
+def test_texts_without_tokens_give_no_rows(lengths):
     packed = pack(lengths)
     assert packed.token_ids.size == 0
     assert len(packed.slots) == len(lengths)
 
 
-def test_the_padding_id_inside_a_text_is_masked_where_it_stands():
+def test_a_padding_id_inside_a_text_is_masked_in_place():
     packed = pack_rows([np.array([0, 5, PAD, 6, 2], np.int32)], pad_id=PAD, longest=128)
     assert packed.segment_ids[0, :5].tolist() == [1, 1, 0, 1, 1]
     assert packed.positions[0, [0, 1, 3, 4]].tolist() == [0, 1, 2, 3]

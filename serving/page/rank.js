@@ -1,10 +1,10 @@
 "use strict";
-// Ranks replies by the cosine similarity of their embeddings to the context's.
+// Ranks replies by the cosine similarity of their embeddings with the context's.
 
 const byId = (id) => document.getElementById(id);
 const MAX_PICTURE = 40;
 
-function say(message, isError = false) {
+function showStatus(message, isError = false) {
   byId("status").textContent = message;
   byId("status").className = isError ? "error" : "";
 }
@@ -14,38 +14,38 @@ function headers() {
   return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
-async function ask(path, body) {
+async function request(path, body) {
   const options = { headers: { ...headers(), "Content-Type": "application/json" } };
   if (body) Object.assign(options, { method: "POST", body: JSON.stringify(body) });
-  const answer = await fetch(path, options);
-  const document = await answer.json();
-  if (answer.ok) return document;
+  const response = await fetch(path, options);
+  const document = await response.json();
+  if (response.ok) return document;
   const error = document.error;
   throw new Error(typeof error === "string" ? error : error.message);
 }
 
 async function listModels() {
-  const models = (await ask("/v1/models")).data;
+  const models = (await request("/v1/models")).data;
   byId("model").replaceChildren(...models.map((model) => new Option(model.id, model.id)));
 }
 
 async function listIndexes() {
-  const indexes = (await ask("/indexes")).indexes;
+  const indexes = (await request("/indexes")).indexes;
   byId("corpora").hidden = !indexes.length;
   byId("corpus").replaceChildren(new Option("the list below", ""), ...indexes.map((index) =>
     new Option(`${index.name} (${index.texts.toLocaleString("en")} texts)`, index.name)));
 }
 
-const list = () => listModels().then(listIndexes);
+const listAll = () => listModels().then(listIndexes);
 
-// Candidates are the replies typed, or the corpus's nearest to the context.
+// Returns the typed replies, or the texts of an index nearest to the context.
 async function candidates(context) {
   const index = byId("corpus").value;
   if (!index) {
     return byId("replies").value.split("\n").map((line) => line.trim()).filter(Boolean);
   }
   const body = { index, input: context, k: 10, model: byId("model").value };
-  return (await ask("/search", body)).answers.map((answer) => answer.text);
+  return (await request("/search", body)).answers.map((answer) => answer.text);
 }
 
 const dot = (a, b) => a.reduce((sum, value, index) => sum + value * b[index], 0);
@@ -72,10 +72,10 @@ function showRanking(ranked) {
     similarity.append(bar);
     const tokens = cell(row, reply.tokens, "number");
     if (reply.truncated) {
-      const cut = document.createElement("span");
-      cut.className = "cut";
-      cut.textContent = "cut to the limit";
-      tokens.append(cut);
+      const truncated = document.createElement("span");
+      truncated.className = "truncated";
+      truncated.textContent = "truncated";
+      tokens.append(truncated);
     }
     return row;
   }));
@@ -88,7 +88,7 @@ function svg(name, attributes, text) {
   return element;
 }
 
-// Blue of one hue, from near white to dark: legible without telling colours apart.
+// One hue, light to dark, so that colour-blind readers can tell the values apart.
 const shade = (value) => `hsl(210 75% ${95 - 65 * Math.min(1, Math.max(0, value))}%)`;
 
 function showPicture(embeddings) {
@@ -117,16 +117,16 @@ async function rank(event) {
   event.preventDefault();
   const button = document.querySelector("button");
   button.disabled = true;
-  say("Encoding…");
+  showStatus("Encoding…");
   try {
-    if (!byId("model").value) await list();
+    if (!byId("model").value) await listAll();
     const start = performance.now();
     const contextText = byId("context").value.trim();
     const replies = await candidates(contextText);
     if (!replies.length) throw new Error("Write at least one reply.");
     const texts = [contextText, ...replies];
     const path = `/v1/models/${encodeURIComponent(byId("model").value)}:predict`;
-    const outputs = (await ask(path, { inputs: texts })).outputs;
+    const outputs = (await request(path, { inputs: texts })).outputs;
     const milliseconds = performance.now() - start;
     const context = outputs.embedding[0];
     const ranked = replies.map((text, index) => ({
@@ -140,10 +140,10 @@ async function rank(event) {
     showPicture([context, ...ranked.map((reply) => reply.embedding)]);
     byId("results").hidden = false;
     const tokens = outputs.num_tokens.reduce((sum, count) => sum + count, 0);
-    say(`${texts.length} texts, ${tokens} tokens (context: ${outputs.num_tokens[0]}), ` +
-      `${milliseconds.toFixed(0)} ms there and back.`);
+    showStatus(`${texts.length} texts, ${tokens} tokens (context: ${outputs.num_tokens[0]}), ` +
+      `${milliseconds.toFixed(0)} ms round trip.`);
   } catch (error) {
-    say(error.message, true);
+    showStatus(error.message, true);
   } finally {
     button.disabled = false;
   }
@@ -155,4 +155,4 @@ byId("corpus").addEventListener("change", () => {
   byId("typed").hidden = fromCorpus;
   byId("replies").required = !fromCorpus;
 });
-list().catch((error) => say(error.message, true));
+listAll().catch((error) => showStatus(error.message, true));

@@ -1,4 +1,4 @@
-"""The page in a real browser, driven over WebDriver: headless Chromium and httpx only."""
+"""The page in headless Chromium, driven over WebDriver with httpx."""
 
 import pytest
 
@@ -6,7 +6,7 @@ pytestmark = pytest.mark.e2e
 
 
 RANK = "document.querySelector('button').click()"
-DONE = "document.getElementById('status').textContent.includes('there and back')"
+DONE = "document.getElementById('status').textContent.includes('round trip')"
 REPLIES = "[...document.querySelectorAll('.reply')].map((cell) => cell.textContent)"
 
 
@@ -41,10 +41,10 @@ def test_text_is_shown_as_text(browser, server):
     browser.wait(DONE)
     assert browser.run("return document.querySelector('#ranking img')") is None
     assert "<img src=x onerror=alert(1)>" in browser.run(f"return {REPLIES}")
-    assert browser.run("return document.querySelectorAll('.cut').length") == 1
+    assert browser.run("return document.querySelectorAll('.truncated').length") == 1
 
 
-def test_errors_are_told_aloud(browser, server):
+def test_errors_are_announced_to_screen_readers(browser, server):
     browser.open(server.url)
     browser.wait("document.getElementById('model').value")
     fill(browser, "a", [f"reply {i}" for i in range(64)])
@@ -55,7 +55,7 @@ def test_errors_are_told_aloud(browser, server):
     assert browser.run("return document.getElementById('status').ariaLive") == "polite"
 
 
-def test_the_page_works_from_the_keyboard_and_everything_has_a_name(browser, server):
+def test_the_page_works_from_the_keyboard_and_all_fields_have_labels(browser, server):
     browser.open(server.url)
     browser.wait("document.getElementById('model').value")
     browser.press("button", "\ue007")  # Enter
@@ -67,7 +67,7 @@ def test_the_page_works_from_the_keyboard_and_everything_has_a_name(browser, ser
     assert browser.run("return document.querySelectorAll('th:not([scope])').length") == 0
 
 
-def test_a_key_opens_a_guarded_server(browser, start, tiny_base):
+def test_the_page_uses_the_key_of_a_guarded_server(browser, start, tiny_base):
     guarded = start(tiny_base, env={"REJOINDER_API_KEYS": "sesame"})
     browser.open(guarded.url)
     browser.wait("document.getElementById('status').className === 'error'")

@@ -1,0 +1,44 @@
+"""The parts of one running server, shared by HTTP and gRPC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rejoinder.serving.engine.predict import Predictor
+from rejoinder.serving.engine.registry import Registry
+from rejoinder.serving.keys import ApiKeys
+from rejoinder.serving.limits import Limits
+from rejoinder.serving.metrics import Metrics
+
+if TYPE_CHECKING:  # opening an index needs usearch; a server without an index does not
+    from rejoinder.retrieval.index import SearchIndex
+
+
+@dataclass
+class Readiness:
+    """Whether load balancers should send requests; false while the server drains."""
+
+    ready: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """What the handlers of all interfaces use.
+
+    Attributes:
+        registry: The served models.
+        predictor: Tokenizes, batches and encodes.
+        metrics: Counters for `/metrics`.
+        limits: Bounds on requests.
+        keys: Keys that give access.
+        readiness: What `/ready` reports.
+        indexes: Search indexes by name.
+    """
+
+    registry: Registry
+    predictor: Predictor
+    metrics: Metrics
+    limits: Limits
+    keys: ApiKeys
+    readiness: Readiness = field(default_factory=Readiness)
+    indexes: Mapping[str, "SearchIndex"] = field(default_factory=dict)
