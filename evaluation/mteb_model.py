@@ -1,10 +1,10 @@
-"""Runs our encoders in mteb: `mteb.evaluate(mteb_model(encoder), tasks)`.
+"""Runs encoders in mteb: `mteb.evaluate(mteb_model(encoder), tasks)`.
 
-from rejoinder import Encoder
-from rejoinder.evaluation.mteb_model import mteb_model
+    from rejoinder import Encoder
+    from rejoinder.evaluation.mteb_model import mteb_model
 
-model = mteb_model(Encoder.load("runs/reddit"), name="rejoinder/reddit")
-mteb.evaluate(model, mteb.get_tasks(tasks=["STSBenchmark"]))
+    model = mteb_model(Encoder.load("runs/reddit"), name="rejoinder/reddit")
+    mteb.evaluate(model, mteb.get_tasks(tasks=["STSBenchmark"]))
 
 mteb is part of the parity extra; nothing else needs it.
 """
