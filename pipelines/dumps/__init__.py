@@ -1,1 +1,1 @@
-"""Dumps to chunks of whole lines: which files, decompression, cutting."""
+"""Reading dumps: input files, decompression, chunks of whole lines, lines, texts."""

@@ -1,4 +1,4 @@
-"""Cuts a dump into chunks of whole lines, the unit of columnar work."""
+"""Cuts a dump into chunks of whole lines, the unit of columnar processing."""
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator
@@ -9,9 +9,9 @@ import numpy as np
 from rejoinder import storage
 from rejoinder.pipelines.dumps.decompress import DamagedArchiveError, read_blocks, read_stored
 
-# A line may be this long, newline included: the longest comment known is far below 1 MiB.
+# Also the limit of a line's length, newline included; all known comments are below 1 MiB.
 CHUNK_BYTES = 16 << 20
-# What is kept of a longer line, for the report.
+# Bytes kept of a longer line, for the report of rejects.
 _EXCERPT_BYTES = 200
 _NEWLINE = ord("\n")
 _CACHE_BYTES = 64 << 10
@@ -22,11 +22,12 @@ class Chunk:
     """Whole lines of one file.
 
     Attributes:
-        data: The lines, each but perhaps the file's last with its newline.
-        first_line: Number of the first one, from 1.
-        lines: How many there are.
-        oversize: The chunk is one line longer than the limit, and `data` only its beginning.
-        index: Its number in the file, from 0.
+        data: The lines with their newlines; the last line of a file may have none.
+        first_line: Line number of the first one, from 1.
+        lines: Number of lines.
+        oversize: Whether the chunk is one line that exceeds the limit; `data` is its
+            beginning.
+        index: Number of the chunk in the file, from 0.
     """
 
     data: bytes
@@ -38,13 +39,13 @@ class Chunk:
 
 @dataclass
 class FileSummary:
-    """What was seen of a file once `read_chunks` has been exhausted.
+    """Figures of a file, complete once `read_chunks` has ended.
 
     Attributes:
-        stored_bytes: Bytes read from storage.
-        sha256: Of those bytes, hex, where asked for.
-        lines: Lines in the file.
-        damage: Message if the archive was damaged and `keep_damaged` allowed it.
+        stored_bytes: Number of bytes read from storage.
+        sha256: SHA-256 of those bytes, hex, if it was asked for.
+        lines: Number of lines in the file.
+        damage: Error message if the archive was damaged and `keep_damaged` accepted it.
     """
 
     stored_bytes: int = 0
@@ -67,24 +68,25 @@ def read_chunks(
 ) -> Iterator[Chunk]:
     """Yields the chunks of a file that end in a range of its stored bytes.
 
-    Where a chunk ends depends only on the decompressed bytes, so several workers
-    can share one archive: each decompresses it as far as its range goes, and
-    parses what ends in there.
+    The end of a chunk depends only on the decompressed bytes, so several workers can
+    share one archive: each decompresses it up to the end of its range and receives the
+    chunks that end in the range.
 
     Args:
-        path: Local path or any that Beam can open.
-        summary: Filled in on the way.
-        begin: Stored bytes that are read before the first chunk ends.
-        end: Stored bytes at which the range ends, and reading with it; None is the
-            end of the file. Only then `summary` knows all of the file.
-        checksum: Whether to compute the sha256 of the stored bytes.
-        keep_damaged: End quietly at damage, with `summary.damage` set, instead of raising.
-        chunk_bytes: Size of a chunk and longest line accepted.
-        limit: Stop after this many lines; 0 reads all.
+        path: Local path or URL of the file.
+        summary: Updated while the file is read.
+        begin: First stored byte of the range.
+        end: End of the range, where reading stops; None is the end of the file, and only
+            then `summary` is about the whole file.
+        checksum: Whether to compute the SHA-256 of the stored bytes.
+        keep_damaged: Whether damage ends the data and sets `summary.damage` instead of
+            raising an error.
+        chunk_bytes: Size of a chunk, and limit of a line's length.
+        limit: Number of lines to read; 0 reads all.
         progress: Called with the number of stored bytes read so far.
 
     Raises:
-        UserError: the file cannot be read or, as `DamagedArchiveError`, is damaged.
+        UserError: The file cannot be read or, as `DamagedArchiveError`, is damaged.
     """
     first_line = 1
     blocks = _blocks(path, summary, checksum, keep_damaged, progress)
@@ -102,12 +104,12 @@ def read_chunks(
         first_line += lines
         summary.lines += lines
         if limit and summary.lines >= limit:
-            blocks.close()  # and the summary has no checksum: the file was not read to its end
+            blocks.close()  # the summary has no checksum then: part of the file was not read
             break
 
 
 class _Counted:
-    """Counts and, if asked to, hashes what is read through it."""
+    """A file that counts, and hashes if there is a digest, the bytes read from it."""
 
     def __init__(self, file, digest) -> None:
         self._file, self._digest, self.bytes = file, digest, 0
@@ -140,16 +142,16 @@ def _blocks(
                 raise
             summary.damage = str(error)
         while read_stored(path, source, source.bytes, 1 << 20):  # type: ignore[arg-type]
-            pass  # behind damage
-        summary.stored_bytes = source.bytes  # also those that gave no text
+            pass  # the bytes after the damage
+        summary.stored_bytes = source.bytes  # includes bytes after the last block
     if digest is not None:
         summary.sha256 = digest.hexdigest()
 
 
 def count_newlines(data: bytes) -> int:
-    """Returns the number of lines that end in `data`; `bytes.count` is several times slower."""
+    """Counts the newlines in `data`, several times faster than `bytes.count`."""
     values = np.frombuffer(data, np.uint8)
-    # In steps whose comparison stays in the processor's cache.
+    # In steps whose comparison fits the processor's cache.
     return sum(
         int(np.count_nonzero(values[at : at + _CACHE_BYTES] == _NEWLINE))
         for at in range(0, len(values), _CACHE_BYTES)
@@ -157,13 +159,16 @@ def count_newlines(data: bytes) -> int:
 
 
 def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes], int, bool]]:
-    """Yields (pieces, lines, oversize): `chunk_bytes` at a time, cut at the last newline in them.
+    """Cuts blocks at the last newline in each `chunk_bytes` of them.
 
-    Joining the pieces is left to whoever wants the chunk.
+    Yields:
+        (pieces, lines, oversize): A chunk in pieces, not joined because the caller may
+        skip it; its number of lines; and whether it is the beginning of a line that
+        exceeds `chunk_bytes`.
     """
     parts: list[bytes] = []
     size = 0
-    skipping = b""  # beginning of a line that is too long, while its end is awaited
+    skipping = b""  # beginning of a line that is too long, until its end is found
     for block in blocks:
         rest = block
         while rest:

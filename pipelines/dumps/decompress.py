@@ -1,8 +1,8 @@
-"""Decompression that never ends in silence: every codec, every frame, bounded output.
+"""Decompression of all codecs and frames with bounded output; truncation is an error.
 
-Beam's own readers (and `zstandard`'s `stream_reader`) treat the end of the file
-as the end of the data. A dump that stops in the middle of a frame is an error
-here, with the byte offset at which it stops.
+Beam's readers and `zstandard`'s `stream_reader` treat the end of the file as the end
+of the data. Here a file that ends inside a frame is an error that names the byte
+offset.
 """
 
 import bz2
@@ -15,10 +15,10 @@ import zstandard
 
 from rejoinder.errors import UserError
 
-# Compressed bytes given to a decoder at once. Small, because zstd's decoder cannot
-# be told to stop: the worst frame (4 bytes to a 128 KiB block) makes 256 MiB of it.
-FEED_BYTES = 8 << 10
-# Decompressed bytes that the other codecs may return at once.
+# Compressed bytes given to a decoder at once. Small, because the output of zstd's decoder
+# has no limit: the worst frame (4 bytes to a 128 KiB block) expands them to 256 MiB.
+READ_BYTES = 8 << 10
+# Limit of the decompressed bytes that the other codecs return at once.
 _MAX_OUTPUT = 4 << 20
 # Pushshift's dumps are written with `--long=31`.
 _MAX_WINDOW = 1 << 31
@@ -27,11 +27,11 @@ _GZIP_WBITS = 31
 
 
 class DamagedArchiveError(UserError):
-    """The archive is truncated or corrupt; what came before the damage was delivered."""
+    """The archive is truncated or corrupt; the data before the damage was returned."""
 
 
 class _ZstdFrame:
-    """One zstd frame (or skippable frame) behind the interface of `bz2.BZ2Decompressor`."""
+    """Decoder of one zstd frame or skippable frame, with the interface of `bz2.BZ2Decompressor`."""
 
     needs_input = True
 
@@ -51,7 +51,7 @@ class _ZstdFrame:
 
 
 class _GzipMember:
-    """One gzip member behind the interface of `bz2.BZ2Decompressor`."""
+    """Decoder of one gzip member, with the interface of `bz2.BZ2Decompressor`."""
 
     def __init__(self) -> None:
         self._decoder = zlib.decompressobj(_GZIP_WBITS)
@@ -73,7 +73,14 @@ class _GzipMember:
 
 
 class _Codec(NamedTuple):
-    """File ending, decoder of one frame, a frame's first bytes, whether zeros may follow it."""
+    """A compression format.
+
+    Attributes:
+        ending: Ending of file names.
+        decoder: Makes a decoder of one frame.
+        magics: The possible first bytes of a frame.
+        may_pad: Whether zero bytes may follow a frame.
+    """
 
     ending: str
     decoder: Callable[[], Any]
@@ -88,15 +95,23 @@ _CODECS = {
     "xz": _Codec(".xz", lzma.LZMADecompressor, (b"\xfd7zXZ\x00",), True),
     "gzip": _Codec(".gz", _GzipMember, (b"\x1f\x8b",), True),
 }
-# Archives that hold files, not one stream of lines.
+# First bytes of archives that contain files instead of one stream of lines.
 _FOREIGN = {b"PK\x03\x04": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
 
 
 def find_codec(path: str, head: bytes) -> str | None:
-    """Returns the codec's name (None: plain) from the file's name and first bytes.
+    """Finds the codec of a file.
+
+    Args:
+        path: The file's name.
+        head: Its first bytes, at least 8 if it is that long.
+
+    Returns:
+        The codec's name, None for a plain file.
 
     Raises:
-        UserError: name and content contradict each other, or it is an archive of files.
+        UserError: The file is an archive of files, or, as `DamagedArchiveError`, its
+            content is not in the format of its name.
     """
     for magic, kind in _FOREIGN.items():
         if head.startswith(magic):
@@ -104,24 +119,27 @@ def find_codec(path: str, head: bytes) -> str | None:
     found = next((name for name, c in _CODECS.items() if head.startswith(c.magics)), None)
     named = next((name for name, c in _CODECS.items() if path.endswith(c.ending)), None)
     if named is not None and named != found:
-        what = f"a {found} file" if found else f"{head[:8]!r}" if head else "nothing at all"
+        content = f"is a {found} file" if found else f"begins with {head[:8]!r}"
         raise DamagedArchiveError(
-            f"{path}: is named as a {named} file but begins with {what} at byte offset 0; "
-            "fetch it again or rename it"
+            f"{path}: has the name of a {named} file but {content if head else 'is empty'} "
+            "(byte offset 0); download it again or rename it"
         )
     return found
 
 
 def read_blocks(path: str, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Yields decompressed blocks with the number of stored bytes read so far.
+    """Decompresses a file.
 
     Args:
-        path: The file's name, for codec and messages.
+        path: The file's name, for the codec and for messages.
         file: Its stored bytes, at position 0.
 
+    Yields:
+        (block, stored): Decompressed bytes, and the number of stored bytes read so far.
+
     Raises:
-        DamagedArchiveError: after everything before the damage has been yielded.
-        UserError: not a kind of file that can be read.
+        DamagedArchiveError: After all data before the damage has been yielded.
+        UserError: The file cannot be read.
     """
     data = read_stored(path, file, 0)
     codec = find_codec(path, data)
@@ -160,9 +178,9 @@ def read_blocks(path: str, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
             if not data:
                 return
             while len(data) < 8 and (more := read_stored(path, file, position + len(data))):
-                data += more  # enough to see the next frame's magic number
+                data += more  # until the next frame's magic number is complete
             if not data.startswith(magics):
-                reason = "what follows the last frame is no frame"
+                reason = "its magic number is wrong"
                 raise _damaged(path, codec, "corrupt", position, position, reason)
             decoder, started = make_decoder(), position
         else:
@@ -172,11 +190,17 @@ def read_blocks(path: str, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
                 raise _damaged(path, codec, "truncated", position, started, "the file ends here")
 
 
-def read_stored(path: str, file: BinaryIO, position: int, size: int = FEED_BYTES) -> bytes:
-    """Returns the next stored bytes of a file; `position` is where they begin, for the message.
+def read_stored(path: str, file: BinaryIO, position: int, size: int = READ_BYTES) -> bytes:
+    """Reads the next stored bytes of a file.
+
+    Args:
+        path: The file's name, for messages.
+        file: The open file.
+        position: Its current byte offset, for messages.
+        size: Most bytes to return.
 
     Raises:
-        UserError: the file system failed.
+        UserError: The file system reported an error.
     """
     try:
         return file.read(size)
@@ -189,6 +213,6 @@ def _damaged(
 ) -> DamagedArchiveError:
     return DamagedArchiveError(
         f"{path}: {how} {codec} archive at byte offset {position} (in the frame that starts at "
-        f"{started}: {reason}); fetch the file again, or take what can be read with "
+        f"{started}: {reason}); download the file again, or use the data before the damage with "
         "--on-truncated=keep"
     )

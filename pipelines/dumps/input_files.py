@@ -1,4 +1,4 @@
-"""Which files a run reads, and how the work on them is divided."""
+"""Finds the input files of a run and divides them among workers."""
 
 import re
 from collections.abc import Sequence
@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from rejoinder import storage
 from rejoinder.errors import UserError
 
-# Decompressed bytes per stored byte, roughly, by file ending: only to choose the
-# number of buckets and to estimate times.
+# Approximate decompressed bytes per stored byte, by file ending: used only to choose
+# the number of buckets and to estimate times.
 _EXPANSION = {".zst": 10, ".xz": 11, ".bz2": 8, ".gz": 6}
-# A bucket of this many decompressed bytes holds some 200,000 comments of which it
-# keeps half: 0.5 GiB of memory while it is processed.
+# A bucket of this many decompressed bytes has about 200,000 comments, half of them
+# filtered, and needs 0.5 GiB of memory while it is processed.
 _BUCKET_BYTES = 256 << 20
 _MIN_BUCKETS, _MAX_BUCKETS = 4, 16_384
-# Several workers that share an archive each decompress it up to their own part's end;
-# below this size per part that costs more than it gains.
+# Each worker that shares an archive decompresses it up to the end of its part; below
+# this size of a part that costs more than it saves.
 _MIN_PART_BYTES = 4 << 20
-# Time to decompress without parsing, in times of parsing, filtering and partitioning: only
-# to give the workers parts that take equally long.
+# Time to decompress, as a share of the time to parse, filter and partition: used only to
+# make parts that take equally long.
 _SKIP_COST = {".zst": 0.15, ".xz": 2.2, ".bz2": 5.6, ".gz": 0.75}
 _SKIP_COST_PLAIN = 0.05
 
@@ -28,14 +28,14 @@ _GLOB = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Part:
-    """A worker's share of one file: the chunks that end in a range of its stored bytes.
+    """A worker's part of one file: the chunks that end in a range of its stored bytes.
 
     Attributes:
         path: The file.
-        size: Its stored bytes.
-        begin: Where the range begins.
-        end: Where it ends; None for the last part, which reads to the end, however long
-            the file has become.
+        size: Its size in stored bytes.
+        begin: First byte of the range.
+        end: End of the range; None for the last part, which reads to the end of the
+            file, even if the file has grown.
     """
 
     path: str
@@ -45,26 +45,33 @@ class Part:
 
     @property
     def is_last(self) -> bool:
-        """Whether it sees the whole file."""
+        """Whether its worker reads the whole file."""
         return self.end is None
 
     @property
     def length(self) -> int:
-        """Stored bytes of the range."""
+        """Number of stored bytes in the range."""
         return (self.size if self.end is None else self.end) - self.begin
 
 
 def expand(
-    patterns: Sequence[str], default_patterns: Sequence[str] = ("RC_*",)
+    patterns: Sequence[str],
+    default_patterns: Sequence[str] = ("RC_*",),
+    *,
+    accept_submissions: bool = False,
 ) -> list[storage.FileEntry]:
-    """Returns the files that paths, folders, globs and comma-separated lists name, sorted.
+    """Finds the files that paths, folders, globs and comma-separated lists of them name.
 
     Args:
-        patterns: What the user gave.
-        default_patterns: File names that stand for a folder.
+        patterns: The user's input.
+        default_patterns: Globs of the file names to read in a folder.
+        accept_submissions: Whether RS_ files, Reddit's submissions, are accepted.
+
+    Returns:
+        The files, sorted by path.
 
     Raises:
-        UserError: something matches nothing, or names submissions instead of comments.
+        UserError: A pattern matches no file, or submissions are not accepted.
     """
     found: dict[str, storage.FileEntry] = {}
     for pattern in (p for group in patterns for p in group.split(",") if p):
@@ -76,10 +83,10 @@ def expand(
                 for entry in storage.glob(storage.join(pattern, name))
             ]
         if not entries:
-            raise UserError(f"{pattern}: no such file, and no file matches it")
+            raise UserError(f"{pattern}: no such file, and no file matches this pattern")
         found.update((entry.path, entry) for entry in entries)
     submissions = [path for path in found if _SUBMISSIONS.search(path)]
-    if submissions:
+    if submissions and not accept_submissions:
         raise UserError(
             f"{submissions[0]}: RS_ files hold submissions, not comments; "
             "give the RC_ files of the same months"
@@ -96,15 +103,17 @@ def text_bytes(files: Sequence[storage.FileEntry]) -> int:
 
 
 def choose_buckets(files: Sequence[storage.FileEntry]) -> int:
-    """Returns the number of buckets, and of shards per split: a matter of the input alone."""
+    """Returns the number of buckets, and of shards per split; it depends on the input alone."""
     wanted = -(-text_bytes(files) // _BUCKET_BYTES)
     return min(max(wanted, _MIN_BUCKETS), _MAX_BUCKETS)
 
 
 def divide(files: Sequence[storage.FileEntry], workers: int) -> list[Part]:
-    """Returns the parts of all files; large files get several if there are workers to share them.
+    """Divides files into parts; the result of a run does not depend on the division.
 
-    The division changes who does the work, never the result.
+    Args:
+        files: The input files.
+        workers: Number of workers; a large file is divided among several.
     """
     total = sum(file.size for file in files)
     share = max(total // max(workers, 1), _MIN_PART_BYTES)
@@ -116,10 +125,10 @@ def divide(files: Sequence[storage.FileEntry], workers: int) -> list[Part]:
 
 
 def _divide_file(file: storage.FileEntry, count: int) -> list[Part]:
-    """Cuts a file into parts that take equally long when each begins at the file's start.
+    """Divides a file into parts that take equally long.
 
-    With c the time to skip a byte and 1 to process it, the part behind one of
-    width w is w / (1 + c) wide.
+    Every worker decompresses the file from its start. If that takes time c per byte and
+    processing takes time 1, the part after one of width w has to be w / (1 + c) wide.
     """
     endings = (cost for ending, cost in _SKIP_COST.items() if file.path.endswith(ending))
     shrink = 1 / (1 + next(endings, _SKIP_COST_PLAIN))

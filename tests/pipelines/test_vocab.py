@@ -1,110 +1,178 @@
-import bz2
-import gzip
+"""`rejoinder vocab` reads as `rejoinder preprocess` does, and writes only complete tokenizers."""
+
+import hashlib
 import json
-import lzma
-import subprocess
-import sys
+import random
 
 import pytest
-import zstandard
 
-from rejoinder.errors import UserError
+from rejoinder import cli
 from rejoinder.models.tokenizer import Tokenizer
-from rejoinder.models.tokenizer.wordpiece import read_texts, train_wordpiece
+from rejoinder.pipelines import vocab
+from rejoinder.pipelines.testing import COMPRESS, dialogue, ndjson
+
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "lazy", "dog", "naïve", "café"]
+WORDS += ["über", "straße", "ここ", "answer", "question", "reply", "thread", "comment"]
 
 
-def test_layout_is_mpnets(tokenizer_folder):
-    tokens = (tokenizer_folder / "vocab.txt").read_text().splitlines()
-    assert tokens[:5] == ["<s>", "<pad>", "</s>", "<unk>", "[UNK]"]
-    assert tokens[-1] == "<mask>"
-    assert len(tokens) == len(set(tokens)) > 200
+def dump() -> bytes:
+    choose = random.Random(5)
+    lines = dialogue(40)
+    for line in lines:
+        line["body"] = " ".join(choose.choices(WORDS, k=8))
+    return ndjson(lines)
 
 
-def test_the_same_texts_give_the_same_bytes(texts, tmp_path):
-    folders = [train_wordpiece(texts, 200, tmp_path / name) for name in "ab"]
-    files = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders]
-    assert files[0] == files[1]
+def run(*inputs, output, size=120, arguments=("--field", "body")) -> int:
+    """Runs the command as the shell does; returns its exit status."""
+    command = ["--input", *map(str, inputs), "--output", str(output), "--size", str(size)]
+    with pytest.raises(SystemExit) as caught:
+        cli.run(lambda: vocab.main([*command, *arguments]))
+    return int(caught.value.code or 0)
 
 
-def test_frequent_words_become_one_piece(tmp_path):
-    folder = train_wordpiece(["hello hello world"] * 10 + ["hell"], 40, tmp_path)
-    vocab = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
-    assert "hello" in vocab
-    assert "world" in vocab
+def digest(folder) -> str:
+    return hashlib.sha256((folder / "vocab.txt").read_bytes()).hexdigest()
 
 
-def test_transformers_loads_it_alike(tokenizer_folder, texts):
-    from transformers import AutoTokenizer
-
-    theirs = AutoTokenizer.from_pretrained(tokenizer_folder)
-    ours = Tokenizer.from_folder(tokenizer_folder)
-    expected = theirs(list(texts), truncation=True, max_length=20, split_special_tokens=True)[
-        "input_ids"
-    ]
-    assert ours(list(texts), 20).ids.to_list() == expected
-    assert (theirs.bos_token_id, theirs.pad_token_id) == (ours.bos_id, ours.pad_id)
-    assert (theirs.eos_token_id, theirs.unk_token_id) == (ours.eos_id, ours.unk_id)
-    assert theirs.mask_token_id == ours.vocab_size - 1
+@pytest.fixture
+def archive(tmp_path):
+    path = tmp_path / "RC_2015-01.zst"
+    path.write_bytes(COMPRESS[".zst"](dump()))
+    return path
 
 
-def test_impossible_requests_are_refused(tmp_path):
-    with pytest.raises(UserError, match="at least 16, got 15"):
-        train_wordpiece(["a b c"], 15, tmp_path)
-    with pytest.raises(UserError, match="no words"):
-        train_wordpiece(["", " "], 100, tmp_path)
+@pytest.fixture
+def truncated(tmp_path):
+    path = tmp_path / "RC_2015-02.zst"
+    path.write_bytes(COMPRESS[".zst"](dump())[:-9])
+    return path
 
 
-@pytest.mark.parametrize("suffix", ["", ".gz", ".bz2", ".xz", ".zst"])
-def test_reads_compressed_files(tmp_path, suffix):
-    packers = {
-        "": bytes,
-        ".gz": gzip.compress,
-        ".bz2": bz2.compress,
-        ".xz": lzma.compress,
-        ".zst": zstandard.compress,
+def test_a_dump_gives_a_fixed_vocabulary(archive, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert run(archive, output=output) == 0
+    assert sorted(path.name for path in output.iterdir()) == sorted(vocab.TOKENIZER_FILES)
+    assert digest(output) == DIGEST
+    assert Tokenizer.from_folder(output).vocab_size == 120
+    written, following = capsys.readouterr().out.splitlines()
+    assert written == f"{output}: a tokenizer of 120 tokens, learned from 1 file"
+    assert following == (
+        f"next: rejoinder preprocess --input DUMPS --tokenizer {output} --output CORPUS"
+    )
+
+
+DIGEST = "9ed9528bbf21701bfd9006e02dee13da6b4bf89c609afcfcc49c802c8b126e40"
+
+
+@pytest.mark.parametrize("how", ["glob", "folder", "list", "other codec"])
+def test_globs_folders_and_lists_name_the_same_files(tmp_path, how):
+    half = len(dump()) // 2 + dump()[len(dump()) // 2 :].index(b"\n") + 1
+    (tmp_path / "RC_1.zst").write_bytes(COMPRESS[".zst"](dump()[:half]))
+    (tmp_path / "RC_2.xz").write_bytes(COMPRESS[".xz"](dump()[half:]))
+    (tmp_path / "RC_whole").write_bytes(dump())
+    inputs = {
+        "glob": f"{tmp_path}/RC_[12].*",
+        "folder": tmp_path / "folder",
+        "list": f"{tmp_path}/RC_1.zst,{tmp_path}/RC_2.xz",
+        "other codec": tmp_path / "RC_whole",
     }
-    lines = b'{"body": "one"}\n{"body": "tw\\u00f6"}\n{"id": 3}\n'
-    (tmp_path / f"x.json{suffix}").write_bytes(packers[suffix](lines))
-    assert list(read_texts([str(tmp_path / "x*")], "body")) == ["one", "twö"]
+    (tmp_path / "folder").mkdir()
+    for path in tmp_path.glob("RC_[12]*"):
+        (tmp_path / "folder" / path.name).write_bytes(path.read_bytes())
+    assert run(inputs[how], output=tmp_path / "out") == 0
+    assert digest(tmp_path / "out") == DIGEST
 
 
-def test_reads_plain_lines(tmp_path):
-    (tmp_path / "x.txt").write_bytes(b"one\n\ntwo \xff\n")
-    assert list(read_texts([str(tmp_path / "x.txt")])) == ["one", "two \ufffd"]
+def test_a_truncated_archive_is_an_error_and_nothing_is_written(truncated, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert run(truncated, output=output) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    offset = truncated.stat().st_size
+    assert line.startswith(f"error: {truncated}: truncated zstd archive at byte offset {offset} ")
+    assert not output.exists()
 
 
-def test_unreadable_input_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"no input file matches .*nothing\.txt"):
-        list(read_texts([str(tmp_path / "nothing.txt")]))
+def test_the_data_before_the_damage_is_used_if_asked_for(truncated, tmp_path, capsys):
+    keep = ("--field", "body", "--on-truncated", "keep")
+    assert run(truncated, output=tmp_path / "out", size=60, arguments=keep) == 1
+    assert "no text" in capsys.readouterr().err, "one frame: nothing is decompressed before its end"
+    frames = b"".join(COMPRESS[".zst"](part) for part in (dump(), dump()))
+    truncated.write_bytes(frames[:-9])
+    assert run(truncated, output=tmp_path / "out", arguments=keep) == 0
+    assert f"kept the data before the damage: {truncated}: truncated" in capsys.readouterr().err
+    assert digest(tmp_path / "out") == DIGEST
+
+
+def test_skipped_lines_are_counted_by_reason(tmp_path, capsys):
+    path = tmp_path / "RC"
+    path.write_bytes(dump() + b'{broken\n\n[1]\n{"body": "a\\u0000b"}\n{"id": "no body"}\n')
+    assert run(path, output=tmp_path / "out") == 0
+    assert capsys.readouterr().err == (
+        f"{path}: skipped 3 of 205 lines (broken_json 1, not_an_object 1, nul 1)\n"
+    )
+    assert digest(tmp_path / "out") == DIGEST
+
+
+def test_submissions_are_accepted(tmp_path):
+    lines = [{"title": json.loads(line)["body"]} for line in dump().splitlines()]
+    (tmp_path / "RS_1").write_bytes(ndjson(lines))
+    assert run(tmp_path / "RS_1", output=tmp_path / "out", arguments=("--field", "title")) == 0
+    assert digest(tmp_path / "out") == DIGEST
+
+
+def test_plain_lines_are_texts_without_a_field(tmp_path):
+    texts = [json.loads(line)["body"] for line in dump().splitlines()]
+    (tmp_path / "x.txt").write_text("\n\n".join(texts))
+    assert run(tmp_path / "x.txt", output=tmp_path / "out", arguments=()) == 0
+    assert digest(tmp_path / "out") == DIGEST
+
+
+def test_input_without_texts_is_an_error(tmp_path, capsys):
+    output = tmp_path / "out"
+    assert run(tmp_path / "nothing.txt", output=output) == 1
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/nothing.txt: no such file, and no file matches this pattern\n"
+    )
     (tmp_path / "x.txt").write_text("plain\n")
-    with pytest.raises(UserError, match=r"x\.txt: none of its 1 lines is a JSON object"):
-        list(read_texts([str(tmp_path / "x.txt")], "body"))
-    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"text\n" * 1000)[:-12])
-    with pytest.raises(UserError, match=r"cut\.gz cannot be read"):
-        list(read_texts([str(tmp_path / "cut.gz")]))
-    (tmp_path / "bad.zst").write_bytes(b"no zstd")
-    with pytest.raises(UserError, match=r"bad\.zst cannot be read"):
-        list(read_texts([str(tmp_path / "bad.zst")]))
+    assert run(tmp_path / "x.txt", output=output) == 1
+    assert "none of its 1 lines is a JSON object with text in 'body'" in capsys.readouterr().err
+    assert not output.exists()
 
 
-def test_the_command_writes_a_folder_and_reports_errors_in_one_line(tmp_path):
-    (tmp_path / "in.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 5)
-    command = [
-        sys.executable,
-        "-m",
-        "rejoinder",
-        "vocab",
-        "--output",
-        str(tmp_path / "out"),
-        "--size",
-    ]
-    good = subprocess.run(
-        [*command, "60", "--input", str(tmp_path / "in.txt")], capture_output=True, text=True
+def test_a_tokenizer_is_replaced_only_with_overwrite(archive, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert run(archive, output=output, size=60) == 0
+    before = digest(output)
+    assert run("unread input", output=output) == 1
+    assert capsys.readouterr().err == (
+        f"error: {output}: has a tokenizer already; choose another --output, "
+        "or replace it with --overwrite\n"
     )
-    assert good.returncode == 0, good.stderr
-    assert Tokenizer.from_folder(tmp_path / "out").vocab_size <= 60
-    bad = subprocess.run(
-        [*command, "60", "--input", str(tmp_path / "no.txt")], capture_output=True, text=True
+    assert digest(output) == before
+    assert run(archive, output=output, arguments=("--field", "body", "--overwrite")) == 0
+    assert digest(output) == DIGEST
+
+
+def test_a_tokenizer_is_kept_if_its_replacement_fails(archive, truncated, tmp_path):
+    output = tmp_path / "out"
+    assert run(archive, output=output) == 0
+    assert run(truncated, output=output, arguments=("--field", "body", "--overwrite")) == 1
+    assert digest(output) == DIGEST
+    assert len(list(output.iterdir())) == len(vocab.TOKENIZER_FILES)
+
+
+@pytest.mark.parametrize("foreign", ["model.safetensors", "subfolder/file"])
+def test_a_folder_of_other_files_is_never_overwritten(archive, tmp_path, capsys, foreign):
+    output = tmp_path / "out"
+    assert run(archive, output=output) == 0
+    capsys.readouterr()
+    (output / foreign).parent.mkdir(exist_ok=True)
+    (output / foreign).touch()
+    assert run(archive, output=output, arguments=("--field", "body", "--overwrite")) == 1
+    assert capsys.readouterr().err == (
+        f"error: {output}: has {foreign.split('/')[0]}, which is not a file of a tokenizer; "
+        "choose another --output\n"
     )
-    assert bad.returncode == 1
-    assert bad.stderr == f"error: no input file matches {tmp_path / 'no.txt'}\n"
+    assert run(archive, output=archive) == 1
+    assert f"{archive}: is not a folder" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A file's chunks hold all its lines once, wherever the reads fall."""
+"""The chunks of a file contain each of its lines once, for any size of the reads."""
 
 import bz2
 import hashlib
@@ -45,7 +45,7 @@ def test_chunks_are_whole_lines_in_order(dump, chunk_bytes):
 
 @pytest.mark.parametrize("ending", ["", ".zst", ".bz2"])
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_the_parts_of_a_file_hold_its_chunks_once(tmp_path, ending, count):
+def test_the_parts_of_a_file_have_each_of_its_chunks_once(tmp_path, ending, count):
     path = tmp_path / f"RC{ending}"
     compress = {"": bytes, ".zst": zstandard.ZstdCompressor().compress, ".bz2": bz2.compress}
     path.write_bytes(compress[ending](DENSE))
@@ -64,7 +64,7 @@ def test_the_parts_of_a_file_hold_its_chunks_once(tmp_path, ending, count):
 
 def test_a_part_stops_reading_at_its_end(tmp_path):
     path = tmp_path / "RC.zst"
-    path.write_bytes(zstandard.ZstdCompressor().compress(DENSE) + b"damage behind the part")
+    path.write_bytes(zstandard.ZstdCompressor().compress(DENSE) + b"damage after the part")
     middle = path.stat().st_size // 2
     found, summary = chunks(path, chunk_bytes=1000, end=middle)
     assert DENSE.startswith(b"".join(chunk.data for chunk in found))
@@ -74,7 +74,7 @@ def test_a_part_stops_reading_at_its_end(tmp_path):
         chunks(path, chunk_bytes=1000, begin=middle)
 
 
-def test_the_summary_knows_the_stored_bytes(dump):
+def test_the_summary_has_the_size_and_checksum_of_the_file(dump):
     stored = zstandard.ZstdCompressor().compress(DATA)
     path = dump.with_name("RC.zst")
     path.write_bytes(stored)
@@ -83,7 +83,7 @@ def test_the_summary_knows_the_stored_bytes(dump):
     assert summary.sha256 == hashlib.sha256(stored).hexdigest()
 
 
-def test_a_last_line_without_newline_counts(tmp_path):
+def test_a_last_line_without_newline_is_counted(tmp_path):
     path = tmp_path / "RC"
     path.write_bytes(b"a\nb")
     (chunk,), summary = chunks(path)
@@ -97,7 +97,7 @@ def test_an_empty_file_has_no_chunks(tmp_path):
 
 @pytest.mark.parametrize("ending", [b"\n", b""])
 @pytest.mark.parametrize("length", [100, 101, 5000])
-def test_a_line_beyond_the_limit_is_passed_on_as_oversize(tmp_path, length, ending):
+def test_a_line_beyond_the_limit_is_an_oversize_chunk(tmp_path, length, ending):
     path = tmp_path / "RC"
     path.write_bytes(b"before\n" + b"y" * length + b"\nafter" + ending)
     found, summary = chunks(path, chunk_bytes=100)
@@ -106,14 +106,14 @@ def test_a_line_beyond_the_limit_is_passed_on_as_oversize(tmp_path, length, endi
     assert summary.lines == 3
 
 
-def test_a_line_at_the_limit_passes(tmp_path):
+def test_a_line_at_the_limit_is_not_oversize(tmp_path):
     path = tmp_path / "RC"
     path.write_bytes(b"before\n" + b"y" * 99 + b"\nafter\n")
     found, _ = chunks(path, chunk_bytes=100)
     assert not any(c.oversize for c in found)
 
 
-def test_damage_is_an_error_or_noted(tmp_path):
+def test_damage_is_an_error_or_is_kept_in_the_summary(tmp_path):
     path = tmp_path / "RC.zst"
     frame = zstandard.ZstdCompressor().compress(DATA)
     path.write_bytes(frame + frame[: len(frame) // 2])

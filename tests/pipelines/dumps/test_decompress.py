@@ -1,4 +1,4 @@
-"""Every codec gives back every byte, and damage is never silent."""
+"""Every codec returns every byte, and damage is always an error."""
 
 import bz2
 import gzip
@@ -10,7 +10,7 @@ import zstandard
 
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps import decompress
-from rejoinder.pipelines.dumps.decompress import FEED_BYTES, DamagedArchiveError, read_blocks
+from rejoinder.pipelines.dumps.decompress import READ_BYTES, DamagedArchiveError, read_blocks
 
 TEXT = b"".join(b"line number %d of some text\n" % n for n in range(20_000))
 SKIPPABLE = b"\x53\x2a\x4d\x18" + (11).to_bytes(4, "little") + b"not a frame"
@@ -31,32 +31,32 @@ def read_until_damage(name: str, stored: bytes) -> tuple[bytes, str]:
     found = []
     with pytest.raises(DamagedArchiveError) as caught:
         found.extend(block for block, _ in read_blocks(name, io.BytesIO(stored)))
-    # `extend` keeps what came before the error.
+    # `extend` keeps the blocks before the error.
     return b"".join(found), str(caught.value)
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
-def test_one_frame(ending):
+def test_one_frame_is_decompressed(ending):
     assert read("RC" + ending, COMPRESS[ending](TEXT)) == TEXT
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
-def test_several_frames(ending):
+def test_several_frames_are_decompressed(ending):
     compress = COMPRESS[ending]
     assert read("RC" + ending, compress(TEXT) + compress(b"") + compress(b"tail")) == TEXT + b"tail"
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
-def test_the_content_decides_where_the_name_says_nothing(ending):
+def test_the_content_decides_if_the_name_has_no_known_ending(ending):
     assert read("RC", COMPRESS[ending](TEXT)) == TEXT
 
 
-def test_plain_and_empty_plain():
+def test_plain_and_empty_files_are_returned_as_they_are():
     assert read("RC", TEXT) == TEXT
     assert read("RC", b"") == b""
 
 
-def test_a_window_of_two_gibibytes():
+def test_a_window_of_two_gibibytes_is_accepted():
     parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=31, enable_ldm=True)
     compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     stored = compressor.compress(TEXT) + compressor.flush()  # size unknown: the window is kept
@@ -65,7 +65,7 @@ def test_a_window_of_two_gibibytes():
 
 
 @pytest.mark.parametrize("where", ["before", "between", "after"])
-def test_skippable_frames(where):
+def test_skippable_frames_are_skipped(where):
     frames = {
         "before": SKIPPABLE + zst(TEXT),
         "between": zst(TEXT[:100]) + SKIPPABLE + zst(TEXT[100:]),
@@ -76,9 +76,9 @@ def test_skippable_frames(where):
 
 @pytest.mark.parametrize("ending", COMPRESS)
 @pytest.mark.parametrize("off", [-1, 0, 1])
-def test_a_frame_that_ends_at_a_read_boundary(ending, off, monkeypatch):
+def test_a_frame_may_end_at_a_read_boundary(ending, off, monkeypatch):
     frame = COMPRESS[ending](b"0123456789" * 30)
-    monkeypatch.setattr(decompress, "FEED_BYTES", len(frame) + off)
+    monkeypatch.setattr(decompress, "READ_BYTES", len(frame) + off)
 
     def small_reads(path, file, position, size=0):
         return file.read(len(frame) + off)
@@ -88,7 +88,7 @@ def test_a_frame_that_ends_at_a_read_boundary(ending, off, monkeypatch):
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
-def test_truncation_at_every_kind_of_place(ending):
+def test_truncation_is_an_error_at_any_position(ending):
     stored = COMPRESS[ending](TEXT[:2000]) + COMPRESS[ending](TEXT[2000:4000])
     boundary = len(COMPRESS[ending](TEXT[:2000]))
     for size in (1, 5, boundary // 2, boundary - 1, boundary + 3, boundary + 40, len(stored) - 1):
@@ -107,7 +107,7 @@ def test_truncation_names_the_offset_at_which_the_file_ends(ending):
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
-def test_corruption_is_found(ending):
+def test_corruption_is_an_error(ending):
     compressed = bytearray(
         COMPRESS[ending](TEXT, **({"write_checksum": True} if ending == ".zst" else {}))
     )
@@ -119,7 +119,7 @@ def test_corruption_is_found(ending):
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
-def test_garbage_after_the_last_frame(ending):
+def test_garbage_after_the_last_frame_is_an_error(ending):
     stored = COMPRESS[ending](TEXT)
     data, message = read_until_damage("RC" + ending, stored + b"garbage garbage")
     assert data == TEXT
@@ -130,7 +130,7 @@ def test_garbage_after_the_last_frame(ending):
 
 
 @pytest.mark.parametrize("ending", [".gz", ".xz"])
-@pytest.mark.parametrize("padding", [4, 512, FEED_BYTES * 2])
+@pytest.mark.parametrize("padding", [4, 512, READ_BYTES * 2])
 def test_zero_padding_after_the_last_frame_is_allowed(ending, padding):
     assert read("RC" + ending, COMPRESS[ending](TEXT) + bytes(padding)) == TEXT
 
@@ -138,15 +138,15 @@ def test_zero_padding_after_the_last_frame_is_allowed(ending, padding):
 @pytest.mark.parametrize("ending", COMPRESS)
 def test_an_empty_archive_is_an_error(ending):
     _, message = read_until_damage("RC" + ending, b"")
-    assert "begins with nothing at all" in message
+    assert "but is empty (byte offset 0)" in message
 
 
-def test_a_name_that_contradicts_the_content():
+def test_a_name_that_contradicts_the_content_is_an_error():
     with pytest.raises(
-        UserError, match=r"RC\.zst: is named as a zstd file but begins with b'<html>"
+        UserError, match=r"RC\.zst: has the name of a zstd file but begins with b'<html>"
     ):
         read("RC.zst", b"<html>not found</html>")
-    with pytest.raises(UserError, match="but begins with a gzip file"):
+    with pytest.raises(UserError, match="but is a gzip file"):
         read("RC.zst", gzip.compress(TEXT))
 
 
@@ -156,7 +156,7 @@ def test_an_archive_of_files_is_refused():
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
-def test_a_decompression_bomb_arrives_in_bounded_pieces(ending):
+def test_a_decompression_bomb_is_returned_in_bounded_blocks(ending):
     size = (300 if ending == ".zst" else 40) << 20
     bomb = COMPRESS[ending](bytes(size))
     largest = total = 0
