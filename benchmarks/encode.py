@@ -24,10 +24,10 @@ RUNNERS = ("ours float32", "ours bfloat16", "torch float32", "torch bfloat16", "
 
 def load_texts(args: argparse.Namespace) -> list[str]:
     """Returns the first texts with a length in the training filter's range."""
-    from rejoinder.models.tokenizer.wordpiece import read_texts
+    from rejoinder.pipelines.dumps.texts import TextSummary, read_texts
 
     texts = []
-    for text in read_texts([args.texts], args.field):
+    for text in read_texts(args.texts, args.field, TextSummary()):
         if args.min_chars <= len(text) <= args.max_chars:
             texts.append(text)
             if len(texts) == args.count:

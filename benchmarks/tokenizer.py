@@ -38,13 +38,14 @@ def main() -> None:
 
     from rejoinder.models.tokenizer import Tokenizer
     from rejoinder.models.tokenizer.testing import differences, hugging_face_tokenizer
-    from rejoinder.models.tokenizer.wordpiece import read_texts
+    from rejoinder.pipelines.dumps.texts import TextSummary, read_texts
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     ours, theirs = Tokenizer.from_folder(args.tokenizer), hugging_face_tokenizer(args.tokenizer)
     theirs.enable_truncation(args.max_length)
-    texts = list(itertools.islice(read_texts([args.texts], args.field), args.count))
+    read = read_texts(args.texts, args.field, TextSummary())
+    texts = list(itertools.islice(read, args.count))
     batches = [texts[begin : begin + args.batch] for begin in range(0, len(texts), args.batch)]
     tensors = [tf.constant([text.encode() for text in batch]) for batch in batches]
     graph = tf.function(

@@ -5,19 +5,10 @@ lower-casing normalizer of all-mpnet-base-v2, so `transformers.AutoTokenizer`
 and `rejoinder.models.tokenizer.Tokenizer` load it alike.
 """
 
-import bz2
-import glob
-import gzip
-import io
 import json
-import lzma
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
-
-import zstandard
 
 from rejoinder.errors import UserError
 
@@ -135,76 +126,6 @@ def write_tokenizer_folder(tokens: list[str], folder: str | Path) -> Path:
     _write_json(folder / "tokenizer_config.json", config)
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens), encoding="utf-8")
     return folder
-
-
-def read_texts(patterns: Iterable[str], field: str | None = None) -> Iterator[str]:
-    """Yields the lines of text files, or one field of newline-delimited JSON.
-
-    Args:
-      patterns: paths or globs; `.gz`, `.bz2`, `.xz` and `.zst` are unpacked.
-      field: the JSON field that holds the text; plain text lines without it.
-
-    Raises:
-      UserError: nothing matches, a file cannot be read, or no line of it has the field.
-    """
-    for pattern in patterns:
-        paths = sorted(glob.glob(pattern))
-        if not paths:
-            raise UserError(f"no input file matches {pattern}")
-        for path in paths:
-            try:
-                with _open_text(path) as lines:
-                    yield from _fields(lines, field, path) if field else _stripped(lines)
-            except (OSError, EOFError, lzma.LZMAError, zstandard.ZstdError) as error:
-                raise UserError(f"{path} cannot be read: {error}") from None
-
-
-def _open_text(path: str) -> IO[str]:
-    """Opens a plain or compressed file for reading as UTF-8, replacing bad bytes."""
-    openers: dict[str, Callable[[str], Any]] = {
-        ".gz": gzip.open,
-        ".bz2": bz2.open,
-        ".xz": lzma.open,
-        ".zst": _open_zstd,
-    }
-    stream = openers.get(Path(path).suffix, _open_plain)(path)
-    return io.TextIOWrapper(stream, encoding="utf-8", errors="replace", newline="\n")
-
-
-def _open_plain(path: str) -> IO[bytes]:
-    return Path(path).open("rb")
-
-
-def _open_zstd(path: str) -> IO[bytes]:
-    # Reddit dumps are written with a window of 2 GiB.
-    reader = zstandard.ZstdDecompressor(max_window_size=2**31)
-    return reader.stream_reader(Path(path).open("rb"), read_across_frames=True, closefd=True)
-
-
-def _stripped(lines: Iterable[str]) -> Iterator[str]:
-    return filter(None, (line.rstrip("\n") for line in lines))
-
-
-def _fields(lines: Iterable[str], field: str, path: str) -> Iterator[str]:
-    """Yields the field of every line that has it; broken lines are skipped, and said at the end."""
-    number = found = broken = 0
-    for number, line in enumerate(lines, 1):  # noqa: B007 - counted for the messages below
-        try:
-            value = json.loads(line).get(field) if line.strip() else None
-        except (ValueError, AttributeError):
-            broken += 1
-            continue
-        if isinstance(value, str) and value:
-            found += 1
-            # A lone surrogate escape is valid JSON but no text.
-            yield value.encode("utf-8", "replace").decode()
-    if number and not found:
-        raise UserError(
-            f"{path}: none of its {number:,} lines is a JSON object with text in {field!r}; "
-            "leave --field out for plain text"
-        )
-    if broken:
-        print(f"{path}: skipped {broken:,} of {number:,} lines, not JSON objects", file=sys.stderr)
 
 
 def _write_json(path: Path, value: Mapping[str, object]) -> None:

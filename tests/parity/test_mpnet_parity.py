@@ -18,7 +18,7 @@ from rejoinder.models.encoder import Encoder
 from rejoinder.models.loading import load_model
 from rejoinder.models.packing import gather_segments, pack
 from rejoinder.models.sentence_transformers import save_sentence_transformers
-from rejoinder.models.tokenizer.wordpiece import read_texts
+from rejoinder.pipelines.dumps.texts import TextSummary, read_texts
 
 MODEL = Path(os.environ.get("REJOINDER_MPNET", "~/.cache/rejoinder/all-mpnet-base-v2")).expanduser()
 DATA = Path(os.environ.get("REJOINDER_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -52,7 +52,8 @@ def peer():
 @pytest.fixture(scope="module")
 def comments():
     """Real comments of all lengths, up to ten thousand characters."""
-    every = list(read_texts([str(DATA / "reddit_dumps" / "RC_2006-01.zst")], "body"))
+    dump = str(DATA / "reddit_dumps" / "RC_2006-01.zst")
+    every = list(read_texts(dump, "body", TextSummary()))
     return random.Random(0).sample(every, NUM_COMMENTS)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from rejoinder.models.tokenizer import Tokenizer
 from rejoinder.models.tokenizer.testing import differences, hugging_face_tokenizer
-from rejoinder.models.tokenizer.wordpiece import read_texts
+from rejoinder.pipelines.dumps.texts import TextSummary, read_texts
 
 DATA = Path(os.environ.get("REJOINDER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FOLDER = DATA / "tokenizer"
@@ -31,7 +31,7 @@ def theirs():
 
 
 def comments(name):
-    return list(read_texts([str(DATA / "reddit_dumps" / name)], "body"))
+    return list(read_texts(str(DATA / "reddit_dumps" / name), "body", TextSummary()))
 
 
 def count_differences(ours, theirs, texts, max_length=128):
