@@ -1,9 +1,9 @@
-"""The Beam embedding job beside the encoder alone, on the same texts.
+"""Compares the Beam embedding job with the encoder alone on the same texts.
 
     python benchmarks/embed.py --input RC_2015.zst --model MODEL [--limit 20000]
 
-Prints for each the texts per second, model loading included and apart, and by how much the
-embeddings differ: the job is the local encoder, so they should not.
+Prints the texts per second of each, with and without model loading, and the largest
+difference of the embeddings: the job uses the same encoder, so it should be 0.
 """
 
 import argparse
@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rejoinder.corpus.embeddings import read_embeddings
 from rejoinder.retrieval.embed import main as embed
-from rejoinder.retrieval.embedding_job import read_embeddings
 
 
 def main() -> None:
-    """Prints one line of JSON for each way, and one for the difference."""
+    """Prints a line of JSON for each measurement, and one for the difference."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--input", required=True)
     parser.add_argument("--model", required=True)
@@ -36,7 +36,7 @@ def main() -> None:
         job_seconds = time.perf_counter() - start
         shards = [pq.read_table(path) for path in sorted(glob.glob(f"{folder}/*.parquet"))]
     texts = pa.concat_tables(shards)["text"].to_pylist()
-    theirs = np.concatenate([read_embeddings(shard) for shard in shards])
+    of_job = np.concatenate([read_embeddings(shard) for shard in shards])
 
     from rejoinder.models.encoder import Encoder
 
@@ -45,17 +45,17 @@ def main() -> None:
     encoder.encode(["once, to compile"])
     loading = time.perf_counter() - start
     start = time.perf_counter()
-    ours = encoder.encode(texts)
+    alone = encoder.encode(texts)
     seconds = time.perf_counter() - start
     cores = len(os.sched_getaffinity(0))
     for name, took in (
         ("encoder alone", seconds),
         ("encoder alone, with loading", seconds + loading),
-        ("pipelines.embed, with loading", job_seconds),
+        ("rejoinder embed, with loading", job_seconds),
     ):
         rate = len(texts) / took
         _print(way=name, texts=len(texts), per_second=round(rate), per_core=round(rate / cores))
-    _print(largest_difference=float(np.abs(ours - theirs).max()))
+    _print(largest_difference=float(np.abs(alone - of_job).max()))
 
 
 def _print(**values: object) -> None:

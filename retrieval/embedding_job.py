@@ -1,33 +1,36 @@
-"""The Beam job: sources to batches, an encoder by RunInference, a Parquet file per batch."""
+"""The Beam job of `rejoinder embed`: parts to batches, RunInference, one Parquet file per batch."""
 
 import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from rejoinder import storage
-from rejoinder.retrieval.texts import TEXT, ReadOptions, Source, TextBatch, read_batches
+from rejoinder.corpus.embeddings import EMBEDDING, TEXT, EmbeddingShard, write_manifest
+from rejoinder.retrieval.text_readers import read_batches
+from rejoinder.retrieval.texts import ReadOptions, TextBatch, TextPart
 
-EMBEDDING = "embedding"
-MANIFEST = "manifest.json"
+if TYPE_CHECKING:
+    from rejoinder.models.encoder import Encoder
+
 _ARROW_TYPES = {"float32": pa.float32(), "float16": pa.float16()}
 
 
 @dataclass(frozen=True)
 class EmbedSpec:
-    """What a job does.
+    """The options of a job.
 
     Attributes:
-        model: Anything that `models.Encoder.load` takes, readable from every worker.
-        precision: Of the computation, "float32" or "bfloat16".
-        dtype: Of the stored numbers, "float32" or "float16".
+        model: Any argument of `rejoinder.Encoder.load`; every worker can read it.
+        output: The embeddings folder.
+        read: Which values of each row are read.
+        precision: Precision of the computation, "float32" or "bfloat16".
+        dtype: Type of the stored numbers, "float32" or "float16".
     """
 
     model: str
@@ -37,8 +40,8 @@ class EmbedSpec:
     dtype: str = "float32"
 
 
-class EncoderHandler(ModelHandler[TextBatch, TextBatch, Any]):
-    """Gives RunInference our encoder; loaded once in each worker process."""
+class EncoderHandler(ModelHandler[TextBatch, TextBatch, "Encoder"]):
+    """Lets RunInference use an `Encoder`, loaded once in each worker process."""
 
     def __init__(self, model: str, precision: str, dtype: str):
         super().__init__()
@@ -46,18 +49,21 @@ class EncoderHandler(ModelHandler[TextBatch, TextBatch, Any]):
         self._precision = precision
         self._dtype = dtype
 
-    def load_model(self) -> Any:
+    def load_model(self) -> "Encoder":
         """Loads the encoder."""
         from rejoinder.models.encoder import Encoder
 
         return Encoder.load(self._model, precision=self._precision)
 
     def run_inference(
-        self, batch: Sequence[TextBatch], model: Any, inference_args: dict[str, Any] | None = None
+        self,
+        batch: Sequence[TextBatch],
+        model: "Encoder",
+        inference_args: dict[str, Any] | None = None,
     ) -> Iterable[TextBatch]:
         """Adds the column `embedding`, rows in the order of the texts."""
         for one in batch:
-            if not one.table.num_rows:  # all its lines were bad: only their number goes on
+            if not one.table.num_rows:  # all its lines were bad: their number is still counted
                 yield one
                 continue
             embeddings = model.encode(one.table[TEXT].to_pylist()).astype(self._dtype)
@@ -68,54 +74,34 @@ class EncoderHandler(ModelHandler[TextBatch, TextBatch, Any]):
             yield TextBatch(one.shard, table, one.bad_rows)
 
     def get_num_bytes(self, batch: Sequence[TextBatch]) -> int:
-        """Returns the texts' size, for Beam's metrics."""
+        """Returns the texts' size in bytes, for Beam's metrics."""
         return sum(one.table.nbytes for one in batch)
 
 
-def build(pipeline: beam.Pipeline, sources: Sequence[Source], spec: EmbedSpec) -> None:
-    """Adds the job's steps to `pipeline`; the manifest is written after all shards."""
+def build(pipeline: beam.Pipeline, parts: Sequence[TextPart], spec: EmbedSpec) -> None:
+    """Adds the job's steps to an empty pipeline; the manifest is written after all shards."""
     handler = EncoderHandler(spec.model, spec.precision, spec.dtype)
     _ = (
         pipeline
-        | "Sources" >> beam.Create(sources)
+        | "Parts" >> beam.Create(parts)
         # Without it a runner may give all files to the worker that listed them.
-        | "Spread" >> beam.Reshuffle()
+        | "Distribute" >> beam.Reshuffle()
         | "Read" >> beam.FlatMap(read_batches, spec.read)
-        | "One by one" >> beam.Map(lambda batch: [batch])
+        | "WrapBatch" >> beam.Map(lambda batch: [batch])
         | "Embed" >> RunInference(handler.with_no_batching())
-        | "Write" >> beam.Map(write_shard, spec.output)
-        | "All" >> beam.combiners.ToList()
-        | "Publish" >> beam.Map(write_manifest, spec)
+        | "WriteShard" >> beam.Map(write_shard, spec.output)
+        | "CollectShards" >> beam.combiners.ToList()
+        | "Publish" >> beam.Map(lambda shards: write_manifest(spec.output, shards, asdict(spec)))
     )
 
 
-def write_shard(batch: TextBatch, output: str) -> dict[str, Any]:
-    """Writes one Parquet file; returns its entry in the manifest."""
-    name = batch.shard + ".parquet"
+def write_shard(batch: TextBatch, output: str) -> EmbeddingShard:
+    """Writes one Parquet file, unless it would be empty; returns its entry for the manifest."""
+    name = f"{batch.shard}.parquet"
     if batch.table.num_rows:
         buffer = io.BytesIO()
         # Embeddings neither repeat nor compress; the other columns do both.
         others = [column for column in batch.table.column_names if column != EMBEDDING]
         pq.write_table(batch.table, buffer, compression="zstd", use_dictionary=others)
         storage.write_bytes(storage.join(output, name), buffer.getvalue())
-    return {"name": name, "rows": batch.table.num_rows, "bad_rows": batch.bad_rows}
-
-
-def write_manifest(shards: list[dict[str, Any]], spec: EmbedSpec) -> None:
-    """Writes `manifest.json`, without which a folder is not finished."""
-    shards = sorted((one for one in shards), key=lambda one: one["name"])
-    manifest = {
-        "format_version": 1,
-        "spec": asdict(spec),
-        "rows": sum(one["rows"] for one in shards),
-        "bad_rows": sum(one["bad_rows"] for one in shards),
-        "shards": [{"name": s["name"], "rows": s["rows"]} for s in shards if s["rows"]],
-    }
-    text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-    storage.write_bytes(storage.join(spec.output, MANIFEST), text.encode())
-
-
-def read_embeddings(table: pa.Table) -> np.ndarray:
-    """Returns the column `embedding` of a shard as [rows, d] without copying."""
-    column = table[EMBEDDING].combine_chunks()
-    return column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    return EmbeddingShard(name, batch.table.num_rows, batch.bad_rows)

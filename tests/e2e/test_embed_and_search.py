@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rejoinder.corpus.embeddings import read_embeddings
 from rejoinder.pipelines.testing import dialogue, ndjson
-from rejoinder.retrieval.embedding_job import read_embeddings
 
 pytestmark = pytest.mark.e2e
 
@@ -53,9 +53,7 @@ def test_the_job_gives_what_the_local_encoder_gives(model, dump, tmp_path, worke
     local = Encoder.load(model).encode(table["text"].to_pylist())
     assert np.abs(np.concatenate([*map(read_embeddings, shards)]) - local).max() < 1e-6
 
-    answers = _run(
-        "search", "--corpus", out, "--query", "this is the comment number 77", "--json"
-    )
+    answers = _run("search", "--corpus", out, "--query", "this is the comment number 77", "--json")
     assert json.loads(answers)["answers"][0] == {
         "score": pytest.approx(1, abs=2e-3),
         "text": "this is the comment number 77",

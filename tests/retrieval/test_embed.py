@@ -1,4 +1,4 @@
-"""`rejoinder.retrieval.embed` from each kind of input, with an encoder that needs no weights."""
+"""`rejoinder embed` on each kind of input, with an encoder that needs no weights."""
 
 import json
 import sys
@@ -11,12 +11,12 @@ import pytest
 import tensorflow as tf
 import zstandard
 
+from rejoinder.corpus.embeddings import read_embeddings
 from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps import input_files
-from rejoinder.retrieval import texts
+from rejoinder.retrieval import text_readers, texts
 from rejoinder.retrieval.embed import main
-from rejoinder.retrieval.embedding_job import read_embeddings
 
 
 class FakeEncoder:
@@ -78,7 +78,7 @@ def test_ndjson_in_order_with_the_columns_asked_for(tmp_path):
     assert (manifest["rows"], manifest["bad_rows"]) == (20, 0)
 
 
-def test_compressed_dumps(tmp_path):
+def test_compressed_dumps_are_read(tmp_path):
     plain = _ndjson(tmp_path / "RC.ndjson")
     with open(plain, "rb") as file:
         packed = zstandard.compress(file.read())
@@ -87,7 +87,7 @@ def test_compressed_dumps(tmp_path):
     _check(table, [line["body"] for line in LINES])
 
 
-def test_bad_lines_are_counted_and_cost_no_good_one(tmp_path, capsys):
+def test_bad_lines_are_counted_and_good_lines_kept(tmp_path, capsys):
     path = tmp_path / "RC.ndjson"
     path.write_text(
         '{"body": "one"}\n{broken\n[1]\n{"body": 3}\n{"body": "\\ud800"}\n{}\n\n{"body": "two"}\n'
@@ -108,7 +108,7 @@ def test_parquet_and_its_own_output_as_input(tmp_path):
     assert again["embedding"].to_pylist() == table["embedding"].to_pylist()
 
 
-def test_a_corpus(tmp_path):
+def test_the_text_features_of_a_corpus(tmp_path):
     folder = tmp_path / "corpus"
     folder.mkdir()
     shards = {}
@@ -128,7 +128,7 @@ def test_a_corpus(tmp_path):
 
 
 def test_shards_are_the_same_for_any_number_of_parts(tmp_path, monkeypatch):
-    monkeypatch.setattr(texts, "_CHUNK_BYTES", 1000)
+    monkeypatch.setattr(text_readers, "_CHUNK_BYTES", 1000)
     monkeypatch.setattr(input_files, "_MIN_PART_BYTES", 1)
     # Longer than the first read of a file, so that more than one part has something.
     lines = [json.dumps({"body": f"comment {number} {'x' * 100}"}) for number in range(300)]
@@ -137,9 +137,9 @@ def test_shards_are_the_same_for_any_number_of_parts(tmp_path, monkeypatch):
     options = texts.ReadOptions("body")
 
     def shards(workers):
-        parts = texts.find_sources([str(path)], options, workers)
+        parts = texts.find_parts([str(path)], options, workers)
         assert len(parts) == workers
-        read = [list(texts.read_batches(part, options)) for part in parts]
+        read = [list(text_readers.read_batches(part, options)) for part in parts]
         assert sum(map(bool, read)) >= min(workers, 2)
         return {batch.shard: batch.table["text"].to_pylist() for part in read for batch in part}
 
@@ -149,7 +149,7 @@ def test_shards_are_the_same_for_any_number_of_parts(tmp_path, monkeypatch):
 
 
 def test_long_chunks_become_several_shards(tmp_path, monkeypatch):
-    monkeypatch.setattr(texts, "BATCH_ROWS", 8)
+    monkeypatch.setattr(text_readers, "BATCH_ROWS", 8)
     table, manifest = _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"))
     assert [shard["rows"] for shard in manifest["shards"]] == [8, 8, 4]
     _check(table, [line["body"] for line in LINES])
@@ -163,7 +163,7 @@ def test_half_precision_halves_the_numbers(tmp_path):
 def test_a_finished_folder_is_only_replaced_when_asked(tmp_path):
     path = _ndjson(tmp_path / "RC.ndjson")
     _run(tmp_path, "--input", path)
-    with pytest.raises(UserError, match="is finished; --overwrite replaces it"):
+    with pytest.raises(UserError, match="holds finished embeddings; choose another --output"):
         _run(tmp_path, "--input", path)
     table, _ = _run(tmp_path, "--input", path, "--limit", "3", "--overwrite")
     assert table.num_rows == 3
@@ -173,11 +173,11 @@ def test_a_finished_folder_is_only_replaced_when_asked(tmp_path):
     ("arguments", "message"),
     [
         (["--model", "missing"], "^missing: no such model$"),
-        (["--field", "text"], "no row has a text 'text'"),
+        (["--field", "text"], "out: no row has a text 'text'"),
         (["--input", "nowhere.zst"], r"nowhere\.zst: no such file"),
     ],
 )
-def test_what_the_user_can_mend_is_one_message(tmp_path, arguments, message):
+def test_errors_of_the_user_are_one_message(tmp_path, arguments, message):
     path = _ndjson(tmp_path / "RC.ndjson")
     with pytest.raises(UserError, match=message):
         _run(tmp_path, "--input", path, *arguments)
@@ -187,3 +187,28 @@ def test_a_parquet_file_without_the_column_names_those_it_has(tmp_path):
     pq.write_table(pa.table({"a": ["x"], "b": ["y"]}), tmp_path / "in.parquet")
     with pytest.raises(UserError, match="no column 'body'; it has a, b"):
         _run(tmp_path, "--input", str(tmp_path / "in.parquet"))
+
+
+def test_the_end_names_the_output_and_the_next_command(tmp_path, capsys):
+    _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"))
+    wrote, following, _ = capsys.readouterr().out.splitlines()
+    assert wrote.startswith(f"wrote {tmp_path}/out: 20 texts in 1 shards, ")
+    assert following.startswith(f"next: rejoinder search --corpus {tmp_path}/out --query")
+
+
+@pytest.mark.parametrize("damage", ["not Parquet", "cut", "wrong bytes", "a column of lists"])
+def test_parquet_files_that_cannot_be_read_are_named(tmp_path, damage):
+    path = tmp_path / "in.parquet"
+    values = [["x"]] * 3 if damage == "a column of lists" else [f"text {n}" for n in range(9_000)]
+    pq.write_table(pa.table({"body": values}), path, compression="zstd")
+    data = bytearray(path.read_bytes())
+    if damage == "not Parquet":
+        data = b"PK\x03\x04"
+    elif damage == "cut":
+        data = data[: len(data) // 2]
+    elif damage == "wrong bytes":
+        data[1_000:1_200] = bytes(200)
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"in\.parquet: cannot be read as Parquet \(") as caught:
+        _run(tmp_path, "--input", str(path))
+    assert "\n" not in str(caught.value)

@@ -1,6 +1,7 @@
 """Every command runs its pipeline in one place: errors, worker output, Dataflow's graph."""
 
 import os
+import subprocess
 import sys
 
 import apache_beam as beam
@@ -109,3 +110,22 @@ def test_dataflow_without_project_is_an_error_that_names_it():
         execution.dataflow_steps(choice, lambda pipeline: None)
     with pytest.raises(UserError, match="project"):
         execution.run_pipeline(choice, lambda pipeline: None)
+
+
+@pytest.mark.parametrize("command", ["preprocess", "pairs", "embed"])
+def test_prism_without_its_binary_is_one_line_for_every_command(
+    command, tmp_path, tokenizer_folder
+):
+    (tmp_path / "RC_1.jsonl").write_text('["a text", "and an answer"]\n')
+    given = ["--input", str(tmp_path / "RC_1.jsonl"), "--output", str(tmp_path / "out")]
+    given += ["--model", "none"] if command == "embed" else ["--tokenizer", tokenizer_folder]
+    done = subprocess.run(
+        [sys.executable, "-m", "rejoinder", command, *given]
+        + ["--runner", "PrismRunner", "--prism_location", str(tmp_path / "prism")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: --prism_location {tmp_path}/prism: no such file")
