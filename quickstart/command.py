@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rejoinder.errors import UserError
-from rejoinder.quickstart.comparison import texts_to_compare
 from rejoinder.quickstart.sample import write_dump
 from rejoinder.quickstart.steps import Step, run_step
 from rejoinder.quickstart.summary import print_summary
@@ -51,7 +50,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="rejoinder quickstart", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="rejoinder quickstart",
+        description="Trains, evaluates and exports a small encoder, from a dump to a SavedModel.",
+    )
     files = parser.add_argument_group("input and output")
     files.add_argument(
         "--input", nargs="+", metavar="FILE", help="comment dumps (default: a generated sample)"
@@ -105,6 +107,8 @@ def _steps(inputs: list[str], out: Path, train_steps: int | None) -> list[Step]:
 
 def _comparison(out: Path) -> Step:
     """Returns the last step, whose texts come from the corpus that the steps before it wrote."""
+    from rejoinder.quickstart.comparison import texts_to_compare
+
     texts = texts_to_compare(str(out / "corpus"))
     title = "compare a comment, its reply and a reply to another comment"
     return Step(title, "similarity", {"model": out / "model"}, texts)
