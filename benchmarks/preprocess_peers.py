@@ -154,10 +154,12 @@ def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seco
     import polars as pl
     import pyarrow as pa
 
+    from rejoinder.corpus import tfrecord
     from rejoinder.corpus.features import CONTEXT_IDS, RESPONSE_IDS
+    from rejoinder.corpus.varint import encode_varints
     from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
     from rejoinder.pipelines.job.tokenizer_files import read_files, tokenize_function
-    from rejoinder.pipelines.shards import tfrecord, wire_format
+    from rejoinder.pipelines.shards import wire_format
 
     tokenize = tokenize_function(read_files(tokenizer), 128)
     tokenize(["warm up"])
@@ -182,7 +184,7 @@ def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seco
     values = np.concatenate([part for part, _ in parts])
     lengths = np.concatenate([np.diff(splits) for _, splits in parts])
     splits = np.concatenate([[0], np.cumsum(lengths)])
-    packed = wire_format.encode_varints(values, splits)
+    packed = encode_varints(values, splits)
     context, response = np.split(inverse, 2)
     records = wire_format.encode_examples(
         [

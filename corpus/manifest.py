@@ -1,10 +1,10 @@
-"""`manifest.json`: what a corpus is made of, and the proof that it is whole."""
+"""`manifest.json`: the contents, origin and checksums of a corpus."""
 
 import json
-import posixpath
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from rejoinder import storage
 from rejoinder.corpus.naming import COMPLETED, MANIFEST
 from rejoinder.errors import UserError
 
@@ -23,7 +23,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything needed to say which bytes a corpus holds and how to make them again.
+    """Which bytes a corpus holds, and from what they were made.
 
     Attributes:
         name: Name of the data set, the folder's last component by default.
@@ -65,7 +65,7 @@ class Manifest:
         """Reads `to_json`'s text.
 
         Raises:
-            UserError: the text is not a manifest of this format version; `source` names it.
+            UserError: The text is not a manifest of this format version; `source` names it.
         """
         try:
             values = json.loads(text)
@@ -87,19 +87,19 @@ class Manifest:
 
 
 def load_manifest(folder: str) -> Manifest:
-    """Reads the manifest of a finished corpus; `folder` is local or any path TensorFlow reads (gs://).
+    """Reads the manifest of a finished corpus.
+
+    Args:
+        folder: The corpus folder, on any file system of `rejoinder.storage`.
 
     Raises:
-        UserError: there is no such folder, or the run that writes it has not finished.
+        UserError: There is no such folder, or the run that writes it has not finished.
     """
-    import tensorflow as tf
-
-    path = posixpath.join(folder, MANIFEST)
-    if not tf.io.gfile.exists(posixpath.join(folder, COMPLETED)):
-        reason = "is not finished" if tf.io.gfile.exists(folder) else "does not exist"
+    if not storage.exists(storage.join(folder, COMPLETED)):
+        reason = "is not finished" if storage.exists(folder) else "does not exist"
         raise UserError(
             f"{folder}: corpus {reason} (no {COMPLETED} file); "
-            f"run `make preprocess OUTPUT={folder}`"
+            f"make it with `rejoinder preprocess --output {folder}`"
         )
-    with tf.io.gfile.GFile(path) as file:
-        return Manifest.from_json(file.read(), source=path)
+    path = storage.join(folder, MANIFEST)
+    return Manifest.from_json(storage.read_bytes(path).decode(), source=path)

@@ -1,22 +1,23 @@
 """Reads the text features of a corpus' pairs, for evaluation, search and reports.
 
-The trainer reads token ids only (`rejoinder.corpus.features.ID_FEATURES`); whoever needs the
-words back goes through here, shard by shard, so that memory stays at one batch.
+The trainer reads token ids only (`rejoinder.corpus.features.ID_FEATURES`). Texts are
+read shard by shard, so memory holds one shard and one batch.
 """
 
-import posixpath
 from collections.abc import Iterator, Sequence
 
+from rejoinder import storage
 from rejoinder.corpus.features import CONTEXT, RESPONSE
 from rejoinder.corpus.manifest import Manifest, load_manifest
+from rejoinder.corpus.reading import read_columns
 from rejoinder.errors import UserError
 
 
 def require_text(folder: str, split: str) -> Manifest:
-    """Returns the manifest of `folder` once it is known that `split` carries text.
+    """Returns the manifest of `folder` after checking that `split` carries text.
 
     Raises:
-        UserError: no such corpus, no such split, or a split written without its text.
+        UserError: There is no such corpus, no such split, or the split was written without text.
     """
     manifest = load_manifest(folder)
     if not manifest.splits.get(split):
@@ -24,8 +25,8 @@ def require_text(folder: str, split: str) -> Manifest:
         raise UserError(f"{folder}: has no {split} split (it has: {have})")
     if split not in manifest.has_text:
         raise UserError(
-            f"{folder}: the {split} split carries no text; make it again with "
-            f"`make preprocess OUTPUT={folder} ARGS=--keep-text`"
+            f"{folder}: the {split} split carries no text; make the corpus again with "
+            "`rejoinder preprocess --keep-text`"
         )
     return manifest
 
@@ -40,19 +41,24 @@ def read_text(
     """Yields the named bytes features of `shards` in file order, as columns of str.
 
     Args:
-        folder: The corpus folder, local or any path TensorFlow reads.
+        folder: The corpus folder, on any file system of `rejoinder.storage`.
         shards: Names of shard files inside it.
         features: Names of bytes features; one that an example lacks reads as "".
         batch_size: Examples per yielded batch (the last one may hold fewer).
 
     Yields:
         For each batch {feature: [text, …]}, all lists of equal length.
-    """
-    import tensorflow as tf
 
-    spec = {name: tf.io.FixedLenFeature([], tf.string, default_value=b"") for name in features}
-    paths = [posixpath.join(folder, shard) for shard in shards]
-    dataset = tf.data.TFRecordDataset(paths).batch(batch_size)
-    dataset = dataset.map(lambda records: tf.io.parse_example(records, spec))
-    for columns in dataset.as_numpy_iterator():
-        yield {name: [text.decode() for text in columns[name].tolist()] for name in features}
+    Raises:
+        UserError: A shard is missing or damaged.
+    """
+    waiting: dict[str, list[str]] = {name: [] for name in features}
+    for shard in shards:
+        for reader, spans in read_columns(storage.join(folder, shard), features, batch_size):
+            for name, column in waiting.items():
+                column.extend(reader.texts(spans[name]))
+            if len(waiting[features[0]]) >= batch_size:
+                yield {name: column[:batch_size] for name, column in waiting.items()}
+                waiting = {name: column[batch_size:] for name, column in waiting.items()}
+    if waiting[features[0]]:
+        yield waiting

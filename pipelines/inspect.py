@@ -1,76 +1,108 @@
-"""`rejoinder inspect CORPUS`: decoded examples and statistics of a corpus."""
+"""`rejoinder inspect CORPUS`: statistics and decoded examples of a corpus."""
 
 import argparse
 import itertools
 import json
 from collections.abc import Sequence
+from typing import Any
 
-from rejoinder.corpus.manifest import Manifest
+from rejoinder.corpus.manifest import Manifest, load_manifest
 from rejoinder.corpus.naming import SPLITS
+from rejoinder.tables import list_table
+from rejoinder.units import format_bytes
+
+# Histograms of `report.json`, with their titles.
+_HISTOGRAMS = {
+    "context_tokens": "tokens of a context",
+    "response_tokens": "tokens of a response",
+    "context_chars": "characters of a context",
+    "response_chars": "characters of a response",
+}
 
 
-def summary(manifest: Manifest, report: dict | None) -> str:
-    """Returns the corpus' figures as text."""
-    lines = [f"{manifest.name}: tokenizer {manifest.tokenizer[:12]}, {manifest.vocab_size} entries"]
+def summarize(manifest: Manifest, report: dict[str, Any]) -> str:
+    """Returns the statistics of a corpus as text.
+
+    Args:
+        manifest: The corpus' manifest.
+        report: The values of `report.json`; empty if the corpus has none.
+    """
+    title = f"{manifest.name}: tokenizer {manifest.tokenizer[:12]}, {manifest.vocab_size:,} tokens"
+    splits = []
     for split, shards in manifest.splits.items():
-        size = sum(shard.bytes for shard in shards)
-        text = "ids and texts" if split in manifest.has_text else "ids only"
-        lines.append(
-            f"  {split:<6}{manifest.examples(split):>14,} pairs  {len(shards):>5} shards  "
-            f"{size / 1e6:>10,.1f} MB  {text}"
-        )
-    lines.append("counters")
-    for name, count in sorted(manifest.counters.items(), key=lambda item: -item[1]):
-        lines.append(f"  {name:<34}{count:>14,}")
-    for key, title in (
-        ("context_tokens", "tokens of a context"),
-        ("response_tokens", "tokens of a response"),
-        ("context_chars", "characters of a context"),
-        ("response_chars", "characters of a response"),
-    ):
-        histogram = (report or {}).get(key)
-        if histogram:
-            counts = {int(value): count for value, count in histogram.items()}
-            mean = sum(v * c for v, c in counts.items()) / sum(counts.values())
-            p50, p90, p99 = (_percentile(counts, share) for share in (0.5, 0.9, 0.99))
-            lines.append(f"{title}: mean {mean:.1f}, median {p50}, p90 {p90}, p99 {p99}")
-    return "\n".join(lines)
+        size = format_bytes(sum(shard.bytes for shard in shards))
+        content = "ids and texts" if split in manifest.has_text else "ids only"
+        pairs = f"{manifest.examples(split):>14,} pairs"
+        splits.append((split, f"{pairs}  {len(shards):>5} shards  {size:>10}  {content}"))
+    by_count = sorted(manifest.counters.items(), key=lambda item: -item[1])
+    counters = [(name, f"{count:>14,}") for name, count in by_count]
+    histograms = [
+        (title, _describe({int(value): count for value, count in report[key].items()}))
+        for key, title in _HISTOGRAMS.items()
+        if report.get(key)
+    ]
+    return "\n".join(
+        [
+            list_table(splits, title),
+            list_table(counters, "counters"),
+            *([list_table(histograms, "lengths")] if histograms else []),
+        ]
+    )
 
 
-def _percentile(counts: dict[int, int], share: float) -> int:
+def _describe(counts: dict[int, int]) -> str:
+    """Describes a histogram, a count by each value."""
+    mean = sum(value * count for value, count in counts.items()) / sum(counts.values())
+    median, p90, p99 = (percentile(counts, share) for share in (0.5, 0.9, 0.99))
+    return f"mean {mean:.1f}, median {median}, p90 {p90}, p99 {p99}"
+
+
+def percentile(counts: dict[int, int], share: float) -> int:
+    """Returns the smallest value that at least `share` of a histogram does not exceed.
+
+    Args:
+        counts: Count by value.
+        share: In (0, 1].
+    """
     wanted = share * sum(counts.values())
-    running = itertools.accumulate(count for _, count in sorted(counts.items()))
-    return next(v for v, total in zip(sorted(counts), running, strict=True) if total >= wanted)
+    values = sorted(counts)
+    totals = itertools.accumulate(counts[value] for value in values)
+    return next(value for value, total in zip(values, totals, strict=True) if total >= wanted)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command."""
+    parser = argparse.ArgumentParser(
+        prog="rejoinder inspect",
+        description="Prints the statistics of a corpus and its first examples.",
+    )
+    parser.add_argument("corpus", metavar="CORPUS", help="folder of a finished corpus")
+    examples = parser.add_argument_group("examples")
+    examples.add_argument("--split", choices=SPLITS, default="test", help="default %(default)s")
+    examples.add_argument(
+        "--examples", type=int, default=5, metavar="N", help="number of examples (default 5)"
+    )
+    examples.add_argument(
+        "--json", action="store_true", help="print only the examples, as JSON lines"
+    )
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        prog="rejoinder inspect",
-        description="Shows what a corpus is made of, and its first examples.",
-    )
-    parser.add_argument("corpus", help="folder of a finished corpus")
-    parser.add_argument("--split", choices=SPLITS, default="test", help="default %(default)s")
-    parser.add_argument("--examples", type=int, default=5, help="examples to show (default 5)")
-    parser.add_argument("--json", action="store_true", help="examples as JSON lines, nothing else")
-    arguments = parser.parse_args(argv)
+    arguments = build_parser().parse_args(argv)
     from rejoinder import storage
-    from rejoinder.pipelines.job import thread_limit
-    from rejoinder.pipelines.shards import reading
+    from rejoinder.corpus.reading import read_examples
 
-    thread_limit.limit_threads()
     folder = arguments.corpus.rstrip("/")
-    manifest = reading.read_manifest(folder)
-    examples = itertools.islice(reading.read_examples(folder, arguments.split), arguments.examples)
+    manifest = load_manifest(folder)
+    examples = itertools.islice(read_examples(folder, arguments.split), arguments.examples)
     if arguments.json:
         for example in examples:
             print(json.dumps(example, ensure_ascii=False, sort_keys=True))
         return 0
     path = storage.join(folder, "report.json")
-    report = json.loads(storage.read_bytes(path)) if storage.exists(path) else None
-    print(summary(manifest, report))
+    print(summarize(manifest, json.loads(storage.read_bytes(path)) if storage.exists(path) else {}))
     for number, example in enumerate(examples):
-        print(f"{arguments.split} example {number}")
-        for name, value in sorted(example.items()):
-            print(f"  {name:<16}{value}")
+        print(list_table(sorted(example.items()), f"{arguments.split} example {number}"))
     return 0

@@ -1,78 +1,56 @@
-"""`rejoinder verify CORPUS`: proves that a corpus is whole, byte by byte."""
+"""`rejoinder verify CORPUS`: compares every byte of a corpus with its checksums."""
 
 import argparse
 from collections.abc import Iterator, Sequence
 
-from rejoinder.corpus.features import ID_FEATURES, TEXT_FEATURES
-from rejoinder.corpus.manifest import Manifest, Shard
+from rejoinder.corpus.features import CONTEXT, ID_FEATURES, RESPONSE
+from rejoinder.corpus.manifest import Manifest, Shard, load_manifest
 from rejoinder.corpus.naming import COMPLETED, MANIFEST, parse_shard_name
 from rejoinder.errors import UserError
 
 
 def problems(folder: str) -> Iterator[str]:
-    """Yields everything that is wrong with a corpus: nothing, if it can be trusted.
+    """Finds everything that is wrong with a corpus.
 
-    Every shard's size, sha256, record checksums and number of examples are
-    compared with the manifest, every example's features are decoded and checked, and the
-    manifest and all other files are compared with their sha256 in `COMPLETED`.
+    The size, SHA-256, record checksums and number of examples of every shard are
+    compared with the manifest; the features of every example are decoded and checked;
+    the manifest and all other files are compared with their SHA-256 in `COMPLETED`.
+
+    Args:
+        folder: The corpus folder.
+
+    Yields:
+        One line per problem.
 
     Raises:
-        UserError: there is no finished corpus, or its manifest cannot be read.
+        UserError: There is no finished corpus, or its manifest cannot be read.
     """
     from rejoinder import storage
-    from rejoinder.pipelines.shards import reading
 
-    manifest = reading.read_manifest(folder)
-    found = {entry.path: entry.size for entry in storage.list_tree(folder)}
+    manifest = load_manifest(folder)
+    found = {entry.path for entry in storage.list_tree(folder)}
     expected = set()
     for split, shards in manifest.splits.items():
         for index, shard in enumerate(shards):
             path = storage.join(folder, shard.name)
             expected.add(path)
             if parse_shard_name(shard.name) != (split, index, len(shards)):
-                yield f"manifest.json: {shard.name} is not the name of {split} shard {index}"
+                yield f"{MANIFEST}: {shard.name} is not the name of {split} shard {index}"
             if path not in found:
                 yield f"{shard.name}: missing"
             else:
                 yield from _shard_problems(path, shard, split, manifest)
-    for path in found:
+    for path in sorted(found - expected):
         name = path.rsplit("/", 1)[-1]
-        if parse_shard_name(name) and path not in expected:
-            yield f"{name}: is not in the manifest"
-    yield from _document_problems(folder, set(found))
-    lines = sum(entry.get("lines", 0) for entry in manifest.inputs)
-    if sum(manifest.counters.values()) != lines:
-        yield f"manifest.json: counters add up to {sum(manifest.counters.values())}, not {lines}"
-    for split in manifest.splits:
-        counted = manifest.counters.get(f"pair/{split}", 0)
-        if counted != manifest.examples(split):
-            yield (
-                f"manifest.json: {manifest.examples(split)} examples in {split}, {counted} counted"
-            )
-
-
-def _document_problems(folder: str, found: set[str]) -> Iterator[str]:
-    from rejoinder import storage
-    from rejoinder.corpus import checksums
-
-    completed = storage.read_bytes(storage.join(folder, COMPLETED)).decode("utf-8", "replace")
-    digests = checksums.from_text(completed)
-    if MANIFEST not in digests:
-        yield f"{COMPLETED}: does not say which {MANIFEST} it belongs to"
-    for name, digest in digests.items():
-        path = storage.join(folder, name)
         if parse_shard_name(name):
-            continue  # the manifest has those
-        if path not in found:
-            yield f"{name}: missing"
-        elif checksums.sha256(storage.read_bytes(path)) != digest:
-            yield f"{name}: sha256 differs from that in {COMPLETED}"
+            yield f"{name}: is not in the manifest"
+    yield from _document_problems(folder, found)
+    yield from _counter_problems(manifest)
 
 
 def _shard_problems(path: str, shard: Shard, split: str, manifest: Manifest) -> Iterator[str]:
     from rejoinder import storage
-    from rejoinder.corpus import checksums
-    from rejoinder.pipelines.shards import tfrecord
+    from rejoinder.corpus import checksums, tfrecord
 
     data = storage.read_bytes(path)
     if len(data) != shard.bytes:
@@ -95,7 +73,7 @@ def _shard_problems(path: str, shard: Shard, split: str, manifest: Manifest) -> 
 def _record_problem(record: bytes, manifest: Manifest, *, with_text: bool) -> str | None:
     from google.protobuf.message import DecodeError
 
-    from rejoinder.pipelines.shards import reading
+    from rejoinder.corpus import reading
 
     try:
         example = reading.decode(record)
@@ -105,35 +83,66 @@ def _record_problem(record: bytes, manifest: Manifest, *, with_text: bool) -> st
         ids = example.get(name)
         if not ids or len(ids) > manifest.max_length:
             return f"{name} has {len(ids or [])} ids, must have 1 to {manifest.max_length}"
-        if not all(0 <= i < manifest.vocab_size for i in ids):
+        if min(ids) < 0 or max(ids) >= manifest.vocab_size:
             return f"{name} has an id outside the vocabulary of {manifest.vocab_size}"
-    missing = [name for name in TEXT_FEATURES[:2] if with_text and name not in example]
+    missing = [name for name in (CONTEXT, RESPONSE) if with_text and name not in example]
     return f"{missing[0]} is missing" if missing else None
+
+
+def _document_problems(folder: str, found: set[str]) -> Iterator[str]:
+    """Compares all files but the shards with `COMPLETED`."""
+    from rejoinder import storage
+    from rejoinder.corpus import checksums
+
+    completed = storage.read_bytes(storage.join(folder, COMPLETED)).decode("utf-8", "replace")
+    digests = checksums.from_text(completed)
+    if MANIFEST not in digests:
+        yield f"{COMPLETED}: has no checksum of {MANIFEST}"
+    for name, digest in digests.items():
+        path = storage.join(folder, name)
+        if parse_shard_name(name):
+            continue  # compared with the manifest
+        if path not in found:
+            yield f"{name}: missing"
+        elif checksums.sha256(storage.read_bytes(path)) != digest:
+            yield f"{name}: sha256 differs from that in {COMPLETED}"
+
+
+def _counter_problems(manifest: Manifest) -> Iterator[str]:
+    lines = sum(entry.get("lines", 0) for entry in manifest.inputs)
+    total = sum(manifest.counters.values())
+    if total != lines:
+        yield f"{MANIFEST}: counters add up to {total}, the inputs have {lines} lines"
+    for split in manifest.splits:
+        examples, counted = manifest.examples(split), manifest.counters.get(f"pair/{split}", 0)
+        if counted != examples:
+            yield f"{MANIFEST}: {examples} examples in {split}, {counted} counted"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command."""
+    parser = argparse.ArgumentParser(
+        prog="rejoinder verify",
+        description="Compares every shard, record and example of a corpus with its manifest, and "
+        "every other file with its checksum. Exit status 0 if everything is as written, else 1.",
+    )
+    parser.add_argument("corpus", metavar="CORPUS", help="folder of a finished corpus")
+    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
-    parser = argparse.ArgumentParser(
-        prog="rejoinder verify",
-        description="Compares every shard, record and example of a corpus with its manifest, and "
-        "every other file with its checksum. "
-        "Exit status 0 if all is well, 1 if anything is wrong.",
-    )
-    parser.add_argument("corpus", help="folder of a finished corpus")
-    arguments = parser.parse_args(argv)
-    from rejoinder.pipelines.job import thread_limit
-    from rejoinder.pipelines.shards import reading
-
-    thread_limit.limit_threads()
-    folder = arguments.corpus.rstrip("/")
-    wrong = 0
+    folder = build_parser().parse_args(argv).corpus.rstrip("/")
+    count = 0
     for problem in problems(folder):
         print(problem)
-        wrong += 1
-    if wrong:
-        raise UserError(f"{folder}: {wrong} problems; make the corpus again")
-    manifest = reading.read_manifest(folder)
-    counts = ", ".join(f"{split} {manifest.examples(split):,}" for split in manifest.splits)
+        count += 1
+    if count:
+        raise UserError(f"{folder}: {count} problem(s), listed above; make the corpus again")
+    manifest = load_manifest(folder)
     shards = sum(map(len, manifest.splits.values()))
-    print(f"{folder}: whole ({shards} shards, pairs: {counts}, {COMPLETED})")
+    pairs = ", ".join(f"{split} {manifest.examples(split):,}" for split in manifest.splits)
+    print(f"{folder}: verified, {shards} shards, pairs: {pairs}")
+    print(f"next: rejoinder inspect {folder}")
+    print(f"      rejoinder train --config CONFIG --corpus {folder} --model-dir DIR")
     return 0

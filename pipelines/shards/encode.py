@@ -8,7 +8,9 @@ import polars as pl
 import pyarrow as pa
 
 from rejoinder.corpus import features as names
-from rejoinder.pipelines.shards import tfrecord, wire_format
+from rejoinder.corpus import tfrecord
+from rejoinder.corpus.varint import encode_varints
+from rejoinder.pipelines.shards import wire_format
 
 # Ragged token ids of distinct texts: (int32 values [m], int64 row_splits [n + 1]).
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
@@ -47,7 +49,7 @@ class PairEncoder:
         self._context, self._response = np.split(inverse, 2)
         used_texts = texts.gather(pl.Series(used))
         values, row_splits = tokenize(used_texts.to_list())
-        packed = wire_format.encode_varints(values, row_splits)
+        packed = encode_varints(values, row_splits)
         self._context_ids = wire_format.ids_feature(names.CONTEXT_IDS, packed)
         self._response_ids = wire_format.ids_feature(names.RESPONSE_IDS, packed)
         chars, tokens = used_texts.str.len_chars().to_numpy(), np.diff(row_splits)

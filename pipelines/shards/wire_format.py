@@ -12,49 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rejoinder.corpus.varint import encode_varint
+
 _LENGTH_DELIMITED = 2
 # Field numbers in feature.proto.
 _BYTES_LIST, _INT64_LIST = 1, 3
-_VARINT_BITS = 7
-
-
-def encode_varint(value: int) -> bytes:
-    """Returns a non-negative integer as a protobuf varint."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= _VARINT_BITS
-    out.append(value)
-    return bytes(out)
-
-
-def encode_varints(values: np.ndarray, row_splits: np.ndarray) -> pa.LargeBinaryArray:
-    """Encodes each row of a ragged array as packed varints.
-
-    Args:
-        values: int [m], each in [0, 2^28).
-        row_splits: int64 [n + 1], row boundaries in `values`.
-
-    Returns:
-        large_binary [n].
-    """
-    values = values.astype(np.uint32)
-    sizes = np.ones(len(values), np.int64)
-    for bits in (7, 14, 21):
-        sizes += values >= (1 << bits)
-    starts = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(sizes, out=starts[1:])
-    out = np.empty(int(starts[-1]), np.uint8)
-    remaining, position = values, starts[:-1]
-    while len(remaining):
-        more = remaining > 0x7F
-        out[position] = (remaining & 0x7F) | (more.astype(np.uint32) << 7)
-        remaining, position = remaining[more] >> 7, position[more] + 1
-    return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(),
-        len(row_splits) - 1,
-        [None, pa.py_buffer(starts[row_splits]), pa.py_buffer(out)],
-    )
 
 
 def _field(number: int, size: int) -> bytes:

@@ -11,10 +11,10 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from rejoinder import object_store, storage
+from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
 from rejoinder.pipelines import verify
 from rejoinder.pipelines.publish import publish
-from rejoinder.pipelines.shards import reading
 from rejoinder.pipelines.testing import dialogue, ndjson
 
 
@@ -169,7 +169,7 @@ def test_two_runs_for_one_output_do_not_mix(dump, preprocess, tmp_path):
             preprocess(dump)
     finally:
         os.close(descriptor)
-    assert reading.read_manifest(str(preprocess(dump))).examples("train")
+    assert load_manifest(str(preprocess(dump))).examples("train")
 
 
 def test_a_file_system_without_locks(dump, preprocess, monkeypatch):

@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 import zstandard
 
+from rejoinder.corpus import reading
+from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
 from rejoinder.pipelines import pairs, verify
-from rejoinder.pipelines.shards import reading
 from rejoinder.pipelines.testing import dialogue, ndjson
 
 
@@ -60,7 +61,7 @@ def test_the_order_of_lines_does_not_matter(tmp_path, run):
     one, two = run(tmp_path / "a", output="one"), run(tmp_path / "b", output="two")
     shards = [
         [shard.sha256 for split in m.splits.values() for shard in split]
-        for m in (reading.read_manifest(one), reading.read_manifest(two))
+        for m in (load_manifest(one), load_manifest(two))
     ]
     assert shards[0] == shards[1]
 
@@ -70,7 +71,7 @@ def test_equal_pairs_are_kept_once_on_demand(tmp_path, run):
     assert found(run(tmp_path / "a"))[PAIRS[0]] == 3
     folder = run(tmp_path / "a", output="once", arguments=["--drop-duplicates"])
     assert found(folder) == Counter(PAIRS)
-    assert reading.read_manifest(folder).counters["duplicate_pair"] == 400
+    assert load_manifest(folder).counters["duplicate_pair"] == 400
 
 
 def test_what_is_no_pair_is_rejected_and_counted(tmp_path, run):
@@ -79,9 +80,7 @@ def test_what_is_no_pair_is_rejected_and_counted(tmp_path, run):
     (tmp_path / "a").write_text(text)
     with pytest.raises(UserError, match="7 of 208 lines were rejected"):
         run(tmp_path / "a")
-    counters = reading.read_manifest(
-        run(tmp_path / "a", arguments=["--max-bad-ratio", "0.1"])
-    ).counters
+    counters = load_manifest(run(tmp_path / "a", arguments=["--max-bad-ratio", "0.1"])).counters
     assert {k: v for k, v in counters.items() if k.startswith("rej")} == {
         "rejected/not_a_pair": 3,
         "rejected/broken_json": 1,
@@ -93,7 +92,7 @@ def test_what_is_no_pair_is_rejected_and_counted(tmp_path, run):
 def test_without_a_test_split(tmp_path, run):
     (tmp_path / "a").write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS))
     folder = run(tmp_path / "a", arguments=["--test-share", "0"])
-    assert reading.read_manifest(folder).examples("test") == 0
+    assert load_manifest(folder).examples("test") == 0
     with pytest.raises(UserError, match="--test-share"):
         run(tmp_path / "a", arguments=["--test-share", "2"])
 

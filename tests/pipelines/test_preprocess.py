@@ -6,8 +6,9 @@ import random
 
 import pytest
 
+from rejoinder.corpus import reading
+from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
-from rejoinder.pipelines.shards import reading
 from rejoinder.pipelines.testing import COMPRESS, comment, dialogue, ndjson
 
 LINES = dialogue(60)
@@ -34,7 +35,7 @@ def pairs(folder) -> set[tuple[str, str]]:
 
 
 def counters(folder) -> dict[str, int]:
-    manifest = reading.read_manifest(str(folder))
+    manifest = load_manifest(str(folder))
     assert sum(manifest.counters.values()) == sum(entry["lines"] for entry in manifest.inputs)
     return {name: count for name, count in manifest.counters.items() if count}
 
@@ -89,7 +90,7 @@ def test_train_has_no_text_unless_asked(tmp_path, tokenizer_folder):
     for example in reading.read_examples(folder, "train"):
         assert set(example) == {"context_ids", "response_ids"}
     assert all("context" in example for example in reading.read_examples(folder, "test"))
-    assert reading.read_manifest(folder).has_text == ["test"]
+    assert load_manifest(folder).has_text == ["test"]
 
 
 def test_equal_bytes_whatever_the_codec_order_and_number_of_files(tmp_path, preprocess):
@@ -201,7 +202,7 @@ def test_empty_inputs_make_an_empty_corpus(tmp_path, preprocess):
     empty = write(tmp_path / "RC_1", b"")
     archive = write(tmp_path / "RC_2.zst", COMPRESS[".zst"](b""))
     folder = preprocess(empty, archive)
-    manifest = reading.read_manifest(str(folder))
+    manifest = load_manifest(str(folder))
     assert manifest.examples("train") == manifest.examples("test") == 0
     assert len(shard_hashes(folder)) == 8
 
@@ -215,7 +216,7 @@ def test_a_damaged_archive_is_an_error_or_kept_by_choice(tmp_path, preprocess):
         preprocess(dump)
     folder = preprocess(dump, arguments=["--on-truncated", "keep"])
     assert pairs(folder) == ALL_PAIRS
-    assert "truncated" in reading.read_manifest(str(folder)).inputs[0]["damage"]
+    assert "truncated" in load_manifest(str(folder)).inputs[0]["damage"]
 
 
 def test_missing_and_unsuitable_inputs(tmp_path, preprocess):
@@ -266,7 +267,7 @@ def test_tfds_opens_the_folder(tmp_path, preprocess):
 
     folder = preprocess(write(tmp_path / "RC", ndjson(LINES)))
     builder = tfds.builder_from_directory(str(folder))
-    manifest = reading.read_manifest(str(folder))
+    manifest = load_manifest(str(folder))
     for split in ("train", "test"):
         assert builder.info.splits[split].num_examples == manifest.examples(split)
         found = list(tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False)))

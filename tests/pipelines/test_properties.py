@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rejoinder.corpus import reading
+from rejoinder.corpus.manifest import load_manifest
 from rejoinder.pipelines.dumps import chunks
 from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
 from rejoinder.pipelines.reddit.extractor import RedditComments
 from rejoinder.pipelines.reddit.options import ExtractOptions
-from rejoinder.pipelines.shards import reading
 from rejoinder.pipelines.testing import COMPRESS, awkward, expected_pairs, ndjson
 
 
@@ -118,7 +119,7 @@ def test_the_command_makes_the_same_of_any_arrangement(seed, tmp_path, preproces
             (folder / f"RC_{number}{ending}").write_bytes(data)
         arguments = ["--num-shards", "3", "--max-bad-ratio", "1"]
         corpus = preprocess(folder, output=f"out{trial}", arguments=arguments)
-        manifest = reading.read_manifest(str(corpus))
+        manifest = load_manifest(str(corpus))
         assert sum(manifest.counters.values()) == len(lines)
         assert pairs(corpus) == expected_pairs(lines)
         made = {p.name: hashlib.sha256(p.read_bytes()).digest() for p in corpus.glob("*.tfr*")}

@@ -143,7 +143,7 @@ def test_coreutils_can_check_a_corpus(corpus):
 
 def test_an_unfinished_corpus_is_refused(corpus):
     (corpus / "COMPLETED").unlink()
-    with pytest.raises(UserError, match="no finished corpus"):
+    with pytest.raises(UserError, match="corpus is not finished"):
         verify.main([str(corpus)])
 
 

@@ -12,9 +12,10 @@ import pytest
 import zstandard
 
 from rejoinder import storage
+from rejoinder.corpus import reading
+from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps import decompress
-from rejoinder.pipelines.shards import reading
 from rejoinder.pipelines.testing import comment, dialogue, expected_pairs, ndjson
 
 ERAS = Path(__file__).parent / "data" / "schema_eras.ndjson"
@@ -41,7 +42,7 @@ def pairs(folder) -> set[tuple[str, str, str]]:
 
 
 def counters(folder) -> dict[str, int]:
-    manifest = reading.read_manifest(str(folder))
+    manifest = load_manifest(str(folder))
     assert sum(manifest.counters.values()) == sum(entry["lines"] for entry in manifest.inputs)
     return {name: count for name, count in manifest.counters.items() if count}
 
@@ -103,7 +104,7 @@ def test_damage_names_file_and_offset_and_is_kept_only_by_choice(tmp_path, prepr
     if how == "truncated":
         assert pairs(folder) <= expected_pairs(LINES)
         assert found.get("rejected/broken_json", 0) <= 1  # the line that was torn
-    (entry,) = reading.read_manifest(str(folder)).inputs
+    (entry,) = load_manifest(str(folder)).inputs
     assert how in entry["damage"]
     assert (entry["bytes"], entry["sha256"]) == (len(stored), hashlib.sha256(stored).hexdigest())
 

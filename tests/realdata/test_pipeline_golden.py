@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from rejoinder.corpus import reading
+from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
 from rejoinder.pipelines import preprocess
-from rejoinder.pipelines.shards import reading
 
 pytestmark = pytest.mark.realdata
 
@@ -85,7 +86,7 @@ def test_equals_the_reference(tmp_path, case, extra_contexts):
 
 def test_counters_add_up_to_the_lines_of_the_files(tmp_path):
     output = extract(tmp_path, *CASES["months_zst"][1])
-    manifest = reading.read_manifest(str(output))
+    manifest = load_manifest(str(output))
     assert sum(manifest.counters.values()) == 1_075 + 3_666 + 9_095
     assert [entry["lines"] for entry in manifest.inputs] == [1_075, 3_666, 9_095]
     assert (manifest.examples("train"), manifest.examples("test")) == (553, 65)
@@ -120,7 +121,7 @@ def test_one_line_of_every_schema_era(tmp_path):
     """No line is lost or rejected, and every time is a date."""
     lines = small_lines("one_line_per_schema_era.json")
     output = extract(tmp_path, DUMPS / "one_line_per_schema_era.json")
-    manifest = reading.read_manifest(str(output))
+    manifest = load_manifest(str(output))
     found = {name: count for name, count in manifest.counters.items() if count}
     assert sum(found.values()) == manifest.inputs[0]["lines"] == len(lines) == 27
     assert not [name for name in found if name.startswith(("rejected/", "blank"))]
@@ -131,7 +132,7 @@ def test_the_2021_schema_with_repeated_ids(tmp_path):
     names = sorted(path.name for path in DUMPS.glob("comment_2021-*.json"))
     lines = small_lines(*names)
     output = extract(tmp_path, *(DUMPS / name for name in names))
-    manifest = reading.read_manifest(str(output))
+    manifest = load_manifest(str(output))
     repeated = len(lines) - len({(line["link_id"], line["id"]) for line in lines})
     assert len(lines) == 350
     assert manifest.counters["duplicate_id"] == repeated

@@ -3,9 +3,10 @@
 import polars as pl
 import pytest
 
+from rejoinder.corpus import reading
+from rejoinder.corpus.manifest import load_manifest
 from rejoinder.pipelines.reddit import filters, markdown
 from rejoinder.pipelines.reddit.options import ExtractOptions
-from rejoinder.pipelines.shards import reading
 from rejoinder.pipelines.testing import comment, dialogue, ndjson
 
 GOOD = {
@@ -105,7 +106,7 @@ def test_clean_text_removes_markdown_and_entities(raw):
 def run(tmp_path, preprocess, lines, *arguments):
     (tmp_path / "RC").write_bytes(ndjson(lines))
     folder = preprocess(tmp_path / "RC", arguments=arguments)
-    manifest = reading.read_manifest(str(folder))
+    manifest = load_manifest(str(folder))
     assert sum(manifest.counters.values()) == len(lines)
     pairs = [
         (e["context"], e["response"], e["response_id"])
@@ -176,7 +177,7 @@ def test_a_sample_has_whole_threads_and_a_larger_one_contains_a_smaller_one(tmp_
 def test_limit_reads_the_first_lines_of_each_file(tmp_path, preprocess):
     (tmp_path / "RC").write_bytes(ndjson(dialogue(100)))
     folder = preprocess(tmp_path / "RC", arguments=["--limit", "7"])
-    manifest = reading.read_manifest(str(folder))
+    manifest = load_manifest(str(folder))
     assert manifest.inputs[0]["lines"] == 7
     assert manifest.counters["pair/train"] + manifest.counters["pair/test"] == 5
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pyarrow as pa
-import pytest
 import tensorflow as tf
 
-from rejoinder.pipelines.shards import tfrecord, wire_format
+from rejoinder.corpus.varint import encode_varints
+from rejoinder.pipelines.shards import wire_format
 
 
 def expected(features: dict) -> bytes:
@@ -24,7 +24,7 @@ def test_examples_equal_protobufs_deterministic_bytes():
     ids = [rng.integers(0, 1 << 22, n) for n in lengths]
     ids[1][0] = 0
     splits = np.concatenate([[0], np.cumsum(lengths)])
-    packed = wire_format.encode_varints(np.concatenate(ids), splits)
+    packed = encode_varints(np.concatenate(ids), splits)
     ids_feature = wire_format.ids_feature("context_ids", packed)
     for record, values in zip(wire_format.encode_examples([ids_feature]), ids, strict=True):
         if len(values):  # protobuf leaves an empty packed list out
@@ -55,29 +55,3 @@ def test_no_rows_give_no_examples():
         wire_format.encode_examples([wire_format.bytes_feature("a", pa.array([], pa.string()))])
         == []
     )
-
-
-@pytest.mark.parametrize("records", [[], [b""], [b"one", b"", b"x" * 100_000]])
-def test_tensorflow_reads_our_frames_and_we_read_those_of_tensorflow(tmp_path, records):
-    path = str(tmp_path / "file")
-    with open(path, "wb") as file:
-        file.write(tfrecord.frame(records))
-    assert list(tf.data.TFRecordDataset(path).as_numpy_iterator()) == records
-    with tf.io.TFRecordWriter(path) as writer:
-        for record in records:
-            writer.write(record)
-    with open(path, "rb") as file:
-        assert list(tfrecord.read_frames(file.read())) == records
-
-
-def test_every_changed_or_missing_byte_is_noticed():
-    data = tfrecord.frame([b"first record", b"second"])
-    for position in range(len(data)):
-        bad = bytearray(data)
-        bad[position] ^= 1
-        with pytest.raises(tfrecord.BadRecordError, match="at byte offset"):
-            list(tfrecord.read_frames(bytes(bad)))
-    first = len(tfrecord.frame([b"first record"]))
-    for size in set(range(1, len(data))) - {first}:
-        with pytest.raises(tfrecord.BadRecordError, match="truncated at byte offset"):
-            list(tfrecord.read_frames(data[:size]))

@@ -40,30 +40,47 @@ def frame(records: Iterable[bytes]) -> bytes:
 
 
 class BadRecordError(Exception):
-    """The file is no whole TFRecord file; the message says where and why."""
+    """The data is not a whole TFRecord file; the message gives the reason and byte offset."""
+
+
+def find_records(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yields where each record of a file begins and ends, after comparing its checksums.
+
+    Args:
+        data: The file's bytes.
+
+    Yields:
+        Offset of the record's first byte, and of the byte after its last one.
+
+    Raises:
+        BadRecordError: At the first byte that does not fit.
+    """
+    crc32c, unpack = google_crc32c.value, struct.Struct("<I").unpack
+    position = 0
+    while position < len(data):
+        begin = position + _HEADER_BYTES
+        header = data[position:begin]
+        if len(header) < _HEADER_BYTES:
+            raise BadRecordError(f"truncated at byte offset {position}")
+        length = int.from_bytes(header[:8], "little")
+        if header != _header(length):
+            raise BadRecordError(f"wrong length checksum at byte offset {position}")
+        end = begin + length
+        footer = data[end : end + _FOOTER_BYTES]
+        if len(footer) < _FOOTER_BYTES:
+            raise BadRecordError(f"truncated at byte offset {position}")
+        crc = crc32c(data[begin:end])
+        if unpack(footer)[0] != (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF:
+            raise BadRecordError(f"wrong data checksum at byte offset {position}")
+        yield begin, end
+        position = end + _FOOTER_BYTES
 
 
 def read_frames(data: bytes) -> Iterator[bytes]:
     """Yields the records of a file's bytes, with every checksum compared.
 
     Raises:
-        BadRecordError: at the first byte that does not fit.
+        BadRecordError: At the first byte that does not fit.
     """
-    view = memoryview(data)
-    position = 0
-    while position < len(data):
-        header = bytes(view[position : position + _HEADER_BYTES])
-        if len(header) < _HEADER_BYTES:
-            raise BadRecordError(f"truncated at byte offset {position}")
-        (length,) = struct.unpack("<Q", header[:8])
-        if header != _header(length):
-            raise BadRecordError(f"wrong length checksum at byte offset {position}")
-        start = position + _HEADER_BYTES
-        record = bytes(view[start : start + length])
-        footer = bytes(view[start + length : start + length + _FOOTER_BYTES])
-        if len(record) + len(footer) < length + _FOOTER_BYTES:
-            raise BadRecordError(f"truncated at byte offset {position}")
-        if struct.unpack("<I", footer)[0] != masked_crc(record):
-            raise BadRecordError(f"wrong data checksum at byte offset {position}")
-        yield record
-        position = start + length + _FOOTER_BYTES
+    for begin, end in find_records(data):
+        yield data[begin:end]

@@ -1,0 +1,89 @@
+"""Protobuf's variable-length integers, one at a time and in columns.
+
+Format: https://protobuf.dev/programming-guides/encoding/#varints
+"""
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+_BITS = 7
+
+
+def encode_varint(value: int) -> bytes:
+    """Returns a non-negative integer as a varint."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= _BITS
+    out.append(value)
+    return bytes(out)
+
+
+def encode_varints(
+    values: NDArray[np.integer], row_splits: NDArray[np.int64]
+) -> pa.LargeBinaryArray:
+    """Encodes each row of a ragged array as packed varints.
+
+    Args:
+        values: int [m], each in [0, 2^28).
+        row_splits: int64 [n + 1], row boundaries in `values`.
+
+    Returns:
+        large_binary [n].
+    """
+    remaining: NDArray[np.integer] = values.astype(np.uint32)
+    sizes = np.ones(len(remaining), np.int64)
+    for bits in (7, 14, 21):
+        sizes += remaining >= (1 << bits)
+    starts = np.zeros(len(remaining) + 1, np.int64)
+    np.cumsum(sizes, out=starts[1:])
+    out = np.empty(int(starts[-1]), np.uint8)
+    position = starts[:-1]
+    while len(remaining):
+        more = remaining > 0x7F
+        out[position] = (remaining & 0x7F) | (more.astype(np.uint32) << 7)
+        remaining, position = remaining[more] >> 7, position[more] + 1
+    return pa.LargeBinaryArray.from_buffers(
+        pa.large_binary(),
+        len(row_splits) - 1,
+        [None, pa.py_buffer(starts[row_splits]), pa.py_buffer(out)],
+    )
+
+
+def decode_varints(
+    data: NDArray[np.uint8], begin: NDArray[np.int64], end: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Reads rows of packed varints, the inverse of `encode_varints`.
+
+    Args:
+        data: uint8, the buffer that holds all rows.
+        begin: int64 [n], the first byte of each row.
+        end: int64 [n], the byte after each row's last.
+
+    Returns:
+        values int64 [m], row_splits int64 [n + 1].
+    """
+    packed = data[ranges(begin, end)]
+    last = packed < 0x80
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)[: len(ends)]
+    values = (packed[starts] & 0x7F).astype(np.int64)
+    # Most ids need two or three bytes: each pass adds the next byte of those that have one.
+    position, rows = starts, np.arange(len(ends))
+    for shift in range(_BITS, 64, _BITS):
+        longer = position < ends[rows]
+        position, rows = position[longer] + 1, rows[longer]
+        if not len(rows):
+            break
+        values[rows] |= (packed[position] & 0x7F).astype(np.int64) << shift
+    counts = np.concatenate([[0], np.cumsum(last)])
+    boundaries = np.concatenate([[0], np.cumsum(end - begin)])
+    return values, counts[boundaries]
+
+
+def ranges(begin: NDArray[np.int64], end: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns the integers of each half-open range [begin, end), one range after the other."""
+    lengths = end - begin
+    offsets = np.cumsum(lengths) - lengths
+    return np.arange(int(lengths.sum())) + np.repeat(begin - offsets, lengths)
