@@ -1,0 +1,56 @@
+"""The Makefile: its targets call the `rejoinder` command with flags that exist."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rejoinder.commands import COMMANDS, dispatch
+
+ROOT = Path(__file__).resolve().parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.M)
+COMMAND_TARGETS = [name for name in TARGETS if name in COMMANDS]
+# Values for all variables that add a flag, so that every flag is printed.
+VARIABLES = ["INPUT=x", "RUNNER=x", "TPU=x", "GS=gs://x", "CORPUS=x", "QUERY=x"]
+
+
+def test_the_targets_cover_the_way_from_a_dump_to_a_served_model():
+    assert set(COMMAND_TARGETS) >= {
+        *("quickstart", "doctor", "preprocess", "train", "evaluate"),
+        *("export", "serve", "embed", "search"),
+    }
+
+
+def test_help_lists_every_target():
+    printed = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert re.findall(r"^  \x1b\[36m([a-z0-9-]+)", printed, re.M) == TARGETS
+
+
+@pytest.mark.parametrize("target", COMMAND_TARGETS)
+def test_the_flags_of_a_target_exist(target, capsys):
+    printed = subprocess.run(
+        ["make", "--dry-run", target, *VARIABLES],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.replace("\\\n", " ")
+    arguments = re.search(rf"rejoinder {target}\b(.*)", printed)[1]
+    with pytest.raises(SystemExit):
+        dispatch([target, "--help"])
+    usage = capsys.readouterr().out
+    for flag in re.findall(r"--[a-z_-]+", arguments):
+        assert re.search(rf"{flag}\b", usage), flag
+
+
+@pytest.mark.parametrize(
+    "file", [".ci/run", ".github/workflows/ci.yml", ".github/workflows/release.yml"]
+)
+def test_ci_calls_targets_that_exist(file):
+    called = re.findall(r"\bmake ([a-z0-9-]+)", (ROOT / file).read_text(encoding="utf-8"))
+    assert called
+    assert set(called) <= set(TARGETS)
