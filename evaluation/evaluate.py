@@ -92,7 +92,9 @@ def parser() -> argparse.ArgumentParser:
         "which its model card is made, or out/evaluation)",
     )
     how = parser.add_argument_group("response selection")
-    how.add_argument("--split", choices=SPLITS, default="test", help="default: test")
+    how.add_argument(
+        "--split", choices=SPLITS, default="test", help="split to take pairs from (default: test)"
+    )
     how.add_argument(
         "--candidates",
         type=_at_least(2),

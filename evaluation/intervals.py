@@ -81,4 +81,5 @@ def mean_interval(
 def _ratio(
     sums: NDArray[np.float64], counts: NDArray[np.float64], axis: int = -1
 ) -> NDArray[np.float64]:
-    return np.divide(sums.sum(axis=axis), counts.sum(axis=axis))
+    ratio: NDArray[np.float64] = sums.sum(axis=axis) / counts.sum(axis=axis)
+    return ratio

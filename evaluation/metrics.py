@@ -25,7 +25,8 @@ def one_of_n_hits(scores: ArrayLike) -> NDArray[np.bool_]:
         raise ValueError(f"scores must have shape [..., n, n], got {scores.shape}")
     if not np.isfinite(scores).all():
         raise ValueError("scores must be finite, got NaN or infinity")
-    return scores.argmax(axis=-1) == np.arange(scores.shape[-1])
+    hits: NDArray[np.bool_] = scores.argmax(axis=-1) == np.arange(scores.shape[-1])
+    return hits
 
 
 def one_of_n_accuracy(scores: ArrayLike) -> float:
@@ -50,7 +51,8 @@ def ranks(scores: ArrayLike, correct: ArrayLike) -> NDArray[np.float64]:
     own = np.take_along_axis(scores, np.asarray(correct)[:, None], axis=1)
     better = np.count_nonzero(scores > own, axis=1)
     equal = np.count_nonzero(scores == own, axis=1) - 1
-    return 1 + better + equal / 2
+    result: NDArray[np.float64] = 1 + better + equal / 2
+    return result
 
 
 def recall_at_k(ranks: ArrayLike, k: int) -> float:
@@ -69,7 +71,9 @@ def pearson(x: ArrayLike, y: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
     a = a - a.mean(axis=axis, keepdims=True)
     b = b - b.mean(axis=axis, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (a * b).sum(axis=axis) / np.sqrt((a * a).sum(axis=axis) * (b * b).sum(axis=axis))
+        norm = np.sqrt((a * a).sum(axis=axis) * (b * b).sum(axis=axis))
+        correlation: NDArray[np.float64] = (a * b).sum(axis=axis) / norm
+    return correlation
 
 
 def spearman(x: ArrayLike, y: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
@@ -81,7 +85,8 @@ def paired_cosine(x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
     """Returns the cosine of row i of `x` [n, d] with row i of `y` [n, d]; 0 for a zero row."""
     a, b = (np.asarray(side, np.float64) for side in (x, y))
     norm = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    return np.einsum("nd,nd->n", a, b) / np.where(norm == 0, 1, norm)
+    cosine: NDArray[np.float64] = np.einsum("nd,nd->n", a, b) / np.where(norm == 0, 1, norm)
+    return cosine
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike, axis: int = -1) -> NDArray[np.float64]:
@@ -108,4 +113,5 @@ def average_precision(labels: ArrayLike, scores: ArrayLike, axis: int = -1) -> N
     index = np.minimum.accumulate(index[..., ::-1], axis=-1)[..., ::-1]
     shared = np.take_along_axis(precision, index, -1)
     with np.errstate(invalid="ignore"):
-        return (shared * ranked).sum(axis=-1) / ranked.sum(axis=-1)
+        result: NDArray[np.float64] = (shared * ranked).sum(axis=-1) / ranked.sum(axis=-1)
+    return result

@@ -73,7 +73,7 @@ def histogram(method: Method, *, n: int, batches: int) -> Histogram:
 
 
 def slices(methods: Sequence[Method], pairs: Pairs, *, n: int, batches: int) -> list[Slice]:
-    """Returns the accuracy by response length, context length and subreddit, largest first."""
+    """Returns the accuracy by response length, by context length and in the largest subreddits."""
     result = []
     for method in methods:
         hits = in_batch_hits(method.contexts, method.responses, n=n, batches=batches)
