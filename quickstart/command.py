@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         lines = write_dump(dump, threads=SAMPLE_THREADS)
         print(f"wrote {dump}: a generated sample of {lines:,} lines in the format of pushshift")
         inputs = [str(dump)]
-    steps = _steps(inputs, out, arguments.steps)
+    steps = steps_to_export(inputs, out, arguments.steps)
     count = len(steps) + 1
     for number, step in enumerate(steps, 1):
         run_step(step, f"[{number}/{count}]")
@@ -75,8 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _steps(inputs: list[str], out: Path, train_steps: int | None) -> list[Step]:
-    """Returns the steps up to the export."""
+def steps_to_export(inputs: list[str], out: Path, train_steps: int | None) -> list[Step]:
+    """Returns the steps from the dumps to the exported model.
+
+    Args:
+        inputs: The dumps.
+        out: Folder for everything that the steps write.
+        train_steps: Number of training steps; None for the configuration's own.
+    """
     tokenizer, corpus, model = out / "tokenizer", out / "corpus", out / "model"
     export = out / "export" / "encoder"
     return [
