@@ -10,7 +10,7 @@ from rejoinder.pipelines.shards.statistics import UNKNOWN_MONTH
 
 _BLUE, _ORANGE, _GREY = "#2563a8", "#d97a1d", "#9aa3ad"
 _TOP_SUBREDDITS = 25
-_FULL_WIDTH, _HALF_WIDTH = 9.6, 6.4  # inches
+_FULL_WIDTH, _HALF_WIDTH = 10.6, 6.4  # inches
 
 
 def counters(counts: Mapping[str, int]) -> Markup:
@@ -115,7 +115,14 @@ def _bars(axes: Any, counts: Mapping[str, int], colors: list[str]) -> None:
     axes.set_yticks(rows, list(counts))
     axes.invert_yaxis()
     for row, count in enumerate(counts.values()):
-        axes.text(count, row, f" {count:,}", va="center", fontsize=8)
+        axes.annotate(
+            f"{count:,}",
+            (count, row),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
     axes.margins(x=0.14, y=0.02)
     axes.grid(visible=False, axis="y")
     figure.format_numbers(axes.xaxis)
