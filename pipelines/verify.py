@@ -138,7 +138,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(problem)
         count += 1
     if count:
-        raise UserError(f"{folder}: {count} problem(s), listed above; make the corpus again")
+        what = "1 problem" if count == 1 else f"{count:,} problems"
+        raise UserError(f"{folder}: has {what}, listed above; make the corpus again")
     manifest = load_manifest(folder)
     shards = sum(map(len, manifest.splits.values()))
     pairs = ", ".join(f"{split} {manifest.examples(split):,}" for split in manifest.splits)

@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         storage.write_bytes(storage.join(output, name), data)
     tokens = written["vocab.txt"].count(b"\n")
     count = "1 file" if len(files) == 1 else f"{len(files):,} files"
-    print(f"{output}: a tokenizer of {tokens:,} tokens, learned from {count}")
+    print(f"wrote {output}: a tokenizer of {tokens:,} tokens, learned from {count}")
     print(f"next: rejoinder preprocess --input DUMPS --tokenizer {output} --output CORPUS")
     return 0
 

@@ -1,4 +1,4 @@
-"""`verify` accepts what the job wrote and notices any change; `inspect` shows it."""
+"""`rejoinder verify` accepts what the job wrote and finds every change."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from rejoinder.errors import UserError
-from rejoinder.pipelines import inspect, verify
+from rejoinder.pipelines import verify
 from rejoinder.pipelines.testing import dialogue, ndjson
 
 
@@ -16,9 +16,14 @@ def corpus(tmp_path, preprocess):
     return preprocess(tmp_path / "RC")
 
 
-def test_a_fresh_corpus_is_whole(corpus, capsys):
-    assert verify.main([str(corpus)]) == 0
-    assert "whole (8 shards" in capsys.readouterr().out
+def test_a_new_corpus_has_no_problems(corpus, capsys):
+    assert verify.main([f"{corpus}/"]) == 0
+    verified, *following = capsys.readouterr().out.splitlines()
+    assert verified.startswith(f"{corpus}: verified, 8 shards, pairs: ")
+    assert following == [
+        f"next: rejoinder inspect {corpus}",
+        f"      rejoinder train --config CONFIG --corpus {corpus} --model-dir DIR",
+    ]
 
 
 def problems(corpus) -> str:
@@ -30,13 +35,13 @@ def shard(corpus):
     return next(p for p in sorted(corpus.glob("train.*")) if p.stat().st_size)
 
 
-def test_a_shard_that_lost_its_end(corpus, shard):
+def test_a_truncated_shard_is_found(corpus, shard):
     shard.write_bytes(shard.read_bytes()[:-1])
     assert f"{shard.name}: truncated at byte offset" in problems(corpus)
     assert f"{shard.name}: sha256 differs" in problems(corpus)
 
 
-def test_any_flipped_byte_of_a_shard(corpus, shard):
+def test_a_changed_byte_of_a_shard_is_found(corpus, shard):
     whole = shard.read_bytes()
     for position in (0, 9, 40, len(whole) // 2, len(whole) - 1):
         shard.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
@@ -44,12 +49,12 @@ def test_any_flipped_byte_of_a_shard(corpus, shard):
         assert f"{shard.name}: sha256 differs from the manifest's" in problems(corpus)
 
 
-def test_examples_that_were_added(corpus, shard):
+def test_added_examples_are_found(corpus, shard):
     shard.write_bytes(shard.read_bytes() * 2)
     assert "examples, the manifest says" in problems(corpus)
 
 
-def test_a_shard_that_is_missing_or_too_many(corpus, shard):
+def test_a_missing_and_an_additional_shard_are_found(corpus, shard):
     whole = shard.read_bytes()
     shard.unlink()
     assert problems(corpus) == f"{shard.name}: missing"
@@ -58,7 +63,7 @@ def test_a_shard_that_is_missing_or_too_many(corpus, shard):
     assert problems(corpus) == "train.tfrecord-00000-of-00009: is not in the manifest"
 
 
-def test_shards_that_changed_places(corpus):
+def test_exchanged_shards_are_found(corpus):
     one, two = sorted(corpus.glob("train.*"))[:2]
     one_bytes, two_bytes = one.read_bytes(), two.read_bytes()
     assert one_bytes != two_bytes
@@ -86,12 +91,12 @@ EDITS = {
 
 
 @pytest.mark.parametrize("what", EDITS)
-def test_a_manifest_that_was_edited(corpus, what):
+def test_an_edited_manifest_is_found(corpus, what):
     edit(corpus, EDITS[what])
     assert problems(corpus) == "manifest.json: sha256 differs from that in COMPLETED"
 
 
-def test_a_manifest_that_contradicts_the_shards(corpus, shard):
+def test_a_manifest_that_contradicts_the_shards_is_found(corpus, shard):
     edit(corpus, lambda m: m["splits"]["train"][0].update(examples=7_000, bytes=5, sha256="0"))
     for expected in ("the manifest says 7000", "the manifest says 5", "sha256 differs"):
         assert expected in problems(corpus)
@@ -99,13 +104,13 @@ def test_a_manifest_that_contradicts_the_shards(corpus, shard):
     assert "must have 1 to 3" in problems(corpus)
 
 
-def test_a_manifest_that_does_not_add_up(corpus):
+def test_counters_that_do_not_add_up_are_found(corpus):
     edit(corpus, lambda m: m["counters"].update({"pair/train": 1}))
     assert "manifest.json: counters add up to" in problems(corpus)
     assert "examples in train, 1 counted" in problems(corpus)
 
 
-def test_a_manifest_that_is_none(corpus):
+def test_a_manifest_that_cannot_be_read_is_an_error(corpus):
     (corpus / "manifest.json").write_text("{")
     with pytest.raises(UserError, match=r"manifest\.json: not a corpus manifest"):
         problems(corpus)
@@ -121,14 +126,14 @@ def test_a_manifest_that_is_none(corpus):
         "rejects/rejects.ndjson",
     ],
 )
-def test_every_other_file_is_checked_too(corpus, name):
+def test_every_other_file_is_compared_with_its_checksum(corpus, name):
     (corpus / name).write_text("{}")
     assert problems(corpus) == f"{name}: sha256 differs from that in COMPLETED"
     (corpus / name).unlink()
     assert problems(corpus) == f"{name}: missing"
 
 
-def test_coreutils_can_check_a_corpus(corpus):
+def test_sha256sum_can_verify_a_corpus(corpus):
     def check() -> subprocess.CompletedProcess:
         command = ["sha256sum", "--check", "--strict", "COMPLETED"]
         return subprocess.run(command, cwd=corpus, capture_output=True, text=True, check=False)
@@ -141,24 +146,17 @@ def test_coreutils_can_check_a_corpus(corpus):
     assert check().returncode == 1
 
 
-def test_an_unfinished_corpus_is_refused(corpus):
+def test_an_unfinished_corpus_is_an_error(corpus):
     (corpus / "COMPLETED").unlink()
     with pytest.raises(UserError, match="corpus is not finished"):
         verify.main([str(corpus)])
 
 
-def test_damage_gives_exit_status_1(corpus, capsys):
-    next(p for p in corpus.glob("train.*") if p.stat().st_size).write_bytes(b"")
-    with pytest.raises(UserError, match="problems"):
+def test_a_damaged_corpus_is_an_error_after_the_list_of_problems(corpus, shard, capsys):
+    shard.unlink()
+    with pytest.raises(UserError, match=r"has 1 problem, listed above; make the corpus again"):
         verify.main([str(corpus)])
-
-
-def test_inspect_shows_figures_and_examples(corpus, capsys):
-    assert inspect.main([str(corpus), "--split", "train", "--examples", "2"]) == 0
-    text = capsys.readouterr().out
-    assert "tokens of a context: mean" in text
-    assert "this is the comment number" in text
-    assert inspect.main([str(corpus), "--json", "--split", "train", "--examples", "3"]) == 0
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert len(lines) == 3
-    assert {"context", "context_ids", "thread_id"} <= set(lines[0])
+    assert capsys.readouterr().out == f"{shard.name}: missing\n"
+    shard.write_bytes(b"")
+    with pytest.raises(UserError, match=r"has 3 problems, listed above"):
+        verify.main([str(corpus)])

@@ -56,7 +56,7 @@ def test_a_dump_gives_a_fixed_vocabulary(archive, tmp_path, capsys):
     assert digest(output) == DIGEST
     assert Tokenizer.from_folder(output).vocab_size == 120
     written, following = capsys.readouterr().out.splitlines()
-    assert written == f"{output}: a tokenizer of 120 tokens, learned from 1 file"
+    assert written == f"wrote {output}: a tokenizer of 120 tokens, learned from 1 file"
     assert following == (
         f"next: rejoinder preprocess --input DUMPS --tokenizer {output} --output CORPUS"
     )
