@@ -1,4 +1,4 @@
-"""`rejoinder evaluate`: measures models beside others and beside keyword baselines.
+"""`rejoinder evaluate`: compares models with each other and with keyword baselines.
 
     rejoinder evaluate --model MODEL_DIR,all-mpnet-base-v2 --corpus CORPUS \
         --sts stsb-en-test.csv --output REPORT
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     """Returns the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="rejoinder evaluate",
-        description="Evaluates sentence encoders beside TF-IDF and BM25 on the same pairs.",
+        description="Compares sentence encoders with each other, TF-IDF and BM25 on the same data.",
     )
     what = parser.add_argument_group("input and output")
     what.add_argument(

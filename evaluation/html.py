@@ -63,7 +63,7 @@ def _response_selection(evaluation: Evaluation) -> list[Markup]:
         _table(tables.ranking_table(data, results)),
         page.note(
             "Published figures are from all of Reddit 2015 to 2018. The test sets differ: "
-            "a difference of a point says nothing."
+            "a difference of a point is not significant."
         ),
         _table(tables.published_table()),
     ]

@@ -2,7 +2,7 @@
 
 Source: PolyAI's BENCHMARKS.md (https://github.com/PolyAI-LDN/conversational-datasets) on all of
 Reddit 2015 to 2018, and the ConveRT paper (https://arxiv.org/abs/1911.03688). The test sets
-differ, so a difference of a point says nothing.
+differ, so a difference of a point is not significant.
 """
 
 ONE_OF_100 = {

@@ -1,10 +1,12 @@
 """Reads files of sentence pairs with scores, in the layouts of the usual data sets.
 
-CSV without header      sentence1, sentence2, score            STS-B (stsb-en-test.csv)
-STS-B's own TSV         genre, file, year, id, score, s1, s2   sts-test.csv
-TSV or CSV with header  sentence_A/sentence1, …, score         SICK, Hugging Face exports
-SemEval                 STS.input.X.txt beside STS.gs.X.txt    STS12 to STS16
-JSON lines              {"sentence1", "sentence2", "score"}    mteb
+Layouts:
+
+    CSV without header      sentence1, sentence2, score            STS-B (stsb-en-test.csv)
+    STS-B's own TSV         genre, file, year, id, score, s1, s2   sts-test.csv
+    TSV or CSV with header  sentence_A/sentence1, …, score         SICK, Hugging Face exports
+    SemEval                 STS.input.X.txt and STS.gs.X.txt       STS12 to STS16
+    JSON lines              {"sentence1", "sentence2", "score"}    mteb
 """
 
 import csv

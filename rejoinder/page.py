@@ -1,7 +1,7 @@
 """The HTML shell of the reports: one template and one style, without links to the outside.
 
-A report is a list of parts. The functions below build them; all text is escaped, except
-what is `Markup` already (another part, or a figure of `rejoinder.figure`):
+A report is a list of parts, built by the functions below. All text is escaped, except
+`Markup`: another part, or a figure of `rejoinder.figure`.
 
     page.render("Corpus", [page.tiles([("12", "pairs")]), page.section("Inputs", table)])
 """

@@ -81,7 +81,7 @@ def _counters(manifest: Manifest) -> Markup:
             "Orange: pairs. Blue: filtered, without a pair, or rejected. Grey: duplicate or blank."
         ),
         plots.counters(manifest.counters),
-        page.details("as a table", page.table(["counter", "lines", "share"], rows)),
+        page.details("Show as a table", page.table(["counter", "lines", "share"], rows)),
     )
 
 

@@ -14,7 +14,7 @@ from rejoinder.evaluation.evaluate import default_output, main, named_models, ne
 
 
 class FakeEncoder:
-    """Embeds by the last character of a text ("good"), or all texts alike ("bad").
+    """Embeds by the last character of a text ("good"), or all texts equally ("bad").
 
     TF-IDF and BM25 ignore words of one character, so they cannot use it.
     """

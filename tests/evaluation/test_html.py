@@ -47,7 +47,7 @@ def test_the_page_holds_every_section_and_plot():
     assert "ConveRT" in page
 
 
-def test_the_page_asks_for_nothing_from_outside():
+def test_the_page_has_no_links_to_the_outside():
     page = render_html(evaluation_of("<ours>"))
     links = re.findall(r"""(?:src|href)=["']([^"'#][^"']*)|url\(([^#)][^)]*)\)|@import""", page)
     assert links == []

@@ -1,4 +1,4 @@
-"""`evaluation.md` and `evaluation.html` show the same tables, whatever the names are."""
+"""`evaluation.md` and `evaluation.html` show the same tables for all names."""
 
 import re
 from html.parser import HTMLParser

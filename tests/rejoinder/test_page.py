@@ -64,6 +64,6 @@ def test_parts_are_not_escaped_twice():
     assert "<code>a &amp; b</code>" in html
 
 
-def test_a_page_asks_for_nothing_from_outside():
+def test_a_page_has_no_links_to_the_outside():
     html = page.render("x", [page.table(["a"], [["b"]])])
     assert re.findall(r"src=|href=|url\(|@import|https?:", html) == []

@@ -1,4 +1,4 @@
-"""Tables keep their columns, whatever their cells hold."""
+"""Tables keep their columns for all cell texts."""
 
 import re
 
