@@ -10,11 +10,11 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 
+from rejoinder.corpus.splitmix64 import INCREMENT, mix
+
 # Resolution and train share of the split, as in PolyAI's conversational-datasets.
 _SPLIT_BUCKETS = 4096
 _TRAIN_SHARE = 0.9
-
-_MULTIPLIER = 0x9E3779B97F4A7C15
 
 
 def hash_strings(strings: pl.Series, seed: int = 0) -> np.ndarray:
@@ -36,12 +36,12 @@ def hash_strings(strings: pl.Series, seed: int = 0) -> np.ndarray:
     data = np.frombuffer(data_buffer or b"", np.uint8)[offsets[0] : offsets[-1]]
     position = np.arange(len(data)) - np.repeat(offsets[:-1] - offsets[0], lengths)
     # Unsigned arithmetic wraps modulo 2^64, also in the running sum.
-    powers = _powers(int(lengths.max(initial=0)), _mix_int(seed + 1) | 1)
+    powers = _powers(int(lengths.max(initial=0)), _mix_seed(seed + 1) | 1)
     terms = (data.astype(np.uint64) + np.uint64(1)) * powers[position]
     sums = np.zeros(len(data) + 1, np.uint64)
     np.cumsum(terms, out=sums[1:])
     ends = offsets - offsets[0]
-    return _mix(sums[ends[1:]] - sums[ends[:-1]])
+    return mix(sums[ends[1:]] - sums[ends[:-1]])
 
 
 def _powers(count: int, base: int) -> np.ndarray:
@@ -49,15 +49,8 @@ def _powers(count: int, base: int) -> np.ndarray:
     return np.multiply.accumulate(powers)
 
 
-def _mix(value: np.ndarray) -> np.ndarray:
-    """splitmix64's finalizer (Steele, Lea, Flood 2014), uint64 [n] -> uint64 [n]."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-def _mix_int(value: int) -> int:
-    return int(_mix(np.array([(value * _MULTIPLIER) % (1 << 64)], np.uint64))[0])
+def _mix_seed(seed: int) -> int:
+    return int(mix(np.array([(seed * INCREMENT) % (1 << 64)], np.uint64))[0])
 
 
 @lru_cache(maxsize=1 << 16)
