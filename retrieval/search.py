@@ -98,6 +98,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     index = SearchIndex(folder)
     model = args.model or index.description.model
+    if model != index.description.model:
+        print(
+            f"warning: {folder} was built with {index.description.model}, "
+            f"and queries are embedded with {model}",
+            file=sys.stderr,
+        )
     for query in _queries(args.query):
         # Loaded with the first query: building an index from embeddings needs no model.
         embedding = load_encoder(model).encode([query])

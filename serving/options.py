@@ -99,7 +99,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         metavar="N",
         help="threads of one batch (default: all cores)",
     )
-    limits = parser.add_argument_group("limits", "docs/serving.md describes each limit.")
+    limits = parser.add_argument_group("limits")
     for field in fields(Limits):
         kind = float if isinstance(field.default, float) else int
         limits.add_argument(
@@ -107,7 +107,7 @@ def make_parser(description: str) -> argparse.ArgumentParser:
             type=kind,
             default=field.default,
             metavar="N",
-            help=f"default: {field.default}",
+            help=f"{field.metadata['help']} (default: {field.default:,})",
         )
     return parser
 

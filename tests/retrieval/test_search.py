@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.errors import UserError
-from rejoinder.retrieval.search import main
+from rejoinder.retrieval.index import DEFAULT_EFFORT
+from rejoinder.retrieval.search import build_parser, main
 
 
 class FakeEncoder:
@@ -102,6 +103,28 @@ def test_the_model_of_embedded_shards_is_read_from_their_manifest(embedded, caps
     (result,) = _answers(capsys)
     assert result["answers"][0]["id"] == "c1"
     assert len(result["answers"]) == 2
+
+
+def test_queries_with_another_model_are_warned_about(embedded, capsys):
+    assert main(["--corpus", embedded, "--query", "snow"]) == 0
+    assert "warning" not in capsys.readouterr().err
+    assert main(["--corpus", embedded, "--query", "snow", "--model", "other"]) == 0
+    assert (
+        "was built with made-with, and queries are embedded with other" in capsys.readouterr().err
+    )
+
+
+def test_the_default_effort_is_that_of_the_index():
+    assert build_parser().get_default("effort") == DEFAULT_EFFORT
+
+
+def test_the_command_ends_with_what_to_run_next(embedded, capsys):
+    assert main(["--corpus", embedded]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    wrote, next_command = captured.err.splitlines()
+    assert wrote.startswith(f"{embedded}.index: wrote an index of 5 texts in ")
+    assert next_command.startswith(f"next: rejoinder search --index {embedded}.index --query")
 
 
 def test_building_an_index_of_embeddings_loads_no_model(embedded, tmp_path):
