@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import TextIO
+from typing import Any, TextIO
 
 import apache_beam as beam
 
@@ -75,7 +75,8 @@ def dataflow_steps(runner: RunnerChoice, build: Build) -> list[str]:
         options = runner.pipeline_options("--dry_run=True")
         pipeline = beam.Pipeline(runner=runner.name, options=options)
         build(pipeline)
-        transforms = pipeline.run().job.proto_pipeline.components.transforms.values()
+        result: Any = pipeline.run()  # of a dry run: it holds the translated job
+        transforms = result.job.proto_pipeline.components.transforms.values()
     return sorted(t.unique_name for t in transforms if t.spec.urn and "/" not in t.unique_name)
 
 

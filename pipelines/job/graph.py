@@ -19,14 +19,14 @@ from rejoinder.pipelines.job.steps.finish import Publish
 from rejoinder.pipelines.job.steps.read import ReadDump
 from rejoinder.pipelines.job.steps.spec import JobSpec
 from rejoinder.pipelines.job.steps.write import WriteBucket
-from rejoinder.pipelines.publish import publish
+from rejoinder.pipelines.publish.publish import Publication
 
 
 def build(
     pipeline: beam.Pipeline,
     spec: JobSpec,
     parts: Sequence[Part],
-    publication: publish.Publication,
+    publication: Publication,
 ) -> None:
     """Adds the job to a pipeline.
 

@@ -14,7 +14,7 @@ from rejoinder.pipelines.job.arguments import JobArguments
 from rejoinder.pipelines.job.extractor import Extractor
 from rejoinder.pipelines.job.runners import RunnerChoice
 from rejoinder.pipelines.job.steps.spec import JobSpec
-from rejoinder.pipelines.publish import publish
+from rejoinder.pipelines.publish.staging import staging_folder
 from rejoinder.units import format_bytes, format_duration
 
 # Decompressed bytes that one core processes in a second (benchmarks/preprocess.py).
@@ -104,7 +104,7 @@ def plan_job(
     if storage.is_local(output):
         output = os.path.abspath(output)
     num_buckets = options.num_shards or input_files.choose_buckets(files)
-    staging = publish.staging_folder(output)
+    staging = staging_folder(output)
     shuffles_on_disk = runner.is_local and storage.is_local(staging)
     spec = JobSpec(
         extractor=extractor,

@@ -18,7 +18,8 @@ from rejoinder.pipelines.job.arguments import JobArguments
 from rejoinder.pipelines.job.extractor import Extractor
 from rejoinder.pipelines.job.plan import JobOptions, Plan, describe, plan_job
 from rejoinder.pipelines.job.progress import ProgressLine
-from rejoinder.pipelines.publish import publish
+from rejoinder.pipelines.publish.publish import Publication
+from rejoinder.pipelines.publish.staging import check_output, lock_staging
 
 # Software whose version may change the bytes of a corpus.
 _VERSIONED = ("rejoinder", "apache-beam", "polars", "pyarrow", "tensorflow", "tensorflow-text")
@@ -47,7 +48,7 @@ def make_corpus(
     runner = runners.choose(arguments.runner, arguments.workers, arguments.beam_arguments)
     files = input_files.expand(arguments.inputs, default_patterns)
     plan = plan_job(arguments, files, runner, extractor, options, text_features)
-    publish.check_output(plan.output, overwrite=plan.overwrite)
+    check_output(plan.output, overwrite=plan.overwrite)
     if arguments.dry_run:
         _print_plan(plan)
         return
@@ -67,9 +68,7 @@ def _print_plan(plan: Plan) -> None:
 
 def build_empty(plan: Plan, pipeline: beam.Pipeline) -> None:
     """Adds the job without input or tokenizer: the graph has the same steps."""
-    publication = publish.Publication(
-        plan.output, "", False, plan.spec.max_length, "", 0, 0, [], []
-    )
+    publication = Publication(plan.output, "", False, plan.spec.max_length, "", 0, 0, [], [])
     graph.build(pipeline, plan.spec, [], publication)
 
 
@@ -82,9 +81,9 @@ def _run(
         return ProgressLine(plan.spec.staging, plan.input_bytes, plan.spec.num_buckets, stream)
 
     started = time.monotonic()
-    with publish.lock_staging(plan.output):
+    with lock_staging(plan.output):
         # Again, because `lock_staging` restores a corpus that an interrupted run had moved.
-        publish.check_output(plan.output, overwrite=plan.overwrite)
+        check_output(plan.output, overwrite=plan.overwrite)
         execution.run_pipeline(
             plan.runner,
             lambda pipeline: graph.build(pipeline, plan.spec, plan.parts, publication),
@@ -104,9 +103,9 @@ def _run(
         print(summary.summarize(load_manifest(plan.output), plan.output, seconds))
 
 
-def _publication(plan: Plan, files: tokenizer_files.TokenizerFiles) -> publish.Publication:
+def _publication(plan: Plan, files: tokenizer_files.TokenizerFiles) -> Publication:
     tokenizer = tokenizer_files.load(files)
-    return publish.Publication(
+    return Publication(
         output=plan.output,
         name=plan.name,
         overwrite=plan.overwrite,

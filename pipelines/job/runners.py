@@ -8,6 +8,7 @@ import argparse
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineRunner
@@ -83,7 +84,7 @@ def choose(name: str, workers: int, beam_arguments: Sequence[str]) -> RunnerChoi
 
 def _unknown_arguments(arguments: Sequence[str]) -> list[str]:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    classes: list[type[PipelineOptions]] = [PipelineOptions]
+    classes: list[Any] = [PipelineOptions]  # they take any parser, but declare one of Beam's own
     for options in classes:  # the list grows during the loop
         classes.extend(sorted(options.__subclasses__(), key=lambda cls: cls.__name__))
     for options in classes:

@@ -1,10 +1,11 @@
-"""`dataset_info.json` and `features.json`: what `tfds.builder_from_directory` reads.
+"""`dataset_info.json` and `features.json`, which `tfds.builder_from_directory` reads.
 
 The text features are listed only if every split carries them, because TFDS
 reads all splits with one specification.
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from rejoinder.corpus.features import ID_FEATURES
@@ -14,8 +15,13 @@ _CLASSES = "tensorflow_datasets.core.features."
 _VERSION = "1.0.0"
 
 
-def documents(manifest: Manifest, text_features: list[str]) -> dict[str, str]:
-    """Returns the two files' texts by name."""
+def documents(manifest: Manifest, text_features: Sequence[str]) -> dict[str, str]:
+    """Returns the two files' texts by name.
+
+    Args:
+        manifest: The manifest of the corpus.
+        text_features: Names of the text features, in order.
+    """
     everywhere = set(manifest.has_text) >= set(manifest.splits)
     return {
         "dataset_info.json": _dump(_dataset_info(manifest)),
@@ -45,7 +51,7 @@ def _dataset_info(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _features(text_features: list[str]) -> dict[str, Any]:
+def _features(text_features: Sequence[str]) -> dict[str, Any]:
     ids = {
         "pythonClassName": _CLASSES + "sequence_feature.Sequence",
         "sequence": {

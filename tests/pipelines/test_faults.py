@@ -15,6 +15,7 @@ from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
 from rejoinder.pipelines import verify
 from rejoinder.pipelines.publish import publish
+from rejoinder.pipelines.publish.staging import check_output, lock_staging
 from rejoinder.pipelines.testing import dialogue, ndjson
 
 
@@ -143,9 +144,9 @@ def test_a_run_that_died_between_the_two_renames_is_undone_by_the_next(dump, pre
     folder.rename(staging / "replaced")
     with (
         pytest.raises(UserError, match="holds a finished corpus"),
-        publish.lock_staging(str(folder)),
+        lock_staging(str(folder)),
     ):
-        publish.check_output(str(folder), overwrite=False)
+        check_output(str(folder), overwrite=False)
     assert shards(folder) == before
 
 

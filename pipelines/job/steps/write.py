@@ -7,12 +7,11 @@ from typing import Any
 
 import apache_beam as beam
 
-from rejoinder.corpus.naming import REJECTS_FOLDER
 from rejoinder.errors import UserError
 from rejoinder.pipelines.job.progress import Progress
 from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, load_blobs
 from rejoinder.pipelines.job.tokenizer_files import TokenizerFiles, tokenize_function
-from rejoinder.pipelines.publish import publish
+from rejoinder.pipelines.publish.staging import stage
 
 
 class WriteBucket(beam.DoFn):
@@ -46,7 +45,7 @@ class WriteBucket(beam.DoFn):
         result = {
             "bucket": bucket,
             "shards": {
-                split: publish.stage(self._spec.staging, shard.data, shard.examples)
+                split: stage(self._spec.staging, shard.data, shard.examples)
                 for split, shard in made.shards.items()
             },
             "counters": made.counters,
@@ -89,10 +88,10 @@ def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
         json.dumps(dict(zip(keys, reject, strict=True)), ensure_ascii=False) + "\n"
         for reject in rejects
     )
-    staged = publish.stage(spec.staging, text.encode(), len(rejects))
+    staged = stage(spec.staging, text.encode(), len(rejects))
     return {
         "inputs": sorted(inputs, key=lambda entry: entry["path"]),
         "lines": lines,
         "counters": counters,
-        "rejects": staged | {"name": f"{REJECTS_FOLDER}/rejects.ndjson"},
+        "rejects": staged,
     }

@@ -119,9 +119,9 @@ def test_prism_without_its_binary_is_one_line_for_every_command(
     (tmp_path / "RC_1.jsonl").write_text('["a text", "and an answer"]\n')
     given = ["--input", str(tmp_path / "RC_1.jsonl"), "--output", str(tmp_path / "out")]
     given += ["--model", "none"] if command == "embed" else ["--tokenizer", tokenizer_folder]
+    given += ["--runner", "PrismRunner", "--prism_location", str(tmp_path / "prism")]
     done = subprocess.run(
-        [sys.executable, "-m", "rejoinder", command, *given]
-        + ["--runner", "PrismRunner", "--prism_location", str(tmp_path / "prism")],
+        [sys.executable, "-m", "rejoinder", command, *given],
         capture_output=True,
         text=True,
         check=False,
