@@ -40,7 +40,7 @@ def parse_data_config(text: str, *, source: str = "data_config.json") -> list[Da
     """Reads the file's text.
 
     Raises:
-        UserError: not a non-empty list of objects with a unique `name` and an integer `weight` ≥ 1;
+        UserError: Not a non-empty list of objects with a unique `name` and an integer `weight` ≥ 1;
             the message names the entry and the key.
     """
     try:

@@ -62,7 +62,7 @@ def decode_varints(
         end: int64 [n], the byte after each row's last.
 
     Returns:
-        values int64 [m], row_splits int64 [n + 1].
+        Values int64 [m], row_splits int64 [n + 1].
     """
     packed = data[ranges(begin, end)]
     last = packed < 0x80

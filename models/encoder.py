@@ -37,7 +37,7 @@ class Encoder:
     """Embeds texts with a trained model.
 
     Attributes:
-      dimension: numbers in an embedding.
+        dimension: Numbers in an embedding.
     """
 
     def __init__(self, embed: Callable[[list[str], int | None], np.ndarray], dimension: int):
@@ -57,16 +57,16 @@ class Encoder:
         """Loads a model.
 
         Args:
-          path: sentence-transformers or Hugging Face folder, hub name, folder of
-            a training run, or SavedModel (a version, or the folder of versions,
-            of which the newest is taken).
-          checkpoint: which checkpoint of a training run; the latest when None.
-          max_length: tokens after which a text is cut; the model's own when None.
-          precision: `float32`, or `bfloat16` for about twice the speed where the
-            processor has bfloat16 instructions, with cosine above 0.999 to float32.
+            path: Sentence-transformers or Hugging Face folder, hub name, folder of
+                a training run, or SavedModel (a version, or the folder of versions,
+                of which the newest is taken).
+            checkpoint: Which checkpoint of a training run; the latest when None.
+            max_length: Tokens after which a text is cut; the model's own when None.
+            precision: `float32`, or `bfloat16` for about twice the speed where the
+                processor has bfloat16 instructions, with cosine above 0.999 to float32.
 
         Raises:
-          UserError: there is no such model, or the options do not go with it.
+            UserError: There is no such model, or the options do not go with it.
         """
         if precision not in PRECISIONS:
             raise UserError(f"precision must be float32 or bfloat16, got {precision}")
@@ -102,16 +102,16 @@ class Encoder:
         """Embeds texts.
 
         Args:
-          texts: one text, or any iterable of texts.
-          batch_size: most texts in a step; chosen from their lengths when None.
-          show_progress_bar: whether to show progress on standard error.
+            texts: One text, or any iterable of texts.
+            batch_size: Most texts in a step; chosen from their lengths when None.
+            show_progress_bar: Whether to show progress on standard error.
 
         Returns:
-          float32 [n, dimension] of unit length, in the order of `texts`;
-          [dimension] for a single string.
+            float32 [n, dimension] of unit length, in the order of `texts`;
+            [dimension] for a single string.
 
         Raises:
-          TypeError: a text is not a string.
+            TypeError: A text is not a string.
         """
         if isinstance(texts, str):
             return self.encode([texts], batch_size=batch_size)[0]
@@ -182,12 +182,12 @@ def cut_steps(
     """Cuts texts, longest first, into steps of alike lengths of at most `STEP_TOKENS` tokens.
 
     Args:
-      lengths: int [n] tokens of each text.
-      order: int [n] texts by falling length.
-      batch_size: most texts in a step, or None for no limit.
+        lengths: int [n], tokens of each text.
+        order: int [n], texts by falling length.
+        batch_size: Most texts in a step, or None for no limit.
 
     Yields:
-      The texts of each step, int [1…]; one text is always allowed.
+        The texts of each step, int [1…]; one text is always allowed.
     """
     begin = 0
     while begin < len(order):

@@ -50,7 +50,7 @@ def export_model(
         The published SavedModel folder.
 
     Raises:
-        UserError: an argument is wrong, the version exists, or the saved model
+        UserError: An argument is wrong, the version exists, or the saved model
             does not reproduce the encoder.
     """
     name = name or base.resolve().name
@@ -102,7 +102,7 @@ def write_saved_model(
         precision: What the encoder computes in.
 
     Raises:
-        UserError: the saved model's embeddings differ from the encoder's.
+        UserError: The saved model's embeddings differ from the encoder's.
     """
     import numpy as np
     import tensorflow as tf

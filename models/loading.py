@@ -25,10 +25,10 @@ class LoadedModel:
     """A model ready for use.
 
     Attributes:
-      encoder: the model.
-      tokenizer: the tokenizer it was trained with.
-      tokenizer_folder: local folder with the tokenizer's files.
-      max_length: tokens after which a text is cut.
+        encoder: The model.
+        tokenizer: The tokenizer it was trained with.
+        tokenizer_folder: Local folder with the tokenizer's files.
+        max_length: Tokens after which a text is cut.
     """
 
     encoder: SentenceEncoder
@@ -43,15 +43,15 @@ def load_model(
     """Loads a model from wherever it is.
 
     Args:
-      path: model folder, hub name, or the folder of a training run, which may
-        also be on `gs://`.
-      checkpoint: which checkpoint of a run, `ckpt-1000` or a path; the latest
-        when None.
-      dtype: a tf_keras dtype policy such as `mixed_bfloat16`; the global policy
-        when None.
+        path: Model folder, hub name, or the folder of a training run, which may
+            also be on `gs://`.
+        checkpoint: Which checkpoint of a run, `ckpt-1000` or a path; the latest
+            when None.
+        dtype: A tf_keras dtype policy such as `mixed_bfloat16`; the global policy
+            when None.
 
     Raises:
-      UserError: there is no model, or its parts do not belong together.
+        UserError: There is no model, or its parts do not belong together.
     """
     is_run = is_model_dir(path)
     if checkpoint and not is_run:
@@ -84,10 +84,10 @@ def write_encoder_folder(
     """Writes what a run's checkpoints need to become a model again.
 
     Args:
-      folder: `MODEL_DIR/encoder`, also on `gs://`; made if missing.
-      config: the model's hyperparameters.
-      tokenizer_folder: folder of the tokenizer that made the run's data.
-      max_length: tokens after which a text is cut.
+        folder: `MODEL_DIR/encoder`, also on `gs://`; made if missing.
+        config: The model's hyperparameters.
+        tokenizer_folder: Folder of the tokenizer that made the run's data.
+        max_length: Tokens after which a text is cut.
     """
     tf.io.gfile.makedirs(str(folder))
     with tempfile.TemporaryDirectory() as local:

@@ -18,11 +18,11 @@ def model_card(name: str, dimension: int, max_length: int, model_dir: str | None
     """Returns the text of README.md.
 
     Args:
-      name: the model's name.
-      dimension: numbers of an embedding.
-      max_length: tokens after which a text is cut.
-      model_dir: folder of the training run the model comes from, whose `evaluation/`,
-        `data.json` and `training.json` are told where they exist.
+        name: The model's name.
+        dimension: Numbers of an embedding.
+        max_length: Tokens after which a text is cut.
+        model_dir: Folder of the training run the model comes from, whose `evaluation/`,
+            `data.json` and `training.json` are told where they exist.
     """
     parts = [_head(name, dimension, max_length)]
     if model_dir is not None:

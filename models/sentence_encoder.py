@@ -14,9 +14,9 @@ class SentenceEncoder(tf_keras.Model):
     normalization, softmax, pooling and the result stay float32.
 
     Args:
-      config: hyperparameters, or their dictionary.
-      recompute: see `MPNetEncoder`.
-      frozen_layers: see `MPNetEncoder`.
+        config: Hyperparameters, or their dictionary.
+        recompute: See `MPNetEncoder`.
+        frozen_layers: See `MPNetEncoder`.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class SentenceEncoder(tf_keras.Model):
         """Embeds texts.
 
         Args:
-          inputs: `token_ids` int32 [b, s]; for packed rows also `segment_ids`
-            and `positions`, int32 [b, s] (see `rejoinder.models.packing`).
-          training: whether dropout applies.
-          max_segments: texts in a packed row at most; needed for packed rows.
-          seed: int32 [2] that decides the dropout masks; drawn when None.
+            inputs: `token_ids` int32 [b, s]; for packed rows also `segment_ids`
+                and `positions`, int32 [b, s] (see `rejoinder.models.packing`).
+            training: Whether dropout applies.
+            max_segments: Texts in a packed row at most; needed for packed rows.
+            seed: int32 [2] that decides the dropout masks; drawn when None.
 
         Returns:
-          float32 [b, d] of unit length, or [b, max_segments, d] for packed rows;
-          zeros where there is no text.
+            float32 [b, d] of unit length, or [b, max_segments, d] for packed rows;
+            zeros where there is no text.
         """
         token_ids, segment_ids = inputs["token_ids"], inputs.get("segment_ids")
         hidden = self.mpnet(
@@ -97,11 +97,11 @@ def pool(hidden: tf.Tensor, members: tf.Tensor) -> tf.Tensor:
     """Averages the hidden states of each text's tokens and scales to unit length.
 
     Args:
-      hidden: float32 [b, s, d].
-      members: float32 [b, s, k], 1 where a token belongs to a text of the row.
+        hidden: float32 [b, s, d].
+        members: float32 [b, s, k], 1 where a token belongs to a text of the row.
 
     Returns:
-      float32 [b, k, d]; zeros for a text without tokens.
+        float32 [b, k, d]; zeros for a text without tokens.
     """
     sums = tf.matmul(members, hidden, transpose_a=True)
     counts = tf.reduce_sum(members, axis=1)[:, :, None]

@@ -36,13 +36,13 @@ def save_sentence_transformers(
     """Writes weights, tokenizer, pooling, normalization and model card.
 
     Args:
-      folder: where to write; made if missing.
-      encoder: the model.
-      tokenizer_folder: folder of the tokenizer it was trained with.
-      max_length: tokens after which a text is cut; what `tokenizer_folder` says
-        when None.
-      name: name in the model card; that of the folder when None.
-      model_dir: folder of the training run it comes from, for the model card.
+        folder: Where to write; made if missing.
+        encoder: The model.
+        tokenizer_folder: Folder of the tokenizer it was trained with.
+        max_length: Tokens after which a text is cut; what `tokenizer_folder` says
+            when None.
+        name: Name in the model card; that of the folder when None.
+        model_dir: Folder of the training run it comes from, for the model card.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -31,9 +31,9 @@ class Binding:
     """A Keras variable and the tensors that hold it in a checkpoint.
 
     Attributes:
-      variable: the Keras variable.
-      names: Hugging Face names, side by side in the variable's last axis.
-      is_kernel: whether torch stores it as [outputs, inputs], transposed.
+        variable: The Keras variable.
+        names: Hugging Face names, side by side in the variable's last axis.
+        is_kernel: Whether torch stores it as [outputs, inputs], transposed.
     """
 
     variable: tf.Variable
@@ -93,14 +93,14 @@ def load_huggingface_weights(encoder: SentenceEncoder, folder_or_hub_name: str |
     """Reads a safetensors checkpoint into an encoder.
 
     Args:
-      encoder: an encoder made with the checkpoint's configuration.
-      folder_or_hub_name: a folder with `model.safetensors` (or its sharded
-        form), or a name on the Hugging Face hub.
+        encoder: An encoder made with the checkpoint's configuration.
+        folder_or_hub_name: A folder with `model.safetensors` (or its sharded
+            form), or a name on the Hugging Face hub.
 
     Raises:
-      UserError: no such checkpoint, or its tensors are not this model's; the
-        message lists the missing, unknown and misshapen ones. The encoder is
-        unchanged then.
+        UserError: No such checkpoint, or its tensors are not this model's; the
+            message lists the missing, unknown and misshapen ones. The encoder is
+            unchanged then.
     """
     folder = resolve_folder(folder_or_hub_name)
     readers = _open_safetensors(folder)
@@ -150,7 +150,7 @@ def resolve_folder(folder_or_hub_name: str | Path) -> Path:
     """Returns a local folder, fetching it from the Hugging Face hub if it is a name there.
 
     Raises:
-      UserError: neither a folder nor a name that can be fetched.
+        UserError: Neither a folder nor a name that can be fetched.
     """
     folder = Path(folder_or_hub_name).expanduser()
     if folder.is_dir():

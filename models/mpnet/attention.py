@@ -38,10 +38,10 @@ class RelativeBias(tf_keras.layers.Layer):
     """The learned bias of each head for each relative position, kept in float32.
 
     Args:
-      num_buckets: rows of the table.
-      num_heads: columns of the table.
-      max_length: longest row of tokens it will be asked for.
-      init_range: standard deviation of fresh values.
+        num_buckets: Rows of the table.
+        num_heads: Columns of the table.
+        max_length: Longest row of tokens it will be asked for.
+        init_range: Standard deviation of fresh values.
     """
 
     def __init__(
@@ -83,10 +83,10 @@ class SelfAttention(tf_keras.layers.Layer):
     """Multi-head self-attention; query, key and value are one matrix product.
 
     Args:
-      hidden_size: width of inputs and outputs.
-      num_heads: number of heads.
-      dropout_rate: dropout on the attention weights.
-      init_range: standard deviation of fresh weights.
+        hidden_size: Width of inputs and outputs.
+        num_heads: Number of heads.
+        dropout_rate: Dropout on the attention weights.
+        init_range: Standard deviation of fresh weights.
     """
 
     def __init__(
@@ -105,15 +105,15 @@ class SelfAttention(tf_keras.layers.Layer):
         """Attends.
 
         Args:
-          inputs: [b * s, hidden], the tokens of all rows one after another.
-          bias: float32, broadcastable to [b, heads, s, s]; added to the scores
-            after their scaling by 1/sqrt(head size).
-          rows: number of rows, b.
-          seed: int32 [2] for dropout, None without.
-          site: see `dropout`.
+            inputs: [b * s, hidden], the tokens of all rows one after another.
+            bias: float32, broadcastable to [b, heads, s, s]; added to the scores
+                after their scaling by 1/sqrt(head size).
+            rows: Number of rows, b.
+            seed: int32 [2] for dropout, None without.
+            site: See `dropout`.
 
         Returns:
-          [b * s, hidden].
+            [b * s, hidden].
         """
         heads = self.num_heads
         size = self.hidden_size // heads

@@ -17,21 +17,21 @@ class MPNetConfig:
     """Hyperparameters; the defaults are mpnet-base.
 
     Attributes:
-      vocab_size: number of token ids.
-      hidden_size: width of the residual stream, a multiple of the heads.
-      num_hidden_layers: number of transformer layers.
-      num_attention_heads: attention heads per layer.
-      intermediate_size: width of the feed-forward layer.
-      hidden_dropout_prob: dropout on embeddings and layer outputs, [0, 1).
-      attention_probs_dropout_prob: dropout on attention weights, [0, 1).
-      max_position_embeddings: rows of the position table; a text may have two
-        fewer tokens, because positions start behind the padding id.
-      relative_attention_num_buckets: rows of the relative bias table, even.
-      layer_norm_eps: added to the variance in layer normalization.
-      initializer_range: standard deviation of fresh weights.
-      pad_token_id: id that fills rows.
-      bos_token_id: id before every text.
-      eos_token_id: id behind every text.
+        vocab_size: Number of token ids.
+        hidden_size: Width of the residual stream, a multiple of the heads.
+        num_hidden_layers: Number of transformer layers.
+        num_attention_heads: Attention heads per layer.
+        intermediate_size: Width of the feed-forward layer.
+        hidden_dropout_prob: Dropout on embeddings and layer outputs, [0, 1).
+        attention_probs_dropout_prob: Dropout on attention weights, [0, 1).
+        max_position_embeddings: Rows of the position table; a text may have two
+            fewer tokens, because positions start behind the padding id.
+        relative_attention_num_buckets: Rows of the relative bias table, even.
+        layer_norm_eps: Added to the variance in layer normalization.
+        initializer_range: Standard deviation of fresh weights.
+        pad_token_id: Id that fills rows.
+        bos_token_id: Id before every text.
+        eos_token_id: Id behind every text.
     """
 
     vocab_size: int = 30527
@@ -81,7 +81,7 @@ class MPNetConfig:
         """Reads `config.json`.
 
         Raises:
-          UserError: the file is missing or broken, or not an MPNet with erf GELU.
+            UserError: The file is missing or broken, or not an MPNet with erf GELU.
         """
         path = Path(folder) / "config.json"
         try:

@@ -22,12 +22,12 @@ class MPNetEncoder(tf_keras.layers.Layer):
     length serves all rows; what lies between texts is masked.
 
     Args:
-      config: hyperparameters, or their dictionary.
-      recompute: whether the backward pass computes each layer again instead of
-        keeping its activations: about a third more time for a memory that no
-        longer grows with what a layer holds.
-      frozen_layers: lowest layers that are not trained, nor what lies below them
-        (embeddings and relative bias), and that drop nothing out; 0 trains all.
+        config: Hyperparameters, or their dictionary.
+        recompute: Whether the backward pass computes each layer again instead of
+            keeping its activations: about a third more time for a memory that no
+            longer grows with what a layer holds.
+        frozen_layers: Lowest layers that are not trained, nor what lies below them
+            (embeddings and relative bias), and that drop nothing out; 0 trains all.
     """
 
     def __init__(
@@ -88,21 +88,21 @@ class MPNetEncoder(tf_keras.layers.Layer):
         """Encodes rows of tokens.
 
         Args:
-          token_ids: int32 [b, s].
-          segment_ids: int32 [b, s] for packed rows: 0 is padding, 1… the number
-            of the text in its row. Without it a row is one text and what equals
-            the padding id is padding.
-          positions: int32 [b, s], 0-based inside the text; needed with
-            `segment_ids`.
-          training: whether dropout applies.
-          seed: int32 [2] that decides the dropout masks; drawn when None.
+            token_ids: int32 [b, s].
+            segment_ids: int32 [b, s] for packed rows: 0 is padding, 1… the number
+                of the text in its row. Without it a row is one text and what equals
+                the padding id is padding.
+            positions: int32 [b, s], 0-based inside the text; needed with
+                `segment_ids`.
+            training: Whether dropout applies.
+            seed: int32 [2] that decides the dropout masks; drawn when None.
 
         Returns:
-          Hidden states, float32 [b, s, hidden_size]; those of padding mean nothing.
+            Hidden states, float32 [b, s, hidden_size]; those of padding mean nothing.
 
         Raises:
-          ValueError: packed rows without positions, or a row of one text that is
-            longer than the position table.
+            ValueError: Packed rows without positions, or a row of one text that is
+                longer than the position table.
         """
         config = self.config
         if segment_ids is None:

@@ -13,7 +13,7 @@ class EncoderLayer(tf_keras.layers.Layer):
     """Attention and feed-forward, each with dropout, residual sum and norm.
 
     Args:
-      config: the model's hyperparameters, or their dictionary.
+        config: The model's hyperparameters, or their dictionary.
     """
 
     # Dropout places in a layer; layers number theirs apart by this stride.

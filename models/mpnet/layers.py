@@ -11,8 +11,8 @@ class LayerNorm(tf_keras.layers.Layer):
     """Layer normalization over the last axis, in float32 whatever the policy.
 
     Args:
-      size: length of the last axis.
-      epsilon: added to the variance.
+        size: Length of the last axis.
+        epsilon: Added to the variance.
     """
 
     def __init__(self, size: int, epsilon: float, name: str = "layer_norm", **kwargs):
@@ -62,10 +62,10 @@ def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -
     the backward pass, or when a step is replayed in parts.
 
     Args:
-      inputs: floating [...].
-      rate: share of elements set to zero.
-      seed: int32 [2], or None for no dropout.
-      site: number that differs between the places that share a seed.
+        inputs: floating [...].
+        rate: Share of elements set to zero.
+        seed: int32 [2], or None for no dropout.
+        site: Number that differs between the places that share a seed.
     """
     if seed is None or rate == 0:
         return inputs

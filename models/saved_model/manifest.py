@@ -58,7 +58,7 @@ class ExportManifest:
         """Reads the manifest of a published version.
 
         Raises:
-            UserError: it is missing, broken or of another format version.
+            UserError: It is missing, broken or of another format version.
         """
         path = folder / MANIFEST_FILE
         try:

@@ -43,7 +43,7 @@ def publish(base: Path, write: Callable[[Path], None], *, version: int | None = 
         The published folder, `base/<version>`.
 
     Raises:
-        UserError: the version exists, another export holds `base`, or `base` is
+        UserError: The version exists, another export holds `base`, or `base` is
             not a local folder.
     """
     if "://" in str(base) or str(base).startswith("gs:/"):

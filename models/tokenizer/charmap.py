@@ -43,11 +43,11 @@ class CharMap:
     `values[starts[k]:starts[k + 1]]` with `k = EXPANSION - e`.
 
     Attributes:
-      page_of: int32 [4352].
-      pages: int32 [number of different pages, 256].
-      starts: int32 [number of expansions + 1].
-      values: int32 [total expanded characters].
-      stand_ins: what to replace in the vocabulary, as `str.translate` takes it.
+        page_of: int32 [4352].
+        pages: int32 [number of different pages, 256].
+        starts: int32 [number of expansions + 1].
+        values: int32 [total expanded characters].
+        stand_ins: What to replace in the vocabulary, as `str.translate` takes it.
     """
 
     page_of: np.ndarray

@@ -29,14 +29,14 @@ class TokenizerSpec:
     """The behaviour of a WordPiece tokenizer, as read from `tokenizer.json`.
 
     Attributes:
-      tokens: the vocabulary; a token's index is its id.
-      normalizer: the `BertNormalizer` settings as in the file.
-      suffix_indicator: prefix of pieces inside a word, `##`.
-      max_word_chars: a word of more code points than this is one `[UNK]`.
-      bos_id: id put before every text (`<s>`).
-      eos_id: id put after every text (`</s>`).
-      pad_id: id that fills rows (`<pad>`).
-      unk_id: id of what the vocabulary cannot spell.
+        tokens: The vocabulary; a token's index is its id.
+        normalizer: The `BertNormalizer` settings as in the file.
+        suffix_indicator: Prefix of pieces inside a word, `##`.
+        max_word_chars: A word of more code points than this is one `[UNK]`.
+        bos_id: Id put before every text (`<s>`).
+        eos_id: Id put after every text (`</s>`).
+        pad_id: Id that fills rows (`<pad>`).
+        unk_id: Id of what the vocabulary cannot spell.
     """
 
     tokens: tuple[str, ...]
@@ -58,8 +58,8 @@ def read_spec(folder: str | Path) -> TokenizerSpec:
     """Reads `tokenizer.json` (and the pad token's name) of a tokenizer folder.
 
     Raises:
-      UserError: the file is missing, not JSON, or describes another kind of
-        tokenizer.
+        UserError: The file is missing, not JSON, or describes another kind of
+            tokenizer.
     """
     path = Path(folder) / "tokenizer.json"
     try:

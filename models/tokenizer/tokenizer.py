@@ -31,9 +31,9 @@ class TokenizedText(NamedTuple):
     """Token ids of a batch of texts.
 
     Attributes:
-      ids: int32 [n, None] ragged, with the special tokens, cut to the maximum.
-      num_tokens: int32 [n], row lengths of `ids`.
-      truncated: bool [n], whether tokens were cut off.
+        ids: int32 [n, None] ragged, with the special tokens, cut to the maximum.
+        num_tokens: int32 [n], row lengths of `ids`.
+        truncated: bool [n], whether tokens were cut off.
     """
 
     ids: tf.RaggedTensor
@@ -48,14 +48,14 @@ class Tokenizer(tf.Module):
     not UTF-8 count as U+FFFD, which the normalizer drops; so does NUL.
 
     Attributes:
-      vocab_size: number of token ids.
-      bos_id: id before every text.
-      eos_id: id after every text.
-      pad_id: id that fills rows.
-      unk_id: id of unknown words.
-      fingerprint: hex sha256 of what defines the ids: vocabulary, settings and
-        the code point tables.
-      folder_files: paths of the files to copy into an exported model.
+        vocab_size: Number of token ids.
+        bos_id: Id before every text.
+        eos_id: Id after every text.
+        pad_id: Id that fills rows.
+        unk_id: Id of unknown words.
+        fingerprint: Hex sha256 of what defines the ids: vocabulary, settings and
+            the code point tables.
+        folder_files: Paths of the files to copy into an exported model.
     """
 
     def __init__(self, spec: TokenizerSpec, folder_files: tuple[str, ...] = ()):
@@ -84,7 +84,7 @@ class Tokenizer(tf.Module):
         """Reads a Hugging Face tokenizer folder.
 
         Raises:
-          UserError: no `tokenizer.json`, or one of another kind than BERT's.
+            UserError: No `tokenizer.json`, or one of another kind than BERT's.
         """
         files = tuple(
             str(Path(folder) / name) for name in FOLDER_FILES if (Path(folder) / name).exists()
@@ -95,15 +95,15 @@ class Tokenizer(tf.Module):
         """Tokenizes texts.
 
         Args:
-          texts: string [n], UTF-8.
-          max_length: most tokens of a row, the two special tokens included; a
-            number of at least 3 or a scalar integer tensor.
+            texts: string [n], UTF-8.
+            max_length: Most tokens of a row, the two special tokens included; a
+                number of at least 3 or a scalar integer tensor.
 
         Returns:
-          Ids, lengths and whether a text was cut.
+            Ids, lengths and whether a text was cut.
 
         Raises:
-          ValueError: `max_length` is a number below 3.
+            ValueError: `max_length` is a number below 3.
         """
         if isinstance(max_length, int) and max_length < 3:
             raise ValueError(f"max_length must be at least 3, got {max_length}")
@@ -153,12 +153,12 @@ class Tokenizer(tf.Module):
         """Replaces each word of more than the allowed characters by one unknown character.
 
         Args:
-          chars: int32 [m] code points of all rows.
-          separator: bool [m], whether the character ends a word.
-          splits: int64 [n + 1] row boundaries in `chars`.
+            chars: int32 [m] code points of all rows.
+            separator: bool [m], whether the character ends a word.
+            splits: int64 [n + 1] row boundaries in `chars`.
 
         Returns:
-          `chars` and `splits` after the replacement.
+            `chars` and `splits` after the replacement.
         """
         total = tf.size(chars, out_type=tf.int64)
         row_start = tf.scatter_nd(splits[:-1, None], tf.ones_like(splits[:-1]), [total + 1])[:-1]

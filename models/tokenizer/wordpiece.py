@@ -27,16 +27,16 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int, folder: str | Path) -
     """Trains a vocabulary and writes a Hugging Face tokenizer folder.
 
     Args:
-      texts: the corpus; read once, in order.
-      vocab_size: number of token ids wanted, special tokens included. A small
-        corpus may give fewer.
-      folder: where to write; made if missing.
+        texts: The corpus; read once, in order.
+        vocab_size: Number of token ids wanted, special tokens included. A small
+            corpus may give fewer.
+        folder: Where to write; made if missing.
 
     Returns:
-      The folder.
+        The folder.
 
     Raises:
-      UserError: `vocab_size` does not leave room for any piece, or there is no text.
+        UserError: `vocab_size` does not leave room for any piece, or there is no text.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 

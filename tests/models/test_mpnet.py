@@ -167,6 +167,32 @@ class TestBfloat16:
         assert kinds["MatMul"] == {bfloat16}
         assert all(variable.dtype == tf.float32 for variable in encoder.variables)
 
+    @pytest.mark.parametrize("jit_compile", [False, True])
+    def test_every_variable_gets_a_gradient_in_packed_training(
+        self, make_encoder, ragged_ids, jit_compile
+    ):
+        encoder = make_encoder(dtype="mixed_bfloat16", dropout=0.1)
+        rows, slots, segments = packed_inputs(ragged_ids)
+
+        @tf.function(jit_compile=jit_compile)
+        def step(rows):
+            with tf.GradientTape() as tape:
+                embeddings = encoder(rows, training=True, max_segments=segments)
+                contexts, responses = tf.split(gather_segments(embeddings, slots), 2)
+                scores = 20.0 * tf.matmul(contexts, responses, transpose_b=True)
+                losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.range(20), scores)
+                loss = tf.reduce_mean(losses)
+            gradients = tape.gradient(loss, encoder.trainable_variables)
+            return loss, [tf.norm(tf.convert_to_tensor(gradient)) for gradient in gradients]
+
+        loss, norms = step(rows)
+        assert np.isfinite(loss)
+        for variable, norm in zip(encoder.trainable_variables, norms, strict=True):
+            assert np.isfinite(norm), variable.name
+            # Softmax is invariant to a constant added to all keys, so the keys' third of
+            # the joint bias has no gradient; the whole variable has one.
+            assert norm > 0, variable.name
+
     def test_stored_as_bfloat16_computes_the_same_as_the_mixed_policy(self, make_encoder, golden):
         inputs = {"token_ids": tf.constant(golden.token_ids)}
         mixed = make_encoder(dtype="mixed_bfloat16")
