@@ -1,6 +1,6 @@
-"""The Flex Template's entry: `name=value` parameters to `rejoinder.pipelines.preprocess`.
+"""The Flex Template's entry point: passes `name=value` parameters to `rejoinder preprocess`.
 
-The launcher must not wait for the job, so it is detached; the job's last step
+The launcher must not wait for the job, so the job is detached; its last step
 publishes the corpus.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from rejoinder import cli
 
-# Options without a value: the service always gives one.
+# Options without a value; the service always gives one.
 _SWITCHES = (
     "keep_text",
     "overwrite",
@@ -19,8 +19,8 @@ _SWITCHES = (
     "drop_over_18",
     "drop_removed_by_reddit",
 )
-# Options of `rejoinder.pipelines.preprocess`, which spells them with dashes; Beam's keep underscores.
-_OURS = (
+# Options of `rejoinder preprocess`, which have dashes; Beam's options keep underscores.
+_WITH_DASHES = (
     "max_length",
     "num_shards",
     "max_bad_ratio",
@@ -34,14 +34,17 @@ _OURS = (
 
 
 def translate(arguments: Sequence[str]) -> list[str]:
-    """Returns the command's arguments for the service's `--name=value` arguments."""
+    """Returns the command's arguments for the service's `--name=value` arguments.
+
+    Arguments of neither list are passed on: they are Beam's, or spelled alike in both.
+    """
     translated = []
     for argument in arguments:
         name, _, value = argument.removeprefix("--").partition("=")
         if name in _SWITCHES:
             if value.lower() == "true":
                 translated.append("--" + name.replace("_", "-"))
-        elif name in _OURS:
+        elif name in _WITH_DASHES:
             translated.append(f"--{name.replace('_', '-')}={value}")
         else:
             translated.append(argument)

@@ -2,12 +2,14 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 from rejoinder.pipelines import preprocess
 from rejoinder.pipelines.job import runners
 
-DEPLOY = Path(__file__).parents[2] / "deploy" / "dataflow"
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy" / "dataflow"
 
 
 def template():
@@ -38,8 +40,8 @@ def test_every_parameter_of_the_specification_is_known_to_the_command():
     assert unknown == []
 
 
-def test_what_the_launcher_adds_is_for_beam():
-    """The arguments that Dataflow's launcher gives a Python template beside the parameters."""
+def test_arguments_that_the_launcher_adds_go_to_beam():
+    """Dataflow's launcher adds these to the parameters of a Python template."""
     added = ["--runner=DataflowRunner", "--project=p", "--region=europe-west4", "--job_name=j"]
     added += ["--temp_location=gs://a/t", "--staging_location=gs://a/s", "--requirements_cache=x"]
     added += ["--template_location=gs://a/job", "--sdk_container_image=image"]
@@ -54,10 +56,18 @@ def test_what_the_launcher_adds_is_for_beam():
         assert options[name] == value
 
 
-def test_the_image_has_what_the_package_needs():
-    dockerfile = (DEPLOY / "Dockerfile").read_text()
-    root = DEPLOY.parents[1]
-    for line in dockerfile.splitlines():
-        if line.startswith("COPY ") and "--from" not in line:
-            for source in line.split()[1:-1]:
-                assert (root / source).exists(), source
+def copied() -> set[str]:
+    """The paths of the repository that the Dockerfile copies into the image."""
+    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
+    copies = [line.split()[1:-1] for line in lines if re.match("COPY (?!--from)", line)]
+    return {path for paths in copies for path in paths}
+
+
+def test_every_path_that_the_image_copies_exists():
+    assert [path for path in copied() if not (ROOT / path).exists()] == []
+
+
+def test_the_image_has_the_target_of_every_link_of_the_package():
+    links = [path.resolve() for path in (ROOT / "rejoinder").iterdir() if path.is_symlink()]
+    assert {"rejoinder", "pyproject.toml"} <= copied()
+    assert {path.name for path in links} <= copied()
