@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rejoinder.errors import UserError
+from rejoinder.units import format_duration
 
 
 class Step(NamedTuple):
@@ -62,4 +63,4 @@ def run_step(step: Step, prefix: str) -> None:
             f"{prefix} {step.title}: the command above ended with status {status}; "
             f"to run it alone: rejoinder {shlex.join(command)}"
         )
-    print(f"{prefix} done in {time.monotonic() - started:.0f} s", flush=True)
+    print(f"{prefix} done in {format_duration(time.monotonic() - started)}", flush=True)

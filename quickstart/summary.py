@@ -7,6 +7,8 @@ from typing import Any
 
 from rejoinder.corpus.manifest import Manifest
 from rejoinder.corpus.naming import MANIFEST
+from rejoinder.tables import list_table
+from rejoinder.units import format_duration
 
 
 def print_summary(out: Path, inputs: list[str], *, seconds: float) -> None:
@@ -30,10 +32,9 @@ def print_summary(out: Path, inputs: list[str], *, seconds: float) -> None:
         ("model", str(out / "model")),
         ("SavedModel", str(out / "export" / "encoder")),
         ("report", str(out / "model" / "evaluation" / "evaluation.html")),
-        ("time", f"{seconds:.0f} s"),
+        ("time", format_duration(seconds)),
     ]
-    width = max(len(name) for name, _ in rows)
-    print("\n" + "\n".join(f"  {name:<{width}}  {value}" for name, value in rows))
+    print("\n" + list_table(rows))
     print(next_commands(out))
 
 
