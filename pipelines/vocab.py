@@ -127,7 +127,7 @@ def _read(files: Sequence["FileEntry"], field: str | None, *, keep_damaged: bool
     from rejoinder.pipelines.job.progress import Progress, ProgressLine
 
     total = sum(file.size for file in files)
-    notes = []
+    notes: list[str] = []
     with (
         tempfile.TemporaryDirectory() as folder,
         ProgressLine(folder, total, num_buckets=0, stream=sys.stderr),

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 
@@ -111,10 +112,10 @@ def read_chunks(
 class _Counted:
     """A file that counts, and hashes if there is a digest, the bytes read from it."""
 
-    def __init__(self, file, digest) -> None:
+    def __init__(self, file: BinaryIO, digest: "hashlib._Hash | None") -> None:
         self._file, self._digest, self.bytes = file, digest, 0
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int, /) -> bytes:
         data = self._file.read(size)
         self.bytes += len(data)
         if self._digest is not None:
@@ -133,7 +134,7 @@ def _blocks(
     with storage.open_read(path) as file:
         source = _Counted(file, digest)
         try:
-            for block, stored in read_blocks(path, source):  # type: ignore[arg-type]
+            for block, stored in read_blocks(path, source):
                 summary.stored_bytes = stored
                 progress(stored)
                 yield block
@@ -141,7 +142,7 @@ def _blocks(
             if not keep_damaged:
                 raise
             summary.damage = str(error)
-        while read_stored(path, source, source.bytes, 1 << 20):  # type: ignore[arg-type]
+        while read_stored(path, source, source.bytes, 1 << 20):
             pass  # the bytes after the damage
         summary.stored_bytes = source.bytes  # includes bytes after the last block
     if digest is not None:

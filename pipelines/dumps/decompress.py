@@ -9,7 +9,7 @@ import bz2
 import lzma
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import zstandard
 
@@ -24,6 +24,13 @@ _MAX_OUTPUT = 4 << 20
 _MAX_WINDOW = 1 << 31
 
 _GZIP_WBITS = 31
+
+
+class Readable(Protocol):
+    """A file that is read from its beginning to its end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Returns the next `size` bytes, fewer at the end of the file."""
 
 
 class DamagedArchiveError(UserError):
@@ -127,7 +134,7 @@ def find_codec(path: str, head: bytes) -> str | None:
     return found
 
 
-def read_blocks(path: str, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+def read_blocks(path: str, file: Readable) -> Iterator[tuple[bytes, int]]:
     """Decompresses a file.
 
     Args:
@@ -190,7 +197,7 @@ def read_blocks(path: str, file: BinaryIO) -> Iterator[tuple[bytes, int]]:
                 raise _damaged(path, codec, "truncated", position, started, "the file ends here")
 
 
-def read_stored(path: str, file: BinaryIO, position: int, size: int = READ_BYTES) -> bytes:
+def read_stored(path: str, file: Readable, position: int, size: int = READ_BYTES) -> bytes:
     """Reads the next stored bytes of a file.
 
     Args:

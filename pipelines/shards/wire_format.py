@@ -75,4 +75,5 @@ def encode_examples(features: Sequence[pa.LargeBinaryArray]) -> list[bytes]:
     longest = int(sizes.max())
     prefix = _example_prefixes(max(4095, (1 << longest.bit_length()) - 1)).take(pa.array(sizes))
     separator = pa.scalar(b"", pa.large_binary())
-    return pc.binary_join_element_wise(prefix, *features, separator).to_pylist()
+    records: list[bytes] = pc.binary_join_element_wise(prefix, *features, separator).to_pylist()
+    return records

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import random
+import subprocess
+import sys
 
 import pytest
 
@@ -63,6 +65,17 @@ def test_a_dump_gives_a_fixed_vocabulary(archive, tmp_path, capsys):
 
 
 DIGEST = "9ed9528bbf21701bfd9006e02dee13da6b4bf89c609afcfcc49c802c8b126e40"
+
+
+def test_the_command_does_not_import_tensorflow(archive, tmp_path):
+    command = ["vocab", "--input", str(archive), "--field", "body", "--size", "60"]
+    command += ["--output", str(tmp_path / "out")]
+    code = (
+        f"import sys; from rejoinder.commands import dispatch; status = dispatch({command!r}); "
+        "print(status, {'tensorflow', 'apache_beam', 'polars'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout.splitlines()[-1], done.stderr) == ("0 set()", "")
 
 
 @pytest.mark.parametrize("how", ["glob", "folder", "list", "other codec"])
