@@ -53,6 +53,18 @@ def test_tensorflow_s_log_is_off_unless_the_user_sets_it(given, expected):
     assert done.stdout.splitlines()[-1] == expected
 
 
+def test_a_closed_pipe_ends_the_command_without_a_traceback():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rejoinder", "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()  # as `| head` does once it has its lines
+    assert process.stderr.read() == ""
+    assert process.wait() == 141  # 128 + SIGPIPE
+
+
 def test_no_arguments_print_the_help(capsys):
     assert dispatch([]) == 0
     assert capsys.readouterr().out.startswith("usage: rejoinder [--version] COMMAND")
