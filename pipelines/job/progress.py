@@ -66,7 +66,7 @@ class ProgressLine:
         Args:
             staging: The local folder that the workers write to.
             total_bytes: Stored bytes of all input files.
-            num_buckets: Buckets of the shuffle.
+            num_buckets: Buckets of the shuffle; 0 if the command only reads.
             stream: A terminal gets one line that changes; others get a line every 10 s.
         """
         self._folder = storage.join(staging, FOLDER)

@@ -50,6 +50,13 @@ def test_after_reading_the_line_counts_buckets(tmp_path, clock):
     assert line.text() == "writing shards: 2 of 5 buckets (9 s, about 12 s left)"
 
 
+def test_a_command_that_only_reads_has_no_buckets(tmp_path, clock):
+    line = ProgressLine(str(tmp_path), 100, 0, io.StringIO())
+    clock[0] += 1
+    Progress(str(tmp_path)).reader(Part("RC", 100))(100)
+    assert line.text() == "reading 100 B of 100 B (100 B/s, about 0 s left to read)"
+
+
 def test_a_missing_folder_is_not_an_error(tmp_path):
     line = ProgressLine(str(tmp_path / "gone"), 100, 4, io.StringIO())
     assert line.text().startswith("reading 0 B of 100 B")
