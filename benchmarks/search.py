@@ -17,7 +17,8 @@ import time
 import numpy as np
 
 from rejoinder.corpus.embeddings import read_batches
-from rejoinder.retrieval import index
+from rejoinder.retrieval.index import SearchIndex
+from rejoinder.retrieval.index_builder import build
 
 _SETTINGS = (16, 64, 128, 256)
 _K = 10
@@ -34,7 +35,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         start, before = time.perf_counter(), _peak_mib()
-        built = index.build(folder, read_batches(args.corpus), model="-", source=args.corpus)
+        built = build(folder, read_batches(args.corpus), model="-", source=args.corpus)
         seconds, rows = time.perf_counter() - start, sum(built.segments)
         size = sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder))
         _print(
@@ -48,7 +49,7 @@ def main() -> None:
         )
         vectors = np.concatenate([v for _, v in read_batches(args.corpus)])
         queries = _queries(vectors, args.queries, args.noise)
-        opened = index.SearchIndex(folder)
+        opened = SearchIndex(folder)
         start = time.perf_counter()
         tenth_best = [_tenth_best(vectors, query) for query in queries]
         _print(step="exact, NumPy", milliseconds=_milliseconds(start, queries), recall_at_10=1.0)

@@ -84,7 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("give --corpus to build an index, or --index to use one")
     if args.k < 1 or args.effort < 1:
         parser.error("-k and --effort must be at least 1")
-    from rejoinder.retrieval.index import SearchIndex, read_description
+    from rejoinder.retrieval.index import SearchIndex
+    from rejoinder.retrieval.index_files import read_description
 
     load_encoder = functools.cache(_load_encoder)
     folder = args.index or args.corpus.rstrip("/") + ".index"
@@ -150,7 +151,7 @@ def _load_encoder(model: str) -> "Encoder":
 def _build(folder: str, args: argparse.Namespace, load_encoder: "LoadEncoder") -> None:
     """Builds the index of `args.corpus` in `folder`."""
     from rejoinder.corpus import embeddings
-    from rejoinder.retrieval import index, index_input
+    from rejoinder.retrieval import index_builder, index_input
 
     if not args.corpus:
         raise UserError(f"{folder}: holds no index; give a --corpus to build one")
@@ -169,7 +170,7 @@ def _build(folder: str, args: argparse.Namespace, load_encoder: "LoadEncoder") -
         if not model:
             raise UserError(f"{args.corpus}: does not name its model; name it with --model")
     start = time.perf_counter()
-    built = index.build(folder, batches, model=model, source=args.corpus)
+    built = index_builder.build(folder, batches, model=model, source=args.corpus)
     seconds = time.perf_counter() - start
     rows = sum(built.segments)
     print(

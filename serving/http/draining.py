@@ -18,7 +18,7 @@ class DrainingServer(uvicorn.Server):
     """A uvicorn server with a delay between "not ready" and closing the socket.
 
     During the delay `/ready` fails, so a load balancer stops sending requests, and
-    requests that arrive all the same are served. A second signal ends the process at
+    requests that still arrive are served. A second signal ends the process at
     once.
     """
 

@@ -10,7 +10,8 @@ import pytest
 
 from rejoinder.errors import UserError
 from rejoinder.retrieval.cluster import cluster, main
-from rejoinder.retrieval.index import SearchIndex, build
+from rejoinder.retrieval.index import SearchIndex
+from rejoinder.retrieval.index_builder import build
 
 DIMENSION = 24
 SIZES = (150, 100, 50)

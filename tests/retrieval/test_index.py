@@ -8,7 +8,9 @@ import pyarrow as pa
 import pytest
 
 from rejoinder.errors import UserError
-from rejoinder.retrieval.index import SearchIndex, build, read_description
+from rejoinder.retrieval.index import SearchIndex
+from rejoinder.retrieval.index_builder import build
+from rejoinder.retrieval.index_files import read_description
 
 ROWS, DIMENSION = 600, 24
 
@@ -165,7 +167,7 @@ def test_a_killed_build_leaves_no_description_of_deleted_segments(tmp_path, monk
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("rejoinder.retrieval.index.glob.glob", killed)
+    monkeypatch.setattr("rejoinder.retrieval.index_builder.glob.glob", killed)
     with pytest.raises(KeyboardInterrupt):
         _build(tmp_path, _vectors(50))
     assert read_description(str(tmp_path)) is None

@@ -4,15 +4,16 @@ import httpx
 import pyarrow as pa
 import pytest
 
+from rejoinder.retrieval.index_builder import build
+
 TEXTS = ["red green blue", "red green q", "x y z"]
 
 
 @pytest.fixture(scope="module")
 def searching(start, tiny_base, tmp_path_factory, vectors):
-    index = pytest.importorskip("rejoinder.retrieval.index")
     folder = str(tmp_path_factory.mktemp("index"))
     table = pa.table({"text": TEXTS, "subreddit": ["colours", "colours", "letters"]})
-    index.build(folder, [(table, vectors(TEXTS))], model="tiny", source="test")
+    build(folder, [(table, vectors(TEXTS))], model="tiny", source="test")
     running = start(tiny_base, "--index", f"small={folder}")
     yield running
     assert running.stop() == 0
