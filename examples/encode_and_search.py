@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from rejoinder import Encoder, SearchIndex
-from rejoinder.retrieval.index import build
+from rejoinder.retrieval.index_builder import build
 
 
 def main() -> None:
