@@ -76,7 +76,10 @@ def build_parser() -> argparse.ArgumentParser:
         prog="rejoinder inspect",
         description="Prints the statistics of a corpus and its first examples.",
     )
-    parser.add_argument("corpus", metavar="CORPUS", help="folder of a finished corpus")
+    paths = parser.add_argument_group("paths")
+    paths.add_argument(
+        "corpus", metavar="CORPUS", help="folder of a finished corpus, local or gs://"
+    )
     examples = parser.add_argument_group("examples")
     examples.add_argument("--split", choices=SPLITS, default="test", help="default %(default)s")
     examples.add_argument(

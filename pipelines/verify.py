@@ -126,7 +126,10 @@ def build_parser() -> argparse.ArgumentParser:
         description="Compares every shard, record and example of a corpus with its manifest, and "
         "every other file with its checksum. Exit status 0 if everything is as written, else 1.",
     )
-    parser.add_argument("corpus", metavar="CORPUS", help="folder of a finished corpus")
+    paths = parser.add_argument_group("paths")
+    paths.add_argument(
+        "corpus", metavar="CORPUS", help="folder of a finished corpus, local or gs://"
+    )
     return parser
 
 
