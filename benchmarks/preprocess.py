@@ -1,14 +1,14 @@
-"""Comments per second of the extraction, beside its peers and the floor, in one run.
+"""Measures the comments per second of `rejoinder preprocess`, its peers and the floor in one run.
 
     make bench BENCH=preprocess ARGS='--input RC_2015-01.zst --tokenizer FOLDER'
 
 Ours is the whole command: decompress, parse, filter, shuffle, join, tokenize both
-sides exactly, write checked shards. The input is repeated with shifted ids up to
---comments. Each row runs alone in its own process on one core with one thread per
-library (two cores for two processes); seconds leave start-up out, which is measured on
-an input of a few hundred comments and listed. CPU seconds are the measure where the
-machine is shared: `comments/s per core` divides by them. --memory adds ours at a quarter
-of the input and at four times it, to show what does not grow.
+sides exactly, write checked shards. The input is repeated with other ids up to
+--comments. Each row is one process on one core with one thread per library (two cores
+for two processes). Start-up is measured on a few hundred comments, subtracted and
+printed. `comments/s per core` divides by CPU seconds, which also hold on a shared
+machine. --memory adds ours with a quarter of the input and with four times the input,
+to show that memory does not grow with it.
 """
 
 import argparse
@@ -23,14 +23,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rejoinder.pipelines.testing import dialogue, ndjson
+from rejoinder.tables import markdown_table
 
 _IDS = re.compile(rb'"(?:id|name|parent_id|link_id)": ?"(?:t[0-9]_)?[0-9a-z]+(?=")')
 _ALL_OF_REDDIT = 3_680_000_000  # comments in the published run of PolyAI's extractor
-_ELEMENTS = 60_000  # comments for the element-wise job: it is slow, and linear
+_ELEMENTS = 60_000  # comments of the element-wise job, which is slow and linear
 
 
 def repeat(source: Path, target: Path, copies: int) -> int:
-    """Writes `copies` of a dump to one .zst, each with its own ids; returns the comments."""
+    """Writes copies of a dump, each with its own ids, to one .zst; returns the comment count."""
     import zstandard
 
     from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
@@ -47,7 +48,7 @@ def repeat(source: Path, target: Path, copies: int) -> int:
 
 
 def measure(command: Sequence[str], cores: set[int]) -> dict:
-    """Runs a command on some cores; returns wall and CPU seconds, peak MB and its last line."""
+    """Runs a command on these cores; returns wall and CPU seconds, peak MB and its last line."""
     started = time.perf_counter()
     with tempfile.TemporaryFile() as out:
         pid = os.posix_spawn(
@@ -81,7 +82,7 @@ def ours(path: Path, folder: Path, tokenizer: str, workers: int, cores: set[int]
 
 
 def startup(path: Path, folder: Path, tokenizer: str, workers: int, cores: set[int]) -> dict:
-    """Measures the command on next to nothing; returns the faster of two runs."""
+    """Measures the command on a tiny dump; returns the faster of two runs."""
     runs = [ours(path, folder, tokenizer, workers, cores) for _ in range(2)]
     return min(runs, key=lambda run: run["wall"])
 
@@ -110,7 +111,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
         source = folder / "generated"
         source.write_bytes(ndjson(dialogue(40_000, 8)))
     one = folder / "one"
-    # Enough for every bucket to hold something, so that each process has loaded everything.
+    # Large enough that no bucket is empty, so that each process loads all libraries.
     one.write_bytes(ndjson(dialogue(50)))
     per_copy = repeat(source, folder / "copy.zst", 1)
     copies = -(-arguments.comments // per_copy)
@@ -119,7 +120,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
     stored = big.stat().st_size / 1e6
     print(f"{total:,} comments, {stored:.0f} MB stored, load {os.getloadavg()[0]:.1f}", flush=True)
 
-    ours(one, folder, arguments.tokenizer, 1, core)  # reads and compiles what is on disk
+    ours(one, folder, arguments.tokenizer, 1, core)  # fills the disk cache
     start = startup(one, folder, arguments.tokenizer, 1, core)
     start_two = startup(one, folder, arguments.tokenizer, 2, two)
     rows: list[tuple[str, float, float, float, float]] = []  # name, comments, wall, cpu, peak
@@ -150,9 +151,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
 def report(rows: list, start: dict, start_two: dict, path: Path | None) -> None:
     """Prints the table and writes the figures."""
     base = rows[0][1] / rows[0][3]
-    titles = ("", "comments", "wall s", "CPU s", "comments/s", "comments/s per core", "ours is")
-    print("|", " | ".join((*titles, "peak MB", "core-hours for 3.68 G comments")), "|")
-    print("| ---" + " | --:" * 8 + " |")
+    header = ["", "comments", "wall s", "CPU s", "comments/s", "comments/s per core", "ours is"]
+    table = []
     for name, comments, wall, cpu, peak in rows:
         rate = comments / cpu
         figures = (
@@ -166,7 +166,8 @@ def report(rows: list, start: dict, start_two: dict, path: Path | None) -> None:
             f"{peak:,.0f}",
             f"{_ALL_OF_REDDIT / rate / 3600:.1f}",
         )
-        print("|", " | ".join(figures), "|")
+        table.append(figures)
+    print(markdown_table([*header, "peak MB", "core-hours for 3.68 G comments"], table))
     print(
         f"start-up: {start['wall']:.1f} s (CPU {start['cpu']:.1f} s), "
         f"with two processes {start_two['wall']:.1f} s"

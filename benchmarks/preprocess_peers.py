@@ -1,8 +1,8 @@
-"""What `benchmarks/preprocess.py` compares with: each peer is one function, run in its own process.
+"""The peers of `benchmarks/preprocess.py`: each is one function, run in its own process.
 
     python -m benchmarks.preprocess_peers PEER INPUT OUTPUT TOKENIZER LIMIT
 
-prints JSON with the comments done and the wall and CPU seconds they took after start-up.
+prints JSON: the number of comments, and wall and CPU seconds without start-up.
 """
 
 import json
@@ -20,13 +20,13 @@ Seconds = tuple[float, float]  # wall, CPU
 
 
 class Clock:
-    """Wall and CPU seconds since it was made."""
+    """Measures wall and CPU seconds from its creation."""
 
     def __init__(self) -> None:
         self._started = time.perf_counter(), time.process_time()
 
     def seconds(self) -> Seconds:
-        """Returns how much has passed."""
+        """Returns the seconds since creation."""
         return time.perf_counter() - self._started[0], time.process_time() - self._started[1]
 
 
@@ -54,7 +54,7 @@ def count_lines(path: str) -> int:
 
 
 def element_wise(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seconds]:
-    """A Beam job with one element per comment, as PolyAI's extractor does it; no tokenizing."""
+    """A Beam job with one element per comment, like PolyAI's extractor, without tokenizing."""
     import apache_beam as beam
     from apache_beam.io.tfrecordio import WriteToTFRecord
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -109,7 +109,7 @@ def element_wise(path: str, output: str, tokenizer: str, limit: int) -> tuple[in
 
 
 def duckdb(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seconds]:
-    """DuckDB: parse, filter and join; no tokenizing, no writing. Decompressed beforehand."""
+    """DuckDB: parse, filter and join a decompressed file, without tokenizing and writing."""
     import duckdb as engine
 
     plain = output + ".ndjson"
@@ -134,7 +134,7 @@ def duckdb(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Sec
 
 
 def hf_tokenizers(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seconds]:
-    """Hugging Face `tokenizers` on the bodies that pass the length filter: texts, not comments."""
+    """Hugging Face `tokenizers` on the bodies that pass the length filter; counts texts."""
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from tokenizers import Tokenizer
 
@@ -149,7 +149,7 @@ def hf_tokenizers(path: str, output: str, tokenizer: str, limit: int) -> tuple[i
 
 
 def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seconds]:
-    """The least there is to do, in one plain loop: no Beam, no checks, no counters, no order."""
+    """The minimal work in one plain loop: without Beam, checks, counters and order."""
     import numpy as np
     import polars as pl
     import pyarrow as pa

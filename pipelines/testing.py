@@ -1,4 +1,4 @@
-"""Made-up dumps for tests and benchmarks, in pushshift's form, and the pairs they hold."""
+"""Generated dumps in pushshift's format for tests and benchmarks, and the pairs in them."""
 
 import bz2
 import gzip
@@ -10,7 +10,7 @@ from typing import Any
 
 import zstandard
 
-# Whole files by ending.
+# Functions that compress a whole file, by file ending.
 COMPRESS = {
     "": bytes,
     ".zst": zstandard.ZstdCompressor().compress,
@@ -21,7 +21,14 @@ COMPRESS = {
 
 
 def comment(number: int, parent: str | None = None, thread: str = "t", **fields: Any) -> dict:
-    """Returns a comment `c<number>`, as pushshift writes it, on `parent` or on the submission."""
+    """Returns a comment in pushshift's format.
+
+    Args:
+        number: The id is `c<number>`.
+        parent: Id of the comment that it answers; None answers the submission.
+        thread: Id of the submission, without prefix.
+        **fields: Fields to add or replace.
+    """
     return {
         "id": f"c{number}",
         "link_id": f"t3_{thread}",
@@ -35,7 +42,7 @@ def comment(number: int, parent: str | None = None, thread: str = "t", **fields:
 
 
 def dialogue(threads: int, replies: int = 5) -> list[dict]:
-    """Returns threads in which every comment answers the one before: `threads * replies` lines."""
+    """Returns `threads * replies` comments; each answers the previous one of its thread."""
     lines = []
     for thread in range(threads):
         first = thread * replies
@@ -46,7 +53,7 @@ def dialogue(threads: int, replies: int = 5) -> list[dict]:
 
 
 def ndjson(lines: Iterable[dict | bytes | str]) -> bytes:
-    """Returns lines as the bytes of a dump; bytes and text are taken as they are."""
+    """Returns lines as the bytes of a dump; lines of type bytes or str are not encoded."""
     parts = []
     for line in lines:
         if isinstance(line, dict):
@@ -56,10 +63,10 @@ def ndjson(lines: Iterable[dict | bytes | str]) -> bytes:
 
 
 def awkward(lines: int, seed: int) -> list[dict | bytes]:
-    """Returns lines with everything that goes wrong in dumps, in a small space of ids.
+    """Returns lines with all known defects of dumps, with ids from a small range.
 
-    Repeated ids, self-loops, cycles, orphans, replies to what is filtered, filtered
-    texts, blank lines, and about one line in twenty that is no comment.
+    Repeated ids, self-loops, cycles, orphans, replies to filtered comments, filtered
+    texts, blank lines, and about one line in twenty that is not a comment.
     """
     choose = random.Random(seed)
     ids = max(lines // 2, 4)
@@ -81,13 +88,14 @@ def awkward(lines: int, seed: int) -> list[dict | bytes]:
 def expected_pairs(lines: Iterable[dict | bytes]) -> set[tuple[str, str, str]]:
     """Returns (thread, context id, response id) of the `polyai` preset's pairs, by plain loops.
 
-    Only for lines as `comment` and `awkward` make them: ids with prefix, and
-    an author and subreddit that follow from the id.
+    Args:
+        lines: Lines from `comment` or `awkward`: their ids have prefixes, and the id
+            determines author and subreddit.
     """
     winners: dict[tuple[str, str], tuple] = {}
     for line in lines:
         if isinstance(line, dict) and "\0" not in line["body"]:
-            reason, body = _refusal(line["body"]), line["body"]
+            reason, body = _filter_reason(line["body"]), line["body"]
             parent = line["parent_id"][3:] if line["parent_id"].startswith("t1_") else None
             row = (reason, "" if reason else body, parent is None, parent)
             key = (line["link_id"][3:], line["id"])
@@ -97,16 +105,17 @@ def expected_pairs(lines: Iterable[dict | bytes]) -> set[tuple[str, str, str]]:
     return {
         (thread, above[thread, response][1], response)
         for thread, response in passed & above.keys()
-        if above[thread, response] in passed and _ends(above, (thread, response))
+        if above[thread, response] in passed and _has_no_cycle(above, (thread, response))
     }
 
 
-def _refusal(body: str) -> int:
-    refused = (body == "[deleted]", body == "[removed]", len(body) < 9, len(body) > 127)
-    return 1 + refused.index(True) if any(refused) else 0
+def _filter_reason(body: str) -> int:
+    filtered = (body == "[deleted]", body == "[removed]", len(body) < 9, len(body) > 127)
+    return 1 + filtered.index(True) if any(filtered) else 0
 
 
-def _ends(above: dict, at: tuple) -> bool:
+def _has_no_cycle(above: dict, at: tuple) -> bool:
+    """Whether the ancestors of a comment end at the submission or a missing comment."""
     seen = set()
     while at in above and at not in seen:
         seen.add(at)

@@ -1,4 +1,7 @@
-"""Files of ready pairs, one JSON value a line: `["a", "b"]` or `{"context", "response"}`."""
+"""Files of ready pairs as the input of the Beam job: one JSON value per line.
+
+A line is `["a", "b"]` or `{"context": "a", "response": "b"}`.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,7 +35,7 @@ class PairOptions:
     Attributes:
         test_share: Share of the contexts whose pairs go to the test split.
         drop_duplicates: Whether equal pairs are kept once.
-        keep_text: Whether the train split carries the texts too.
+        keep_text: Whether the train split carries the texts, too.
         limit: Lines read of each file; 0 reads all.
         max_length: Most token ids per side, `<s>` and `</s>` included.
         num_shards: Shards per split; 0 chooses by input size.
@@ -85,13 +88,13 @@ class PairFiles:
         return rows, rejects, {"blank_line": blanks}
 
     def to_buckets(self, rows: pl.DataFrame, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-        """See `Extractor.to_buckets`: equal contexts meet in a bucket."""
+        """See `Extractor.to_buckets`; pairs with equal contexts are in one bucket."""
         hashes = hashing.hash_strings(rows.get_column(names.CONTEXT), _BUCKET_SEED)
         buckets = (hashes % np.uint64(num_buckets)).astype(np.int64)
         return partition.partition_rows(rows, buckets, _SCHEMA)
 
     def pair_keys(self, blobs: Sequence[bytes]) -> Any:
-        """Is not needed: equal pairs are in one bucket."""
+        """Not needed, because equal pairs are in one bucket."""
         raise NotImplementedError
 
     def process(

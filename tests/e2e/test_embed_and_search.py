@@ -1,4 +1,4 @@
-"""A dump embedded by the Beam job with a real (tiny) model, then searched, as a user would."""
+"""Embeds a dump with the Beam job and a tiny real model, and searches the result."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def dump(tmp_path_factory):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_the_job_gives_what_the_local_encoder_gives(model, dump, tmp_path, workers):
+def test_the_job_and_the_local_encoder_give_equal_embeddings(model, dump, tmp_path, workers):
     from rejoinder.models.encoder import Encoder
 
     out = tmp_path / "embedded"

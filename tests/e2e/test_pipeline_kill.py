@@ -1,4 +1,4 @@
-"""kill -9 at any moment leaves nothing that looks finished, and a re-run ends in the same bytes."""
+"""After kill -9 nothing looks finished, and the next run writes the same bytes."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
 def start(inputs, output: Path, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "rejoinder", "preprocess", "--input", str(inputs["dump"])]
     command += ["--output", str(output), "--tokenizer", str(inputs["tokenizer"])]
-    # A session of its own, so that worker processes can be ended with it.
+    # A new session, so that the signal reaches the worker processes, too.
     return subprocess.Popen(
         [*command, "--num-shards", "6", "--quiet", *arguments],
         stderr=subprocess.PIPE,
@@ -50,7 +50,7 @@ def hashes(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_kill_9_at_random_moments(inputs, tmp_path, workers):
+def test_the_run_after_kill_9_at_random_moments_writes_the_same_bytes(inputs, tmp_path, workers):
     undisturbed = tmp_path / "undisturbed" / "corpus"
     undisturbed.parent.mkdir()
     arguments = ("--workers", str(workers))
@@ -66,27 +66,27 @@ def test_kill_9_at_random_moments(inputs, tmp_path, workers):
     output = tmp_path / "corpus"
     moments = random.Random(workers)
     unfinished = 0
-    for _ in range(KILLS // 2):  # as many with one worker as with two
+    for _ in range(KILLS // 2):  # half of them with one worker, half with two
         process = start(inputs, output, *arguments)
         while not output.with_name("corpus.staging").exists() and process.poll() is None:
             time.sleep(0.01)
         time.sleep(moments.uniform(0, seconds))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if output.exists():  # it was faster than the kill: then it is whole
+        if output.exists():  # the run ended before the kill, so it is complete
             assert list(verify.problems(str(output))) == []
             subprocess.run(["rm", "-rf", str(output)], check=True)
         else:
             unfinished += 1
     assert unfinished >= 2
-    # The next run finds what all of them left.
+    # The next run finds the files of all killed runs.
     process = start(inputs, output, *arguments)
     assert process.wait() == 0, process.stderr.read()
     assert hashes(output) == expected
     assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus", "undisturbed"]
 
 
-def test_kill_9_while_a_corpus_is_replaced_keeps_one_that_is_whole(inputs, tmp_path):
+def test_kill_9_while_a_corpus_is_replaced_leaves_a_complete_corpus(inputs, tmp_path):
     output = tmp_path / "corpus"
     assert start(inputs, output).wait() == 0
     for moment in (0.3, 1.0, 2.0):
@@ -99,12 +99,13 @@ def test_kill_9_while_a_corpus_is_replaced_keeps_one_that_is_whole(inputs, tmp_p
         assert list(verify.problems(str(output))) == []
 
 
-def test_a_full_disk_is_one_clear_line(inputs, tmp_path):
-    """RLIMIT_FSIZE stands in for a full disk: writes beyond it fail in the kernel."""
+def test_a_full_disk_is_one_line(inputs, tmp_path):
+    """RLIMIT_FSIZE simulates a full disk: writes beyond it fail in the kernel."""
     command = (
         "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); "
-        "from corpus import cli; from pipelines import preprocess; cli.run(preprocess.main)"
+        "from rejoinder import cli; from rejoinder.pipelines import preprocess; "
+        "cli.run(preprocess.main)"
     )
     done = subprocess.run(
         [

@@ -1,4 +1,4 @@
-"""The same bytes from every runner: in memory, several processes, a job service, from gs://."""
+"""Every runner writes the same bytes: in memory, in processes, a job service, with gs://."""
 
 import gzip
 import hashlib
@@ -14,7 +14,7 @@ import zstandard
 
 from rejoinder.pipelines.testing import awkward, dialogue, ndjson
 
-# The awkward lines hold more that is no comment than is allowed by default.
+# More of the awkward lines are rejected than the default allows.
 BAD = ("--max-bad-ratio", "0.1")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -78,7 +78,7 @@ def wait_for(port: int, process: subprocess.Popen) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--workers", "2"), ("--workers", "3")])
-def test_several_processes(inputs, expected, tmp_path, arguments):
+def test_several_processes_write_the_same_bytes(inputs, expected, tmp_path, arguments):
     run(inputs, str(tmp_path / "corpus"), *arguments)
     assert shards(tmp_path / "corpus") == expected
 
@@ -96,13 +96,13 @@ def test_an_error_in_a_worker_process_is_one_line(inputs, tmp_path):
     assert "RC_cut.zst: truncated zstd archive at byte offset 5" in done.stderr
 
 
-def test_duplicates_over_several_processes(inputs, tmp_path):
+def test_duplicates_are_dropped_alike_by_several_processes(inputs, tmp_path):
     run(inputs, str(tmp_path / "one"), "--preset", "clean")
     run(inputs, str(tmp_path / "two"), "--preset", "clean", "--workers", "2")
     assert shards(tmp_path / "one") == shards(tmp_path / "two")
 
 
-def test_a_portable_job_service(inputs, expected, tmp_path):
+def test_a_portable_job_service_writes_the_same_bytes(inputs, expected, tmp_path):
     port = free_port()
     service = subprocess.Popen(
         [
@@ -145,7 +145,7 @@ def bucket(tmp_path):
         emulator.wait()
 
 
-def test_gs_in_and_out(inputs, expected, tmp_path, bucket):
+def test_a_corpus_on_gs_has_the_same_bytes(inputs, expected, tmp_path, bucket):
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 

@@ -1,4 +1,4 @@
-"""Small dumps, a small tokenizer and the command run in this process."""
+"""A small tokenizer, and the command run in this process."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -23,13 +23,13 @@ def tokenizer_folder(tmp_path_factory) -> str:
 
 @pytest.fixture(autouse=True)
 def _own_threads(monkeypatch):
-    """The command narrows its process to one thread; these tests share theirs with others."""
+    """Keeps the command from limiting the threads of the process that the tests share."""
     monkeypatch.setattr("rejoinder.pipelines.job.thread_limit.limit_threads", lambda: None)
 
 
 @pytest.fixture(autouse=True)
 def _no_plots(request, monkeypatch):
-    """Drawing the report takes longer than everything else on a small dump."""
+    """Skips the report's plots, which take longer than the rest of a small run."""
     if "test_report" not in request.node.nodeid:
         monkeypatch.setattr(
             "rejoinder.pipelines.publish.report.to_html", lambda manifest, statistics: ""

@@ -1,4 +1,4 @@
-"""Pair files become the same kind of corpus as Reddit dumps."""
+"""`rejoinder pairs` makes the same kind of corpus from pair files."""
 
 import gzip
 import json
@@ -37,7 +37,7 @@ def found(folder) -> Counter[tuple[str, str]]:
     )
 
 
-def test_both_forms_and_codecs(tmp_path, run):
+def test_both_forms_of_a_line_and_all_codecs_are_read(tmp_path, run):
     lists = "".join(json.dumps(pair) + "\n" for pair in PAIRS[:100])
     objects = "".join(
         json.dumps({"context": a, "response": b, "x": 1}) + "\n" for a, b in PAIRS[100:]
@@ -55,7 +55,7 @@ def test_both_forms_and_codecs(tmp_path, run):
     assert len(by_split["test"]) in range(3, 20)
 
 
-def test_the_order_of_lines_does_not_matter(tmp_path, run):
+def test_the_order_of_lines_does_not_change_the_bytes(tmp_path, run):
     for name, rows in (("a", PAIRS), ("b", PAIRS[::-1])):
         (tmp_path / name).write_text("".join(json.dumps(pair) + "\n" for pair in rows))
     one, two = run(tmp_path / "a", output="one"), run(tmp_path / "b", output="two")
@@ -66,7 +66,7 @@ def test_the_order_of_lines_does_not_matter(tmp_path, run):
     assert shards[0] == shards[1]
 
 
-def test_equal_pairs_are_kept_once_on_demand(tmp_path, run):
+def test_equal_pairs_are_kept_once_with_drop_duplicates(tmp_path, run):
     (tmp_path / "a").write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS * 3))
     assert found(run(tmp_path / "a"))[PAIRS[0]] == 3
     folder = run(tmp_path / "a", output="once", arguments=["--drop-duplicates"])
@@ -74,7 +74,7 @@ def test_equal_pairs_are_kept_once_on_demand(tmp_path, run):
     assert load_manifest(folder).counters["duplicate_pair"] == 400
 
 
-def test_what_is_no_pair_is_rejected_and_counted(tmp_path, run):
+def test_lines_that_are_not_pairs_are_rejected_and_counted(tmp_path, run):
     bad = ['["a"]', '["a", "b", "c"]', '"a"', "{", '["a", 1]', '["a", " "]', '{"context": "a"}', ""]
     text = "".join(json.dumps(pair) + "\n" for pair in PAIRS) + "\n".join(bad) + "\n"
     (tmp_path / "a").write_text(text)
@@ -89,7 +89,7 @@ def test_what_is_no_pair_is_rejected_and_counted(tmp_path, run):
     }
 
 
-def test_without_a_test_split(tmp_path, run):
+def test_a_test_share_of_0_leaves_the_test_split_empty(tmp_path, run):
     (tmp_path / "a").write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS))
     folder = run(tmp_path / "a", arguments=["--test-share", "0"])
     assert load_manifest(folder).examples("test") == 0
@@ -97,7 +97,7 @@ def test_without_a_test_split(tmp_path, run):
         run(tmp_path / "a", arguments=["--test-share", "2"])
 
 
-def test_the_trainer_mixes_it_with_reddit_by_data_config(tmp_path, run, preprocess):
+def test_the_trainer_mixes_pair_files_with_reddit_by_data_config(tmp_path, run, preprocess):
     from rejoinder.trainer.config import PairData
     from rejoinder.trainer.data.corpora import open_corpora
     from rejoinder.trainer.data.mixture import Mixture

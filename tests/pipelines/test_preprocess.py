@@ -1,4 +1,4 @@
-"""The whole command: inputs as they are in the wild, counters that add up, equal bytes."""
+"""`rejoinder preprocess` from dumps to a corpus: examples, counters, errors, equal bytes."""
 
 import hashlib
 import json
@@ -80,7 +80,7 @@ def test_long_texts_are_cut_to_max_length(tmp_path, preprocess):
     assert lengths == {6}
 
 
-def test_train_has_no_text_unless_asked(tmp_path, tokenizer_folder):
+def test_train_has_text_only_with_keep_text(tmp_path, tokenizer_folder):
     from rejoinder.pipelines import preprocess as command
 
     dump = write(tmp_path / "RC", ndjson(LINES))
@@ -93,7 +93,7 @@ def test_train_has_no_text_unless_asked(tmp_path, tokenizer_folder):
     assert load_manifest(folder).has_text == ["test"]
 
 
-def test_equal_bytes_whatever_the_codec_order_and_number_of_files(tmp_path, preprocess):
+def test_codec_order_and_number_of_files_do_not_change_the_bytes(tmp_path, preprocess):
     lines = [ndjson([line]) for line in LINES]
     hashes = []
     for number, (ending, compress) in enumerate(COMPRESS.items()):
@@ -112,7 +112,7 @@ def test_equal_bytes_whatever_the_codec_order_and_number_of_files(tmp_path, prep
 
 
 @pytest.mark.parametrize("chunk_bytes", [1 << 10, 1 << 12, 1 << 20])
-def test_equal_bytes_whatever_the_chunks(tmp_path, preprocess, monkeypatch, chunk_bytes):
+def test_the_chunk_size_does_not_change_the_bytes(tmp_path, preprocess, monkeypatch, chunk_bytes):
     from rejoinder.pipelines.dumps import chunks
 
     dump = write(tmp_path / "RC", ndjson([*LINES, b"{broken", b"", comment(999)]))
@@ -124,7 +124,7 @@ def test_equal_bytes_whatever_the_chunks(tmp_path, preprocess, monkeypatch, chun
     assert counters(made) == counters(expected)
 
 
-def test_globs_folders_and_lists(tmp_path, preprocess):
+def test_globs_folders_and_lists_name_inputs(tmp_path, preprocess):
     folder = tmp_path / "dumps"
     folder.mkdir()
     half = len(LINES) // 2
@@ -134,7 +134,7 @@ def test_globs_folders_and_lists(tmp_path, preprocess):
         assert pairs(preprocess(*given, output=f"out{number}")) == ALL_PAIRS
 
 
-def test_every_line_ends_in_one_counter(tmp_path, preprocess):
+def test_every_line_is_counted_once(tmp_path, preprocess):
     dump = [
         *LINES,
         comment(1000, body="[deleted]"),
@@ -178,14 +178,14 @@ def test_every_line_ends_in_one_counter(tmp_path, preprocess):
     assert {r["file"] for r in rejects(folder)} == {str(tmp_path / "RC")}
 
 
-def test_too_many_bad_lines_abort_with_their_reasons(tmp_path, preprocess):
+def test_too_many_rejected_lines_end_the_run_with_their_reasons(tmp_path, preprocess):
     dump = write(tmp_path / "RC", ndjson([*LINES, *[b"{"] * 20, b"\0"]))
     with pytest.raises(UserError, match=r"21 of 321 lines .*broken_json 20, nul 1.*max-bad-ratio"):
         preprocess(dump)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["RC"]
 
 
-def test_a_line_of_100_megabytes_is_one_reject(tmp_path, preprocess):
+def test_a_line_of_100_megabytes_is_one_rejected_line(tmp_path, preprocess):
     data = ndjson(LINES) + b'{"id": "' + b"x" * (100 << 20) + b'"}\n' + ndjson([comment(999)])
     folder = preprocess(write(tmp_path / "RC.zst", COMPRESS[".zst"](data)))
     assert counters(folder)["rejected/line_too_long"] == 1
@@ -207,7 +207,7 @@ def test_empty_inputs_make_an_empty_corpus(tmp_path, preprocess):
     assert len(shard_hashes(folder)) == 8
 
 
-def test_a_damaged_archive_is_an_error_or_kept_by_choice(tmp_path, preprocess):
+def test_a_damaged_archive_is_an_error_unless_on_truncated_is_keep(tmp_path, preprocess):
     stored = COMPRESS[".zst"](ndjson(LINES)) + COMPRESS[".zst"](ndjson([comment(999)]))[:30]
     dump = write(tmp_path / "RC.zst", stored)
     with pytest.raises(
@@ -219,7 +219,7 @@ def test_a_damaged_archive_is_an_error_or_kept_by_choice(tmp_path, preprocess):
     assert "truncated" in load_manifest(str(folder)).inputs[0]["damage"]
 
 
-def test_missing_and_unsuitable_inputs(tmp_path, preprocess):
+def test_missing_and_unsuitable_inputs_are_errors(tmp_path, preprocess):
     with pytest.raises(UserError, match="RC_9: no such file"):
         preprocess(tmp_path / "RC_9")
     submission = {"id": "x", "title": "a title", "selftext": "", "subreddit": "news"}
@@ -243,7 +243,7 @@ def test_an_unknown_option_is_an_error(tmp_path, preprocess):
     preprocess(dump, arguments=["--job_name", "a-name"])
 
 
-def test_a_finished_corpus_is_only_replaced_on_demand(tmp_path, preprocess):
+def test_a_finished_corpus_is_replaced_only_with_overwrite(tmp_path, preprocess):
     dump = write(tmp_path / "RC", ndjson(LINES))
     before = shard_hashes(preprocess(dump))
     with pytest.raises(UserError, match="holds a finished corpus"):
@@ -254,7 +254,7 @@ def test_a_finished_corpus_is_only_replaced_on_demand(tmp_path, preprocess):
     assert not list(tmp_path.glob("*.staging"))
 
 
-def test_a_folder_with_something_else_is_not_touched(tmp_path, preprocess):
+def test_a_folder_with_other_files_is_not_changed(tmp_path, preprocess):
     (tmp_path / "corpus").mkdir()
     write(tmp_path / "corpus" / "thesis.txt", b"precious")
     with pytest.raises(UserError, match="is not empty and holds no finished corpus"):

@@ -1,4 +1,4 @@
-"""Whatever the dump: the pairs are the reference's, every line is counted, the bytes are fixed."""
+"""For random dumps: the pairs are the reference's, all lines are counted, the bytes are equal."""
 
 import hashlib
 import random
@@ -19,14 +19,14 @@ from rejoinder.pipelines.testing import COMPRESS, awkward, expected_pairs, ndjso
 
 
 def tokenize(texts):
-    """One id for each character: the tokenizer itself is tested elsewhere."""
+    """Returns one id per character; the real tokenizer has tests of its own."""
     ids = [[0, *(ord(c) % 5000 for c in text), 2] for text in texts]
     splits = np.concatenate([[0], np.cumsum([len(row) for row in ids])])
     return np.array([i for row in ids for i in row], np.int32), splits.astype(np.int64)
 
 
 def shards_of(data: bytes, options: ExtractOptions, chunk_bytes: int, order: random.Random):
-    """Returns (shards by bucket and split, counters) by way of the job's pure functions."""
+    """Returns (shards by bucket and split, counters) from the job's pure functions."""
     extractor = RedditComments(options)
     counters: Counter[str] = Counter()
     blobs: dict[int, list[bytes]] = {}
@@ -59,7 +59,7 @@ def shards_of(data: bytes, options: ExtractOptions, chunk_bytes: int, order: ran
     chunk_bytes=st.integers(1_000, 20_000),
     extra_contexts=st.integers(0, 3),
 )
-def test_neither_chunks_nor_order_change_a_byte(seed, size, chunk_bytes, extra_contexts):
+def test_chunks_and_order_do_not_change_the_bytes(seed, size, chunk_bytes, extra_contexts):
     lines = awkward(size, seed)
     options = ExtractOptions(keep_text=True, extra_contexts=extra_contexts)
     whole, counters = shards_of(ndjson(lines), options, 1 << 24, random.Random(0))
@@ -80,7 +80,7 @@ def test_neither_chunks_nor_order_change_a_byte(seed, size, chunk_bytes, extra_c
     bounds=st.lists(st.floats(0, 1), max_size=4),
     cut=st.none() | st.floats(0.2, 0.99),
 )
-def test_the_parts_of_a_file_hold_each_chunk_once_damaged_or_not(
+def test_the_parts_of_a_file_have_each_chunk_once_even_if_it_is_damaged(
     tmp_path_factory, seed, size, chunk_bytes, ending, bounds, cut
 ):
     stored = COMPRESS[ending](ndjson(awkward(size, seed)))
@@ -104,7 +104,7 @@ def test_the_parts_of_a_file_hold_each_chunk_once_damaged_or_not(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_command_makes_the_same_of_any_arrangement(seed, tmp_path, preprocess):
+def test_the_arrangement_in_files_does_not_change_the_corpus(seed, tmp_path, preprocess):
     choose = random.Random(seed)
     lines = awkward(choose.randrange(50, 800), seed)
     expected = None

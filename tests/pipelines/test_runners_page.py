@@ -1,4 +1,4 @@
-"""Every command on docs/runners.md is one that the program and Beam 2.77 understand."""
+"""The program and Beam 2.77 understand every command on docs/runners.md."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "runners.md"
 
 
 def commands() -> list[list[str]]:
-    """The arguments of each `rejoinder preprocess` on the page."""
+    """Returns the arguments of each `rejoinder preprocess` on the page."""
     text = PAGE.read_text().replace("\\\n", " ")
     blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
@@ -21,7 +21,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in found]
 
 
-def resolve(given: list[str]) -> runners.RunnerChoice:
+def choose_runner(given: list[str]) -> runners.RunnerChoice:
     required = ["--input", "x", "--output", "y"]
     known, rest = preprocess.build_parser().parse_known_args(
         [*required, *(argument for argument in given if argument != "…")]
@@ -30,8 +30,8 @@ def resolve(given: list[str]) -> runners.RunnerChoice:
 
 
 @pytest.mark.parametrize("given", commands(), ids=" ".join)
-def test_no_option_is_unknown(given):
-    options = resolve(given).pipeline_options().get_all_options(drop_default=True)
+def test_every_option_is_known(given):
+    options = choose_runner(given).pipeline_options().get_all_options(drop_default=True)
     for argument in given:
         name, _, value = argument.removeprefix("--").partition("=")
         if argument.startswith("--") and value and name in options:
@@ -39,7 +39,7 @@ def test_no_option_is_unknown(given):
 
 
 def test_all_runners_are_on_the_page():
-    assert {resolve(given).name for given in commands()} == {
+    assert {choose_runner(given).name for given in commands()} == {
         "FnApiRunner",
         "PortableRunner",
         "PrismRunner",

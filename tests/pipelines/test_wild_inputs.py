@@ -1,4 +1,4 @@
-"""Inputs as they are found: through the whole command, with nothing lost in silence."""
+"""Real-world inputs: old schemas, damaged archives, bombs; nothing is lost without a message."""
 
 import bz2
 import gzip
@@ -48,7 +48,7 @@ def counters(folder) -> dict[str, int]:
 
 
 def test_every_schema_era_gives_its_pairs(preprocess):
-    """Made-up comments with the fields and types that the dumps of each era have."""
+    """The file has generated comments with the fields and types of each era's dumps."""
     lines = [json.loads(line) for line in ERAS.read_text().splitlines()]
     folder = preprocess(ERAS)
     eras = {line["link_id"] for line in lines}
@@ -68,7 +68,7 @@ def test_every_schema_era_gives_its_pairs(preprocess):
     assert not [name for name in found if name.startswith("rejected/")]
 
 
-def test_times_of_every_type_are_dates(preprocess):
+def test_times_of_every_type_are_read_as_months(preprocess):
     months = json.loads((preprocess(ERAS) / "report.json").read_text())["months"]
     assert months == {
         "2005-12": 2,
@@ -83,9 +83,9 @@ def test_times_of_every_type_are_dates(preprocess):
 
 @pytest.mark.parametrize("ending", COMPRESS)
 @pytest.mark.parametrize("how", ["truncated", "corrupt"])
-def test_damage_names_file_and_offset_and_is_kept_only_by_choice(tmp_path, preprocess, ending, how):
+def test_damage_is_an_error_with_file_and_offset_unless_kept(tmp_path, preprocess, ending, how):
     whole = bytearray(COMPRESS[ending](ndjson(LINES)))
-    # Behind a frame that is whole, so that something can be kept with every codec.
+    # After a complete frame, so that every codec has something to keep.
     stored = COMPRESS[ending](ndjson(LINES[:50]))
     if how == "truncated":
         stored += whole[: len(whole) // 2]
@@ -97,27 +97,27 @@ def test_damage_names_file_and_offset_and_is_kept_only_by_choice(tmp_path, prepr
     with pytest.raises(UserError, match=rf"RC{ending}: {how} \w+ archive at byte offset \d+ "):
         preprocess(dump)
     assert [p.name for p in tmp_path.iterdir()] == [dump.name]
-    # gzip notices wrong bytes at the end of a frame only: until then they are bad lines.
+    # gzip detects wrong bytes only at the end of a member; before that they are bad lines.
     folder = preprocess(dump, arguments=["--on-truncated", "keep", "--max-bad-ratio", "1"])
     found = counters(folder)
     assert pairs(folder) >= expected_pairs(LINES[:50])
     if how == "truncated":
         assert pairs(folder) <= expected_pairs(LINES)
-        assert found.get("rejected/broken_json", 0) <= 1  # the line that was torn
+        assert found.get("rejected/broken_json", 0) <= 1  # the line that was cut
     (entry,) = load_manifest(str(folder)).inputs
     assert how in entry["damage"]
     assert (entry["bytes"], entry["sha256"]) == (len(stored), hashlib.sha256(stored).hexdigest())
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
-def test_an_archive_of_several_frames(tmp_path, preprocess, ending):
+def test_an_archive_of_several_frames_is_read(tmp_path, preprocess, ending):
     data = ndjson(LINES)
     frames = [data[at : at + 7_000] for at in range(0, len(data), 7_000)]  # cut within lines
     stored = b"".join(map(COMPRESS[ending], frames))
     assert pairs(preprocess(write(tmp_path / f"RC{ending}", stored))) == expected_pairs(LINES)
 
 
-def test_a_window_of_two_gibibytes_and_skippable_frames(tmp_path, preprocess):
+def test_windows_of_two_gibibytes_and_skippable_frames_are_read(tmp_path, preprocess):
     parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=31, enable_ldm=True)
     compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     frame = compressor.compress(ndjson(LINES)) + compressor.flush()
@@ -128,15 +128,15 @@ def test_a_window_of_two_gibibytes_and_skippable_frames(tmp_path, preprocess):
 
 
 @pytest.mark.parametrize("ending", COMPRESS)
-def test_a_decompression_bomb_is_one_reject(tmp_path, preprocess, ending):
-    """64 MiB without a line end, out of some kB."""
+def test_a_decompression_bomb_is_one_rejected_line(tmp_path, preprocess, ending):
+    """Some kB decompress to 64 MiB without a line end."""
     stored = COMPRESS[ending](ndjson(LINES)) + COMPRESS[ending](bytes(64 << 20) + b"\n")
     folder = preprocess(write(tmp_path / f"RC{ending}", stored))
     assert counters(folder)["rejected/line_too_long"] == 1
     assert pairs(folder) == expected_pairs(LINES)
 
 
-def test_a_bomb_of_line_ends_is_counted(tmp_path, preprocess):
+def test_a_bomb_of_blank_lines_is_counted(tmp_path, preprocess):
     stored = COMPRESS[".zst"](ndjson(LINES) + b"\n" * (2 << 20))
     folder = preprocess(write(tmp_path / "RC.zst", stored))
     assert counters(folder)["blank_line"] == 2 << 20
@@ -151,7 +151,7 @@ def test_a_bomb_of_bad_lines_ends_the_run_before_it_fills_the_memory(
 
     monkeypatch.setattr(read, "_MIN_REJECTS", 1_000)
     monkeypatch.setitem(chunks.read_chunks.__kwdefaults__, "chunk_bytes", 1 << 16)
-    # The end of the archive is missing: reading on would be another error.
+    # The end of the archive is missing, which would be another error.
     stored = COMPRESS[".bz2"](b"{\n" * (1 << 20))
     stored += COMPRESS[".bz2"](ndjson(LINES))[:-10]
     dump = write(tmp_path / "RC.bz2", stored)
@@ -162,7 +162,7 @@ def test_a_bomb_of_bad_lines_ends_the_run_before_it_fills_the_memory(
     assert [p.name for p in tmp_path.iterdir()] == ["RC.bz2"]
 
 
-def test_many_bad_lines_are_all_listed_if_that_is_allowed(tmp_path, preprocess, monkeypatch):
+def test_all_rejected_lines_are_listed_if_the_ratio_allows_them(tmp_path, preprocess, monkeypatch):
     from rejoinder.pipelines.job.steps import read
 
     monkeypatch.setattr(read, "_MIN_REJECTS", 1_000)
@@ -173,7 +173,7 @@ def test_many_bad_lines_are_all_listed_if_that_is_allowed(tmp_path, preprocess, 
     assert pairs(folder) == expected_pairs(LINES)
 
 
-def test_threads_of_100_000_replies_in_a_chain_and_in_a_fan(tmp_path, preprocess):
+def test_threads_of_100_000_replies_are_joined_as_chain_and_as_fan(tmp_path, preprocess):
     n = 100_000
     chain = [comment(i, f"c{i - 1}" if i else None, thread="chain") for i in range(n)]
     fan = [comment(n + i, f"c{n}" if i else None, thread="fan") for i in range(n)]
@@ -183,7 +183,7 @@ def test_threads_of_100_000_replies_in_a_chain_and_in_a_fan(tmp_path, preprocess
     assert found["no_pair/top_level"] == 2
 
 
-def test_self_loops_cycles_and_repeated_ids(tmp_path, preprocess):
+def test_self_loops_cycles_and_repeated_ids_are_counted(tmp_path, preprocess):
     lines = [
         *dialogue(2),
         comment(100, "c100"),
@@ -200,14 +200,14 @@ def test_self_loops_cycles_and_repeated_ids(tmp_path, preprocess):
     assert (found["no_pair/cycle"], found["duplicate_id"]) == (5, 2)
 
 
-def test_a_folder_without_dumps_and_a_glob_without_files(tmp_path, preprocess):
+def test_a_folder_without_dumps_and_a_glob_without_files_are_errors(tmp_path, preprocess):
     (tmp_path / "in").mkdir()
     for given in (tmp_path / "in", tmp_path / "in" / "RC_*"):
         with pytest.raises(UserError, match=f"{given.name.replace('*', '.')}: no such file"):
             preprocess(given)
 
 
-def test_names_that_look_like_globs(tmp_path, preprocess):
+def test_names_that_look_like_globs_are_read(tmp_path, preprocess):
     folder = tmp_path / "dumps [2015]"
     folder.mkdir()
     corpus = preprocess(write(folder / "RC[1]", ndjson(LINES)), output="out [x]")
@@ -217,7 +217,7 @@ def test_names_that_look_like_globs(tmp_path, preprocess):
     assert list(verify.problems(str(corpus))) == []
 
 
-def test_a_file_that_cannot_be_read_to_its_end(tmp_path, preprocess, monkeypatch):
+def test_a_read_error_names_file_and_offset(tmp_path, preprocess, monkeypatch):
     class Failing(io.BytesIO):
         def read(self, size=-1):
             if self.tell():

@@ -69,7 +69,7 @@ def _batches(table):
     return [pa.Table.from_batches([batch]) for batch in table.to_batches()]
 
 
-def test_ndjson_in_order_with_the_columns_asked_for(tmp_path):
+def test_ndjson_keeps_its_order_and_the_given_columns(tmp_path):
     path = _ndjson(tmp_path / "RC.ndjson")
     table, manifest = _run(tmp_path, "--input", path, "--keep", "id", "score")
     _check(table, [line["body"] for line in LINES])
@@ -98,7 +98,7 @@ def test_bad_lines_are_counted_and_good_lines_kept(tmp_path, capsys):
     assert "5 lines left out" in capsys.readouterr().err
 
 
-def test_parquet_and_its_own_output_as_input(tmp_path):
+def test_parquet_and_the_output_of_another_run_are_read(tmp_path):
     rows = pa.table({"message": ["a b", None, "c"], "who": ["x", "y", "z"]})
     pq.write_table(rows, tmp_path / "in.parquet")
     options = ["--field", "message", "--keep", "who"]
@@ -108,7 +108,7 @@ def test_parquet_and_its_own_output_as_input(tmp_path):
     assert again["embedding"].to_pylist() == table["embedding"].to_pylist()
 
 
-def test_the_text_features_of_a_corpus(tmp_path):
+def test_the_text_features_of_a_corpus_are_read(tmp_path):
     folder = tmp_path / "corpus"
     folder.mkdir()
     shards = {}
@@ -155,12 +155,12 @@ def test_long_chunks_become_several_shards(tmp_path, monkeypatch):
     _check(table, [line["body"] for line in LINES])
 
 
-def test_half_precision_halves_the_numbers(tmp_path):
+def test_dtype_float16_stores_float16(tmp_path):
     table, _ = _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"), "--dtype", "float16")
     assert table.schema.field("embedding").type == pa.list_(pa.float16(), 3)
 
 
-def test_a_finished_folder_is_only_replaced_when_asked(tmp_path):
+def test_a_finished_folder_is_replaced_only_with_overwrite(tmp_path):
     path = _ndjson(tmp_path / "RC.ndjson")
     _run(tmp_path, "--input", path)
     with pytest.raises(UserError, match="holds finished embeddings; choose another --output"):
@@ -183,7 +183,7 @@ def test_errors_of_the_user_are_one_message(tmp_path, arguments, message):
         _run(tmp_path, "--input", path, *arguments)
 
 
-def test_a_parquet_file_without_the_column_names_those_it_has(tmp_path):
+def test_a_missing_parquet_column_is_an_error_that_lists_the_columns(tmp_path):
     pq.write_table(pa.table({"a": ["x"], "b": ["y"]}), tmp_path / "in.parquet")
     with pytest.raises(UserError, match="no column 'body'; it has a, b"):
         _run(tmp_path, "--input", str(tmp_path / "in.parquet"))
