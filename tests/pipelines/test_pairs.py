@@ -114,7 +114,7 @@ def test_the_trainer_mixes_pair_files_with_reddit_by_data_config(tmp_path, run, 
     corpora = open_corpora(data, "train_data")
     assert [corpus.weight for corpus in corpora] == [3, 1]
     sampler = Sampler(
-        [corpus.source for corpus in corpora],
+        [corpus.data_set for corpus in corpora],
         Mixture((3, 1), 0),
         batch_size=8,
         datasets_per_batch=8,
@@ -124,8 +124,8 @@ def test_the_trainer_mixes_pair_files_with_reddit_by_data_config(tmp_path, run, 
     for step in range(40):
         batch = sampler.batch(step)
         splits, values = batch.pairs.response.splits, batch.pairs.response.values
-        for row, source in enumerate(batch.source):
+        for row, data_set in enumerate(batch.data_set):
             ids = tuple(values[splits[row] : splits[row + 1]].tolist())
-            assert (ids in ours) == (source == 1)
-            drawn.append(int(source))
+            assert (ids in ours) == (data_set == 1)
+            drawn.append(int(data_set))
     assert sum(drawn) / len(drawn) == pytest.approx(0.25, abs=0.03)
