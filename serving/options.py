@@ -1,4 +1,4 @@
-"""The server's command line: its parser, and the checks of its options."""
+"""Reads and checks the options of the server's command line."""
 
 import argparse
 import ipaddress
@@ -12,104 +12,10 @@ from rejoinder.errors import UserError
 from rejoinder.models.saved_model.publish import versions as published_versions
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.model_options import ModelOptions
+from rejoinder.serving.parser import KEYS_VARIABLE
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LABEL = re.compile(r"([^:=/]+):([^:=/]+)=(\d{1,18})")
-KEYS_VARIABLE = "REJOINDER_API_KEYS"
-
-
-def make_parser(description: str) -> argparse.ArgumentParser:
-    """Returns the parser; its help begins with `description`."""
-    parser = argparse.ArgumentParser(
-        prog="rejoinder serve",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    models = parser.add_argument_group("models")
-    models.add_argument(
-        "--model",
-        required=True,
-        action="append",
-        metavar="NAME=BASE",
-        help="name of a model and its local folder of versions; may be repeated",
-    )
-    models.add_argument(
-        "--versions",
-        default="latest",
-        metavar="latest|N|all",
-        help="serve the newest version, the N newest, or all (default: latest)",
-    )
-    models.add_argument(
-        "--label",
-        action="append",
-        default=[],
-        metavar="NAME:LABEL=VERSION",
-        help="label of a version, which stays loaded; may be repeated",
-    )
-    models.add_argument(
-        "--poll-seconds",
-        type=float,
-        default=2.0,
-        metavar="N",
-        help="seconds between two looks for new versions (default: 2)",
-    )
-    models.add_argument(
-        "--index",
-        action="append",
-        default=[],
-        metavar="NAME=DIR",
-        help="name and folder of an index of `rejoinder search`, for /search and the page; "
-        "may be repeated",
-    )
-    network = parser.add_argument_group("network")
-    network.add_argument(
-        "--host", default="127.0.0.1", help="address (default: 127.0.0.1, this machine only)"
-    )
-    network.add_argument(
-        "--port", type=int, default=8501, metavar="N", help="HTTP port; 0 is any (default: 8501)"
-    )
-    network.add_argument(
-        "--grpc-port", type=int, metavar="N", help="gRPC port; 0 is any (default: no gRPC)"
-    )
-    network.add_argument(
-        "--api-key-file",
-        metavar="FILE",
-        help=f"file of bearer keys, one per line (or set {KEYS_VARIABLE}, comma-separated)",
-    )
-    network.add_argument(
-        "--drain-delay",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="after SIGTERM, report not ready on /ready for this long before closing the port",
-    )
-    network.add_argument(
-        "--access-log",
-        action="store_true",
-        help="log the endpoint, status and time of each request",
-    )
-    compute = parser.add_argument_group("compute")
-    compute.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="concurrent batches (default: 1)"
-    )
-    compute.add_argument(
-        "--threads",
-        type=int,
-        default=0,
-        metavar="N",
-        help="threads of one batch (default: all cores)",
-    )
-    limits = parser.add_argument_group("limits")
-    for field in fields(Limits):
-        kind = float if isinstance(field.default, float) else int
-        limits.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=kind,
-            default=field.default,
-            metavar="N",
-            help=f"{field.metadata['help']} (default: {field.default:,})",
-        )
-    return parser
 
 
 def read_keys(path: str | None) -> list[str]:

@@ -21,11 +21,12 @@ from rejoinder.errors import UserError
 from rejoinder.serving import options
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.model_options import ModelOptions
+from rejoinder.serving.parser import KEYS_VARIABLE, make_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the server until a signal ends it; returns the exit status."""
-    args = options.make_parser(__doc__ or "").parse_args(argv)
+    args = make_parser(__doc__ or "").parse_args(argv)
     limits = options.read_limits(args)
     models = options.read_models(args)
     index_folders = options.read_indexes(args)
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not keys and not options.is_loopback(args.host):
         print(
             f"warning: {args.host} can be reached from other machines and no key is set; "
-            f"use --api-key-file or {options.KEYS_VARIABLE}",
+            f"use --api-key-file or {KEYS_VARIABLE}",
             file=sys.stderr,
         )
     listener = _bind(args.host, args.port)

@@ -19,7 +19,8 @@ from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.sentence_transformers import save_sentence_transformers
 from rejoinder.models.tokenizer import Tokenizer
 from rejoinder.serving.engine.model_version import ModelVersion
-from rejoinder.serving.options import make_parser, read_models
+from rejoinder.serving.options import read_models
+from rejoinder.serving.parser import make_parser
 
 TEXTS = ["", "The quick brown fox", "over " * 60, "jumps, doesn't it?"]
 

@@ -14,7 +14,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from tensorflow_serving.config import model_server_config_pb2
 
 from rejoinder.serving.apis.openapi import describe
-from rejoinder.serving.options import make_parser, read_limits
+from rejoinder.serving.options import read_limits
+from rejoinder.serving.parser import make_parser
 
 DEPLOY = Path(__file__).parents[2] / "deploy/serving"
 # tensorflow_serving/model_servers/main.cc, release 2.19
