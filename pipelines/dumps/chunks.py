@@ -8,7 +8,8 @@ from typing import BinaryIO
 import numpy as np
 
 from rejoinder import storage
-from rejoinder.pipelines.dumps.decompress import DamagedArchiveError, read_blocks, read_stored
+from rejoinder.pipelines.dumps.codecs import DamagedArchiveError
+from rejoinder.pipelines.dumps.decompress import read_blocks, read_stored
 
 # Also the limit of a line's length, newline included; all known comments are below 1 MiB.
 CHUNK_BYTES = 16 << 20

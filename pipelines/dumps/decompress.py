@@ -5,25 +5,21 @@ of the data. Here a file that ends inside a frame is an error that names the byt
 offset.
 """
 
-import bz2
 import lzma
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
 import zstandard
 
 from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps.codecs import CODECS, DamagedArchiveError, find_codec
 
 # Compressed bytes given to a decoder at once. Small, because the output of zstd's decoder
 # has no limit: the worst frame (4 bytes to a 128 KiB block) expands them to 256 MiB.
 READ_BYTES = 8 << 10
 # Limit of the decompressed bytes that the other codecs return at once.
 _MAX_OUTPUT = 4 << 20
-# Pushshift's dumps are written with `--long=31`.
-_MAX_WINDOW = 1 << 31
-
-_GZIP_WBITS = 31
 
 
 class Readable(Protocol):
@@ -31,107 +27,6 @@ class Readable(Protocol):
 
     def read(self, size: int, /) -> bytes:
         """Returns the next `size` bytes, fewer at the end of the file."""
-
-
-class DamagedArchiveError(UserError):
-    """The archive is truncated or corrupt; the data before the damage was returned."""
-
-
-class _ZstdFrame:
-    """Decoder of one zstd frame or skippable frame, with the interface of `bz2.BZ2Decompressor`."""
-
-    needs_input = True
-
-    def __init__(self) -> None:
-        self._decoder = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        return self._decoder.decompress(data)
-
-    @property
-    def eof(self) -> bool:
-        return self._decoder.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._decoder.unused_data
-
-
-class _GzipMember:
-    """Decoder of one gzip member, with the interface of `bz2.BZ2Decompressor`."""
-
-    def __init__(self) -> None:
-        self._decoder = zlib.decompressobj(_GZIP_WBITS)
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        return self._decoder.decompress(self._decoder.unconsumed_tail + data, max(max_length, 0))
-
-    @property
-    def needs_input(self) -> bool:
-        return not self._decoder.unconsumed_tail
-
-    @property
-    def eof(self) -> bool:
-        return self._decoder.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._decoder.unused_data
-
-
-class _Codec(NamedTuple):
-    """A compression format.
-
-    Attributes:
-        ending: Ending of file names.
-        decoder: Makes a decoder of one frame.
-        magics: The possible first bytes of a frame.
-        may_pad: Whether zero bytes may follow a frame.
-    """
-
-    ending: str
-    decoder: Callable[[], Any]
-    magics: tuple[bytes, ...]
-    may_pad: bool
-
-
-_SKIPPABLE = tuple(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60))
-_CODECS = {
-    "zstd": _Codec(".zst", _ZstdFrame, (b"\x28\xb5\x2f\xfd", *_SKIPPABLE), False),
-    "bzip2": _Codec(".bz2", bz2.BZ2Decompressor, (b"BZh",), False),
-    "xz": _Codec(".xz", lzma.LZMADecompressor, (b"\xfd7zXZ\x00",), True),
-    "gzip": _Codec(".gz", _GzipMember, (b"\x1f\x8b",), True),
-}
-# First bytes of archives that contain files instead of one stream of lines.
-_FOREIGN = {b"PK\x03\x04": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
-
-
-def find_codec(path: str, head: bytes) -> str | None:
-    """Finds the codec of a file.
-
-    Args:
-        path: The file's name.
-        head: Its first bytes, at least 8 if it is that long.
-
-    Returns:
-        The codec's name, None for a plain file.
-
-    Raises:
-        UserError: The file is an archive of files, or, as `DamagedArchiveError`, its
-            content is not in the format of its name.
-    """
-    for magic, kind in _FOREIGN.items():
-        if head.startswith(magic):
-            raise UserError(f"{path}: is a {kind} archive; unpack it first")
-    found = next((name for name, c in _CODECS.items() if head.startswith(c.magics)), None)
-    named = next((name for name, c in _CODECS.items() if path.endswith(c.ending)), None)
-    if named is not None and named != found:
-        content = f"is a {found} file" if found else f"begins with {head[:8]!r}"
-        raise DamagedArchiveError(
-            f"{path}: has the name of a {named} file but {content if head else 'is empty'} "
-            "(byte offset 0); download it again or rename it"
-        )
-    return found
 
 
 def read_blocks(path: str, file: Readable) -> Iterator[tuple[bytes, int]]:
@@ -157,7 +52,7 @@ def read_blocks(path: str, file: Readable) -> Iterator[tuple[bytes, int]]:
             yield data, position
             data = read_stored(path, file, position, _MAX_OUTPUT)
         return
-    _, make_decoder, magics, may_pad = _CODECS[codec]
+    _, make_decoder, magics, may_pad = CODECS[codec]
     position = 0  # stored bytes before `data`
     decoder = make_decoder()
     started = 0  # stored offset of the current frame

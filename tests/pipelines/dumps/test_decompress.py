@@ -10,7 +10,8 @@ import zstandard
 
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps import decompress
-from rejoinder.pipelines.dumps.decompress import READ_BYTES, DamagedArchiveError, read_blocks
+from rejoinder.pipelines.dumps.codecs import DamagedArchiveError, find_codec
+from rejoinder.pipelines.dumps.decompress import READ_BYTES, read_blocks
 
 TEXT = b"".join(b"line number %d of some text\n" % n for n in range(20_000))
 SKIPPABLE = b"\x53\x2a\x4d\x18" + (11).to_bytes(4, "little") + b"not a frame"
@@ -102,7 +103,7 @@ def test_truncation_is_an_error_at_any_position(ending):
 def test_truncation_names_the_offset_at_which_the_file_ends(ending):
     stored = COMPRESS[ending](TEXT)
     _, message = read_until_damage("RC" + ending, stored[: len(stored) // 2])
-    assert f"truncated {decompress.find_codec('x', stored)} archive" in message
+    assert f"truncated {find_codec('x', stored)} archive" in message
     assert f"at byte offset {len(stored) // 2} " in message
 
 
@@ -123,10 +124,7 @@ def test_garbage_after_the_last_frame_is_an_error(ending):
     stored = COMPRESS[ending](TEXT)
     data, message = read_until_damage("RC" + ending, stored + b"garbage garbage")
     assert data == TEXT
-    assert (
-        f"corrupt {decompress.find_codec('x', stored)} archive at byte offset {len(stored)}"
-        in message
-    )
+    assert f"corrupt {find_codec('x', stored)} archive at byte offset {len(stored)}" in message
 
 
 @pytest.mark.parametrize("ending", [".gz", ".xz"])
