@@ -141,10 +141,10 @@ def test_modules_named_on_a_page_exist(page):
 
 
 @each_page
-def test_pages_use_the_one_command(page):
+def test_pages_use_the_one_command_and_the_one_import_name(page):
     # `benchmarks/` is not installed: its files run from the root of a checkout.
-    packages = "|".join({*FOLDERS} - {"benchmarks"})
-    modules = re.compile(rf"python3? -m ({packages})\.")
+    packages = "|".join({*FOLDERS} - {"benchmarks", "rejoinder"})
+    modules = re.compile(rf"python3? -m (rejoinder|{packages})\.|\bfrom ({packages})[. ]")
     assert [line for line in code_lines(page) if modules.search(line)] == []
 
 
