@@ -32,6 +32,13 @@ _RUNNER_ERRORS = {
         r"--prism_location \1: no such file; give the path of a Prism binary, or leave "
         "--runner out"
     ),
+    r"Unable to fetch remote job server jar at .*?beam-runners-(flink|spark)": (
+        r"--runner: Beam cannot download the job server for \1; give the path of its jar with "
+        r"--\1_job_server_jar"
+    ),
+    r"Unexpected pipeline runner: (.*?)\. Valid values are (.*?) or the fully": (
+        r"--runner \1: is not a runner of Beam; its runners are \2"
+    ),
 }
 
 

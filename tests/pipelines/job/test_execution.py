@@ -88,6 +88,19 @@ def test_a_prism_binary_that_cannot_be_fetched_or_found_names_its_option():
     assert found.startswith("--prism_location /none: no such file")
 
 
+@pytest.mark.parametrize("name", ["flink", "spark"])
+def test_a_job_server_that_cannot_be_fetched_names_its_option(name):
+    error = RuntimeError(
+        f"Unable to fetch remote job server jar at https://…/beam-runners-{name}-1-job-server.jar"
+    )
+    assert f"--{name}_job_server_jar" in (execution.user_message(error) or "")
+
+
+def test_an_unknown_runner_is_an_error_that_lists_the_runners():
+    with pytest.raises(UserError, match=r"^--runner NoRunner: is not .* FlinkRunner, "):
+        execution.run_pipeline(runners.choose("NoRunner", 1, []), lambda pipeline: None)
+
+
 @pytest.mark.parametrize(
     ("error", "shown"),
     [(UserError("fixable"), "progress\n"), (ZeroDivisionError("bug"), "progress\ntraceback\n")],
