@@ -1,4 +1,4 @@
-"""The model: tokenizer, MPNet, weights in and out, the encoder, the SavedModel."""
+"""The model: tokenizer, MPNet, reading and writing of weights, encoder, SavedModel."""
 
 if __name__ != "rejoinder.models":
     raise ImportError("import rejoinder.models, not models")

@@ -1,6 +1,6 @@
-"""Texts to embeddings, as the users of a trained model do it.
+"""Embeds texts with a trained model.
 
-from models import Encoder
+from rejoinder import Encoder
 
 encoder = Encoder.load("sentence-transformers/all-mpnet-base-v2")
 embeddings = encoder.encode(["This is an example sentence", "Each sentence is converted"])
@@ -18,16 +18,17 @@ import tensorflow as tf
 from rejoinder.errors import UserError
 from rejoinder.models.loading import LoadedModel, load_model
 from rejoinder.models.model_dir import is_model_dir
+from rejoinder.models.saved_model.publish import find_saved_model
 
-# Texts read ahead and sorted by length, so that a step's texts are about
-# equally long and next to nothing is padding.
+# Texts read ahead and sorted by length, so that the texts of a step are about
+# equally long and need little padding.
 WINDOW = 4096
-# Tokens in a step when the caller does not limit texts: enough for each core to
-# run its matrix products at full rate. Four times as many take a quarter longer,
-# because activations no longer stay in the cores' caches.
+# Tokens in a step when the caller sets no batch size: enough for each core to run
+# its matrix products at full rate. With four times as many, a token takes a quarter
+# longer, because activations no longer fit into the cores' caches.
 STEP_TOKENS = min(512 * (os.cpu_count() or 1), 16_384)
-# A step that is a quarter full ends before a text that would be padded by over a
-# tenth: smaller products run a little slower, but padding costs more.
+# A step that is a quarter full ends before a text that would be padded by more than
+# a tenth: smaller products run a little slower, but padding costs more.
 _MIN_STEP_TOKENS = STEP_TOKENS // 4
 _MIN_FILL = 0.9
 PRECISIONS = ("float32", "bfloat16")
@@ -37,7 +38,7 @@ class Encoder:
     """Embeds texts with a trained model.
 
     Attributes:
-        dimension: Numbers in an embedding.
+        dimension: Components of an embedding.
     """
 
     def __init__(self, embed: Callable[[list[str], int | None], np.ndarray], dimension: int):
@@ -58,24 +59,24 @@ class Encoder:
 
         Args:
             path: Sentence-transformers or Hugging Face folder, hub name, folder of
-                a training run, or SavedModel (a version, or the folder of versions,
-                of which the newest is taken).
-            checkpoint: Which checkpoint of a training run; the latest when None.
-            max_length: Tokens after which a text is cut; the model's own when None.
+                a training run, SavedModel, or folder of SavedModel versions, of which
+                the newest is loaded.
+            checkpoint: Checkpoint of a training run; the latest by default.
+            max_length: Tokens after which a text is cut; the model's own by default.
             precision: `float32`, or `bfloat16` for about twice the speed where the
                 processor has bfloat16 instructions, with cosine above 0.999 to float32.
 
         Raises:
-            UserError: There is no such model, or the options do not go with it.
+            UserError: There is no such model, or an option does not apply to it.
         """
         if precision not in PRECISIONS:
-            raise UserError(f"precision must be float32 or bfloat16, got {precision}")
+            raise UserError(f"precision: must be float32 or bfloat16, got {precision}")
         saved_model = None if is_model_dir(path) else find_saved_model(path)
         if saved_model:
             if checkpoint or max_length or precision != "float32":
                 raise UserError(
-                    f"{path} is a SavedModel: checkpoint, max_length and precision were fixed"
-                    " when it was exported"
+                    f"{path}: is a SavedModel, whose checkpoint, max_length and precision were"
+                    " fixed when it was exported"
                 )
             return _from_saved_model(saved_model)
         loaded = load_model(path, checkpoint=checkpoint)
@@ -85,10 +86,18 @@ class Encoder:
 
     @classmethod
     def from_loaded(cls, loaded: LoadedModel, *, max_length: int | None = None) -> "Encoder":
-        """Wraps a model that is in memory already."""
+        """Makes an encoder of a loaded model.
+
+        Args:
+            loaded: The model.
+            max_length: Tokens after which a text is cut; the model's own by default.
+
+        Raises:
+            UserError: `max_length` is out of range.
+        """
         longest = loaded.encoder.config.max_length
         if max_length is not None and not 3 <= max_length <= longest:
-            raise UserError(f"max_length must be between 3 and {longest}, got {max_length}")
+            raise UserError(f"max_length: must be between 3 and {longest}, got {max_length}")
         embed = _KerasEmbedder(loaded, max_length or loaded.max_length)
         return cls(embed, loaded.encoder.config.hidden_size)
 
@@ -103,7 +112,7 @@ class Encoder:
 
         Args:
             texts: One text, or any iterable of texts.
-            batch_size: Most texts in a step; chosen from their lengths when None.
+            batch_size: Maximum number of texts in a step; by default chosen from their lengths.
             show_progress_bar: Whether to show progress on standard error.
 
         Returns:
@@ -127,10 +136,19 @@ class Encoder:
         batch_size: int | None = None,
         show_progress_bar: bool = False,
     ) -> Iterator[np.ndarray]:
-        """Embeds an endless iterable: yields float32 [up to 4096, dimension] in order.
+        """Embeds texts block by block, in memory that does not grow with their number.
 
-        The arguments are those of `encode`; the memory does not grow with the
-        number of texts.
+        Args:
+            texts: Any iterable of texts; it may be endless.
+            batch_size: As in `encode`.
+            show_progress_bar: As in `encode`.
+
+        Yields:
+            float32 [up to 4096, dimension] of unit length, in the order of `texts`.
+
+        Raises:
+            TypeError: A text is not a string.
+            ValueError: `batch_size` is below 1.
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -179,15 +197,15 @@ class _KerasEmbedder:
 def cut_steps(
     lengths: np.ndarray, order: np.ndarray, batch_size: int | None
 ) -> Iterator[np.ndarray]:
-    """Cuts texts, longest first, into steps of alike lengths of at most `STEP_TOKENS` tokens.
+    """Divides texts, longest first, into steps of similar lengths and `STEP_TOKENS` tokens.
 
     Args:
         lengths: int [n], tokens of each text.
-        order: int [n], texts by falling length.
-        batch_size: Most texts in a step, or None for no limit.
+        order: int [n], texts by descending length.
+        batch_size: Maximum number of texts in a step, or None for no limit.
 
     Yields:
-        The texts of each step, int [1…]; one text is always allowed.
+        The texts of each step, int [≥ 1]; a single text may exceed the limit.
     """
     begin = 0
     while begin < len(order):
@@ -201,22 +219,8 @@ def cut_steps(
 
 
 def encode_utf8(texts: list[str]) -> tf.Tensor:
-    """Returns string [n]; a lone surrogate, which UTF-8 does not have, becomes `?`."""
+    """Returns texts as UTF-8, string [n]; lone surrogates, which UTF-8 lacks, become `?`."""
     return tf.constant([text.encode("utf-8", "replace") for text in texts], tf.string)
-
-
-def find_saved_model(path: str | Path) -> str | None:
-    """Returns the SavedModel at `path`, or the newest version below it, if any."""
-    if tf.saved_model.contains_saved_model(str(path)):
-        return str(path)
-    if not tf.io.gfile.isdir(str(path)):
-        return None
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(str(path))]
-    for version in sorted((int(name) for name in names if name.isdigit()), reverse=True):
-        folder = f"{path}/{version}"
-        if tf.saved_model.contains_saved_model(folder):
-            return folder
-    return None
 
 
 def _from_saved_model(folder: str) -> Encoder:
@@ -227,7 +231,7 @@ def _from_saved_model(folder: str) -> Encoder:
     signature = loaded.signatures["serving_default"]
 
     def embed(texts: list[str], batch_size: int | None) -> np.ndarray:
-        # The model groups by length itself; sorting gives it alike lengths.
+        # The model groups texts by length itself; sorting gives it similar lengths.
         order = np.argsort([-len(text) for text in texts], kind="stable")
         result = np.empty([len(texts), dimension], np.float32)
         for rows in np.split(order, range(batch_size or 256, len(order), batch_size or 256)):
@@ -235,7 +239,7 @@ def _from_saved_model(folder: str) -> Encoder:
             result[rows] = signature(text=step)["embedding"].numpy()
         return result
 
-    # The signature does not live longer than the object that it came from.
+    # The signature is only valid while the loaded object exists.
     embed.loaded = loaded  # type: ignore[attr-defined]
     dimension = int(signature.structured_outputs["embedding"].shape[-1])
     return Encoder(embed, dimension)

@@ -2,9 +2,9 @@
 
     rejoinder export --model MODEL_DIR --output exports/reddit
 
-writes `exports/reddit/<version>/` for TensorFlow Serving and `rejoinder.serving.server`, and
-`exports/reddit-sentence-transformers/<version>/` for sentence-transformers and
-Text Embeddings Inference.
+writes `exports/reddit/<version>/` for TensorFlow Serving and `rejoinder serve`, and
+`exports/reddit-sentence-transformers/<version>/` for sentence-transformers and Text
+Embeddings Inference.
 """
 
 import argparse
@@ -17,10 +17,10 @@ from rejoinder.errors import UserError
 
 SENTENCE_TRANSFORMERS_SUFFIX = "-sentence-transformers"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# Written in no particular language or case: lengths from one token to the limit.
+# Texts of several scripts, from the shortest to one above the length limit.
 _PROBES = ("", "Yes.", "What do you think of it?", "word " * 300, "naïve 日本語 🙂")
-# Greatest difference in a component between the encoder and its saved form. The saved
-# form computes each text in its own width, which bfloat16 rounds differently.
+# Maximum difference of a component between the encoder and the SavedModel, which
+# computes each text in its own width, so that bfloat16 rounds differently.
 _TOLERANCES = {"float32": 1e-5, "bfloat16": 2e-2}
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -38,13 +38,13 @@ def export_model(
     """Exports one model version.
 
     Args:
-        model: What `rejoinder.models.loading.load_model` reads.
-        base: Folder of versions.
+        model: Any path or name that `rejoinder.models.loading.load_model` accepts.
+        base: Local folder of versions.
         name: Model name in warm-up records and manifest; by default base's last component.
-        version: Number to publish as; by default the next.
+        version: Version number; by default the next.
         checkpoint: Checkpoint of a trainer MODEL_DIR; by default its latest.
         precision: `float32`, or `bfloat16` to compute in bfloat16 (weights stay float32).
-        sentence_transformers: Whether to write that folder too.
+        sentence_transformers: Whether to write a sentence-transformers folder too.
 
     Returns:
         The published SavedModel folder.
@@ -55,7 +55,7 @@ def export_model(
     """
     name = name or base.resolve().name
     if not _NAME.fullmatch(name):
-        raise UserError(f"--name {name!r}: letters, digits, '.', '_' and '-' only, at most 64")
+        raise UserError(f"--name: must be 1 to 64 letters, digits, '.', '_' and '-', got {name!r}")
     from rejoinder.models.loading import load_model
     from rejoinder.models.model_dir import is_model_dir
     from rejoinder.models.saved_model.publish import publish, versions
@@ -65,7 +65,7 @@ def export_model(
     if version is None:
         version = max(versions(base) + versions(sibling), default=0) + 1
     if sentence_transformers:
-        # First, so that a SavedModel being served always has its twin.
+        # First, so that every published SavedModel has its sentence-transformers folder.
         from rejoinder.models.sentence_transformers import save_sentence_transformers
 
         publish(
@@ -98,8 +98,8 @@ def write_saved_model(
         loaded: `rejoinder.models.loading.LoadedModel`, or anything with `encoder`, `tokenizer`
             and `max_length`.
         name: Model name.
-        source: Where the model came from, for the manifest.
-        precision: What the encoder computes in.
+        source: Name of the model's path, for the manifest.
+        precision: `float32` or `bfloat16`, in which the encoder computes.
 
     Raises:
         UserError: The saved model's embeddings differ from the encoder's.
@@ -131,8 +131,8 @@ def write_saved_model(
     difference = float(np.max(np.abs(got - expected)))
     if not difference <= _TOLERANCES[precision]:
         raise UserError(
-            f"the saved model differs from the encoder by {difference:.2e}, more than "
-            f"{_TOLERANCES[precision]:.0e}; nothing was published"
+            f"{folder.parent}: the saved model differs from the encoder by {difference:.2e}, more "
+            f"than {_TOLERANCES[precision]:.0e}; nothing was published; report this as a bug"
         )
 
     widths = bucket_widths(loaded.max_length)
@@ -189,7 +189,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line."""
     args = _parser().parse_args(argv)
     if args.version is not None and args.version < 1:
-        raise UserError(f"--version {args.version}: versions start at 1")
+        raise UserError(f"--version: must be at least 1, got {args.version}")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     folder = export_model(
         args.model,
@@ -205,5 +205,5 @@ def main(argv: list[str] | None = None) -> int:
         twin = folder.parent.with_name(folder.parent.name + SENTENCE_TRANSFORMERS_SUFFIX)
         print(f"sentence-transformers  {twin / folder.name}")
     name = args.name or folder.parent.resolve().name
-    print(f"serve it with          make serve EXPORT={folder.parent} NAME={name}")
+    print(f"serve it with          rejoinder serve --model {name}={folder.parent}")
     return 0

@@ -1,16 +1,16 @@
-"""Finds out what a path holds and makes a model of it.
+"""Loads a model from a path.
 
-A model may be a sentence-transformers or Hugging Face folder, a name on the
-Hugging Face hub, or the folder of a training run (`rejoinder.models.model_dir`).
+A model is a sentence-transformers or Hugging Face folder, a name on the Hugging Face
+hub, or the folder of a training run (`rejoinder.models.model_dir`).
 """
 
 import dataclasses
-import posixpath
 import tempfile
 from pathlib import Path
 
 import tensorflow as tf
 
+from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.models.model_dir import is_model_dir, local_encoder_folder
 from rejoinder.models.mpnet import MPNetConfig
@@ -40,22 +40,22 @@ class LoadedModel:
 def load_model(
     path: str | Path, *, checkpoint: str | None = None, dtype: str | None = None
 ) -> LoadedModel:
-    """Loads a model from wherever it is.
+    """Loads a model.
 
     Args:
-        path: Model folder, hub name, or the folder of a training run, which may
-            also be on `gs://`.
+        path: Model folder or folder of a training run, on any file system of
+            `rejoinder.storage`, or a hub name.
         checkpoint: Which checkpoint of a run, `ckpt-1000` or a path; the latest
             when None.
         dtype: A tf_keras dtype policy such as `mixed_bfloat16`; the global policy
             when None.
 
     Raises:
-        UserError: There is no model, or its parts do not belong together.
+        UserError: There is no model, or its parts do not match.
     """
     is_run = is_model_dir(path)
     if checkpoint and not is_run:
-        raise UserError(f"{path} is not the folder of a training run; it has no checkpoints")
+        raise UserError(f"{path}: is not the folder of a training run, so it has no checkpoints")
     folder = local_encoder_folder(str(path)) if is_run else resolve_folder(path)
     check_modules(folder)
     config = MPNetConfig.from_folder(folder)
@@ -81,34 +81,38 @@ def load_model(
 def write_encoder_folder(
     folder: str | Path, config: MPNetConfig, tokenizer_folder: str | Path, max_length: int
 ) -> None:
-    """Writes what a run's checkpoints need to become a model again.
+    """Writes the configuration and tokenizer that a run's checkpoints need.
 
     Args:
-        folder: `MODEL_DIR/encoder`, also on `gs://`; made if missing.
+        folder: `MODEL_DIR/encoder`, on any file system of `rejoinder.storage`.
         config: The model's hyperparameters.
         tokenizer_folder: Folder of the tokenizer that made the run's data.
         max_length: Tokens after which a text is cut.
     """
-    tf.io.gfile.makedirs(str(folder))
     with tempfile.TemporaryDirectory() as local:
         config.write(local)
         copy_tokenizer(tokenizer_folder, local, max_length)
         for file in sorted(Path(local).iterdir()):
-            tf.io.gfile.copy(str(file), posixpath.join(str(folder), file.name), overwrite=True)
+            storage.write_bytes(storage.join(str(folder), file.name), file.read_bytes())
 
 
 def _restore(encoder: SentenceEncoder, model_dir: str, checkpoint: str | None) -> None:
-    """Reads the encoder of a run's checkpoint."""
+    """Reads the encoder's weights from a run's checkpoint."""
+    if model_dir.startswith("s3://"):
+        raise UserError(
+            f"{model_dir}: TensorFlow reads checkpoints from local paths and gs:// only; "
+            "copy the folder to one of these"
+        )
     if checkpoint is None:
         found = tf.train.latest_checkpoint(model_dir)
         if found is None:
-            raise UserError(f"{model_dir} has no checkpoint yet; train first")
+            raise UserError(f"{model_dir}: has no checkpoint yet; train first")
     else:
         found = checkpoint
-        if not tf.io.gfile.glob(f"{found}.index"):
-            found = posixpath.join(model_dir, checkpoint)
-        if not tf.io.gfile.glob(f"{found}.index"):
-            raise UserError(f"{checkpoint} is no checkpoint, here or in {model_dir}")
+        if not storage.exists(f"{found}.index"):
+            found = storage.join(model_dir, checkpoint)
+        if not storage.exists(f"{found}.index"):
+            raise UserError(f"{checkpoint}: is not a checkpoint, neither a path nor in {model_dir}")
     try:
         # Partial, because a run's checkpoint also holds optimizer and step.
         status = tf.train.Checkpoint(model=encoder).read(found).expect_partial()
@@ -116,5 +120,5 @@ def _restore(encoder: SentenceEncoder, model_dir: str, checkpoint: str | None) -
     except (tf.errors.OpError, ValueError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"{found} does not hold the model that its run describes: {reason}"
+            f"{found}: does not hold the model that encoder/config.json describes ({reason})"
         ) from None

@@ -1,17 +1,15 @@
-"""The model card: what the hub needs to know, how good the model is, and how it was made.
+"""The model card: metadata for the hub, evaluation, training command and data.
 
-Metadata as in https://huggingface.co/docs/hub/model-cards. A training run's folder tells the
-rest: its evaluation, its data and its command.
+Metadata as in https://huggingface.co/docs/hub/model-cards; evaluation, command and
+data come from the folder of the training run.
 """
 
 import json
-import posixpath
 import re
-from typing import Any
 
-import tensorflow as tf
-
+from rejoinder import storage
 from rejoinder.models.model_dir import DATA_DESCRIPTION, EVALUATION, TRAINING_REPORT
+from rejoinder.tables import markdown_table
 
 
 def model_card(name: str, dimension: int, max_length: int, model_dir: str | None = None) -> str:
@@ -19,10 +17,10 @@ def model_card(name: str, dimension: int, max_length: int, model_dir: str | None
 
     Args:
         name: The model's name.
-        dimension: Numbers of an embedding.
+        dimension: Components of an embedding.
         max_length: Tokens after which a text is cut.
-        model_dir: Folder of the training run the model comes from, whose `evaluation/`,
-            `data.json` and `training.json` are told where they exist.
+        model_dir: Folder of the training run that made the model; its evaluation,
+            `data.json` and `training.json` are included where they exist.
     """
     parts = [_head(name, dimension, max_length)]
     if model_dir is not None:
@@ -68,15 +66,12 @@ the other replies of a batch as negatives.
 
 
 def _read(model_dir: str, name: str) -> str:
-    path = posixpath.join(model_dir, name)
-    if not tf.io.gfile.exists(path):
-        return ""
-    with tf.io.gfile.GFile(path) as file:
-        return file.read()
+    path = storage.join(model_dir, name)
+    return storage.read_bytes(path).decode() if storage.exists(path) else ""
 
 
 def _evaluation(report: str) -> str:
-    """Returns the report one heading lower, to stand inside the card."""
+    """Returns the report with its headings one level lower, to go inside the card."""
     return re.sub(r"^#", "##", report, flags=re.MULTILINE)
 
 
@@ -91,23 +86,19 @@ def _training(text: str) -> str:
         ("parameters trained", f"{report['parameters']:,}"),
         ("precision", report["precision"]),
     ]
-    if report["first_loss"] is not None:  # None of a run that was killed before its report
+    if report["first_loss"] is not None:  # None if the run was killed before its report
         rows.append(("loss", f"{report['first_loss']:.4f} → {report['last_loss']:.4f}"))
-    # Reports of before this key was written have no command.
+    # Older reports have no command.
     command = f"```\n{report['command']}\n```\n\n" if "command" in report else ""
-    return f"## Training\n\n{command}{_table(('', ''), rows)}\n"
+    return f"## Training\n\n{command}{markdown_table(('', ''), rows)}\n"
 
 
 def _data(text: str) -> str:
     if not text:
         return ""
-    rows: list[tuple[Any, ...]] = [
+    rows = [
         (corpus["name"], corpus["weight"], f"{corpus['pairs']:,}", f"`{corpus['shards']}`")
         for corpus in json.loads(text)["corpora"]
     ]
-    return f"### Data\n\n{_table(('corpus', 'weight', 'pairs', 'sha256 of its shards'), rows)}\n"
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
-    lines = [header, ("---",) * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    header = ("corpus", "weight", "pairs", "sha256 of its shards")
+    return f"### Data\n\n{markdown_table(header, rows, left=(0, 3))}\n"

@@ -1,4 +1,4 @@
-"""MPNet with mean pooling and unit length: token ids to sentence embeddings."""
+"""MPNet with mean pooling and L2 normalization: token ids to sentence embeddings."""
 
 import tensorflow as tf
 import tf_keras
@@ -8,10 +8,10 @@ from rejoinder.models.mpnet import MPNetConfig, MPNetEncoder
 
 @tf_keras.saving.register_keras_serializable("rejoinder")
 class SentenceEncoder(tf_keras.Model):
-    """Sentence embeddings as all-mpnet-base-v2 makes them.
+    """The sentence encoder, with the architecture of all-mpnet-base-v2.
 
     The compute dtype follows `tf_keras.mixed_precision`'s global policy;
-    normalization, softmax, pooling and the result stay float32.
+    normalization, softmax, pooling and the result are always float32.
 
     Args:
         config: Hyperparameters, or their dictionary.
@@ -40,13 +40,13 @@ class SentenceEncoder(tf_keras.Model):
         Args:
             inputs: `token_ids` int32 [b, s]; for packed rows also `segment_ids`
                 and `positions`, int32 [b, s] (see `rejoinder.models.packing`).
-            training: Whether dropout applies.
-            max_segments: Texts in a packed row at most; needed for packed rows.
-            seed: int32 [2] that decides the dropout masks; drawn when None.
+            training: Whether to apply dropout.
+            max_segments: Maximum number of texts in a packed row; required for packed rows.
+            seed: int32 [2] that determines the dropout masks; random by default.
 
         Returns:
             float32 [b, d] of unit length, or [b, max_segments, d] for packed rows;
-            zeros where there is no text.
+            zeros for missing texts.
         """
         token_ids, segment_ids = inputs["token_ids"], inputs.get("segment_ids")
         hidden = self.mpnet(
@@ -62,14 +62,14 @@ class SentenceEncoder(tf_keras.Model):
             members = tf.cast(real, tf.float32)[:, :, None]
             return pool(hidden, members)[:, 0]
         if max_segments is None:
-            raise ValueError("packed rows need max_segments, the most texts that share a row")
+            raise ValueError("packed rows need max_segments, the maximum number of texts in a row")
         return pool(hidden, tf.one_hot(segment_ids - 1, max_segments))
 
     def stored_as(self, dtype: str) -> "SentenceEncoder":
         """Returns a copy for inference that stores and multiplies matrices in `dtype`.
 
-        A mixed policy casts every matrix in every step, which takes a fifth of
-        a small step's time; the copy casts once and computes the same.
+        A mixed policy casts every matrix in every step, a fifth of the time of a small
+        step. The copy casts once, and its results are equal.
         """
         copy = SentenceEncoder(self.config, dtype=dtype)
         for source, target in zip(self.variables, copy.variables, strict=True):
@@ -88,17 +88,17 @@ class SentenceEncoder(tf_keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        """Makes an encoder with fresh weights from `get_config`'s result."""
+        """Makes an encoder with new weights from `get_config`'s result."""
         del custom_objects
         return cls(**config)
 
 
 def pool(hidden: tf.Tensor, members: tf.Tensor) -> tf.Tensor:
-    """Averages the hidden states of each text's tokens and scales to unit length.
+    """Averages the hidden states of each text's tokens and scales the mean to unit length.
 
     Args:
         hidden: float32 [b, s, d].
-        members: float32 [b, s, k], 1 where a token belongs to a text of the row.
+        members: float32 [b, s, k], 1 where a token belongs to text k of the row.
 
     Returns:
         float32 [b, k, d]; zeros for a text without tokens.

@@ -1,8 +1,8 @@
 """Writes a model as a sentence-transformers folder.
 
-`SentenceTransformer(folder)`, Text Embeddings Inference and our own
-`load_model` read it. The module types in `modules.json` are the classic ones,
-which every version since 2.0 understands.
+`SentenceTransformer(folder)`, Text Embeddings Inference and `rejoinder.load_model`
+read it. The module types in `modules.json` are the classic ones, which every version
+since 2.0 supports.
 """
 
 import json
@@ -36,13 +36,13 @@ def save_sentence_transformers(
     """Writes weights, tokenizer, pooling, normalization and model card.
 
     Args:
-        folder: Where to write; made if missing.
+        folder: The local folder to write; created if missing.
         encoder: The model.
         tokenizer_folder: Folder of the tokenizer it was trained with.
-        max_length: Tokens after which a text is cut; what `tokenizer_folder` says
-            when None.
-        name: Name in the model card; that of the folder when None.
-        model_dir: Folder of the training run it comes from, for the model card.
+        max_length: Tokens after which a text is cut; by default the limit in
+            `tokenizer_folder`.
+        name: Name in the model card; by default the name of the folder.
+        model_dir: Folder of the training run that made the model, for the model card.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,11 +74,11 @@ def save_sentence_transformers(
 
 
 def copy_tokenizer(source: str | Path, folder: str | Path, max_length: int) -> None:
-    """Copies the tokenizer's files and says where texts are cut."""
+    """Copies the tokenizer's files and writes the maximum length beside them."""
     for name in FOLDER_FILES:
         if (Path(source) / name).exists():
             shutil.copyfile(Path(source) / name, Path(folder) / name)
-    # Lower-casing is the tokenizer's business; here it would be done twice.
+    # The tokenizer lower-cases; sentence-transformers must not do it as well.
     write_json(
         Path(folder) / MAX_LENGTH_FILE, {"max_seq_length": max_length, "do_lower_case": False}
     )
@@ -94,10 +94,13 @@ def read_max_length(folder: str | Path, default: int) -> int:
 
 
 def check_modules(folder: str | Path) -> None:
-    """Raises UserError if a sentence-transformers folder does more than we do.
+    """Checks that a sentence-transformers folder has no module that is not supported.
 
-    Mean pooling and normalization after the transformer are ours. Another
-    pooling or a dense layer would be left out in silence otherwise.
+    Supported are a transformer, mean pooling and normalization. Ignoring another
+    pooling or a dense layer would give other embeddings without an error.
+
+    Raises:
+        UserError: The folder has another module or another pooling.
     """
     path = Path(folder) / "modules.json"
     if not path.exists():
@@ -124,11 +127,15 @@ def _pooling_modes(config: dict[str, Any]) -> list[str]:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file; UserError if it is broken."""
+    """Reads a JSON file.
+
+    Raises:
+        UserError: The file is missing or not JSON.
+    """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from None
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,7 +1,7 @@
-"""Exact weights in and out, between Hugging Face's tensors and the Keras variables.
+"""Converts weights exactly between Hugging Face's tensors and the Keras variables.
 
-Only safetensors files are read: no pickle, no torch. A tensor that is missing,
-unknown or of another shape is an error that lists all of them.
+Only safetensors files are read: no pickle, no torch. Tensors that are missing, unknown
+or of another shape are one error that lists all of them.
 """
 
 import dataclasses
@@ -13,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.models.local_folder import MODEL_FILES, local_folder
 from rejoinder.models.mpnet import MPNetEncoder
 from rejoinder.models.sentence_encoder import SentenceEncoder
 
-# What a checkpoint may carry and a sentence encoder has no use for: the masked
-# language model's head, and position numbers that old versions stored.
+# Tensors of a checkpoint that a sentence encoder does not use: the masked language
+# model's head, and position numbers that old versions stored.
 IGNORED_PREFIXES = ("lm_head.", "embeddings.position_ids")
 # A masked language model's checkpoint puts this before every name of the encoder.
 MODEL_PREFIX = "mpnet."
@@ -32,8 +34,8 @@ class Binding:
 
     Attributes:
         variable: The Keras variable.
-        names: Hugging Face names, side by side in the variable's last axis.
-        is_kernel: Whether torch stores it as [outputs, inputs], transposed.
+        names: Hugging Face names, concatenated along the variable's last axis.
+        is_kernel: Whether torch stores it transposed, as [outputs, inputs].
     """
 
     variable: tf.Variable
@@ -52,7 +54,7 @@ class Binding:
         return dict(zip(self.names, arrays, strict=True))
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Returns the shape that each tensor of a checkpoint must have."""
+        """Returns the required shape of each tensor of a checkpoint."""
         shape = list(self.variable.shape)
         shape[-1] //= len(self.names)
         wanted = tuple(reversed(shape)) if self.is_kernel else tuple(shape)
@@ -60,7 +62,7 @@ class Binding:
 
 
 def bindings(mpnet: MPNetEncoder) -> list[Binding]:
-    """Returns the counterpart of every variable of the encoder."""
+    """Returns a binding for every variable of the encoder."""
     found = [
         Binding(mpnet.word_embeddings, ("embeddings.word_embeddings.weight",)),
         Binding(mpnet.position_embeddings, ("embeddings.position_embeddings.weight",)),
@@ -98,9 +100,9 @@ def load_huggingface_weights(encoder: SentenceEncoder, folder_or_hub_name: str |
             form), or a name on the Hugging Face hub.
 
     Raises:
-        UserError: No such checkpoint, or its tensors are not this model's; the
-            message lists the missing, unknown and misshapen ones. The encoder is
-            unchanged then.
+        UserError: There is no such checkpoint, or its tensors are not this model's; the
+            message lists the missing, unknown and misshapen ones, and the encoder is
+            unchanged.
     """
     folder = resolve_folder(folder_or_hub_name)
     readers = _open_safetensors(folder)
@@ -124,20 +126,20 @@ def load_huggingface_weights(encoder: SentenceEncoder, folder_or_hub_name: str |
         if names
     ]
     if complaints:
-        raise UserError(f"the checkpoint in {folder} is not this MPNet; " + "; ".join(complaints))
+        raise UserError(f"{folder}: the checkpoint is not this MPNet; " + "; ".join(complaints))
     for binding in wanted:
         if all(name in tensors for name in binding.names):
             binding.variable.assign(binding.to_keras([tensors[name] for name in binding.names]))
 
 
 def save_huggingface_weights(encoder: SentenceEncoder, folder: str | Path) -> None:
-    """Writes `model.safetensors` and `config.json` as `MPNetModel` has them."""
+    """Writes `model.safetensors` and `config.json` in the form of `MPNetModel`."""
     from safetensors.numpy import save_file
 
     tensors: dict[str, np.ndarray] = {}
     for binding in bindings(encoder.mpnet):
         tensors |= binding.to_huggingface()
-    # transformers refuses a file that does not say which framework's layout it has.
+    # transformers refuses a file without the name of its framework.
     save_file(
         dict(sorted(tensors.items())),
         str(Path(folder) / "model.safetensors"),
@@ -147,37 +149,41 @@ def save_huggingface_weights(encoder: SentenceEncoder, folder: str | Path) -> No
 
 
 def resolve_folder(folder_or_hub_name: str | Path) -> Path:
-    """Returns a local folder, fetching it from the Hugging Face hub if it is a name there.
+    """Returns a model's local folder, downloading it from a bucket or the Hugging Face hub.
+
+    Args:
+        folder_or_hub_name: A folder, on any file system of `rejoinder.storage`, or a
+            name on the hub.
 
     Raises:
-        UserError: Neither a folder nor a name that can be fetched.
+        UserError: There is no such folder, and no name on the hub that can be downloaded.
     """
+    name = str(folder_or_hub_name)
+    if not storage.is_local(name):
+        return local_folder(name)
     folder = Path(folder_or_hub_name).expanduser()
     if folder.is_dir():
         return folder
-    name = str(folder_or_hub_name)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(f"{name} is not a folder")
+        raise UserError(f"{name}: is not a folder")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(
-            snapshot_download(
-                name, allow_patterns=["*.json", "*.safetensors", "*.txt", "README.md"]
-            )
+            snapshot_download(name, allow_patterns=[f"*{ending}" for ending in MODEL_FILES])
         )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"{name} is neither a folder here nor a model that can be fetched from the Hugging"
+            f"{name}: is neither a folder nor a model that can be downloaded from the Hugging"
             f" Face hub ({reason}); without network, give the path of a downloaded folder"
         ) from None
 
 
 def _open_safetensors(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
     """Returns a reader for each tensor, by its name without the model's prefix."""
-    import ml_dtypes  # noqa: F401 - gives numpy the bfloat16 of half precision checkpoints
+    import ml_dtypes  # noqa: F401 - registers bfloat16, of half precision checkpoints, in NumPy
     from safetensors import SafetensorError, safe_open
 
     index = folder / "model.safetensors.index.json"
@@ -190,13 +196,13 @@ def _open_safetensors(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
     for file in files:
         if not file.exists():
             raise UserError(
-                f"{file} does not exist; only safetensors are read (pickled checkpoints such as"
+                f"{file}: does not exist; only safetensors are read (pickled checkpoints such as"
                 " pytorch_model.bin can run code: convert them first)"
             )
         try:
             handle = safe_open(str(file), framework="numpy")
         except (SafetensorError, OSError) as error:
-            raise UserError(f"{file} is damaged: {error}") from None
+            raise UserError(f"{file}: is damaged ({error})") from None
         for name in handle.keys():  # noqa: SIM118 - not a dictionary
             readers[name.removeprefix(MODEL_PREFIX)] = functools.partial(handle.get_tensor, name)
     return readers

@@ -1,4 +1,4 @@
-"""MPNet in tf_keras, with the parameters and results of Hugging Face's."""
+"""MPNet in tf_keras, with the parameters and results of Hugging Face's `MPNetModel`."""
 
 from rejoinder.models.mpnet.config import MPNetConfig
 from rejoinder.models.mpnet.encoder import MPNetEncoder

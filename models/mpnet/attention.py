@@ -9,15 +9,15 @@ import tf_keras
 from rejoinder.models.mpnet.layers import dense, dropout, normal
 
 MAX_DISTANCE = 128
-# Added to the scores of what must not be attended to. Not infinity: a row that
-# is padding from end to end would become NaN.
+# Added to the scores of masked positions. It is finite because the softmax of a row
+# of padding only would otherwise be NaN.
 MASKED = -1e9
 
 
 def relative_buckets(length: int, num_buckets: int, max_distance: int = MAX_DISTANCE) -> np.ndarray:
     """Returns the bucket of every (query, key) pair of positions, int32 [length, length].
 
-    T5's bidirectional buckets (Raffel et al. 2020): half for keys behind the
+    T5's bidirectional buckets (Raffel et al. 2020): half for keys after the
     query; in each half, small distances have a bucket of their own and larger
     ones share logarithmically wider buckets up to `max_distance`.
     """
@@ -25,7 +25,7 @@ def relative_buckets(length: int, num_buckets: int, max_distance: int = MAX_DIST
     half = num_buckets // 2
     exact = half // 2
     distance = np.abs(offset)
-    # float32 as in the original: at bucket edges the rounding decides.
+    # float32 as in the original, because rounding decides at the edges of buckets.
     ratio = np.log(np.maximum(distance, 1).astype(np.float32) / np.float32(exact))
     scaled = ratio / np.float32(math.log(max_distance / exact)) * np.float32(half - exact)
     large = np.minimum(exact + scaled.astype(np.int32), half - 1)
@@ -40,8 +40,8 @@ class RelativeBias(tf_keras.layers.Layer):
     Args:
         num_buckets: Rows of the table.
         num_heads: Columns of the table.
-        max_length: Longest row of tokens it will be asked for.
-        init_range: Standard deviation of fresh values.
+        max_length: Maximum number of tokens in a row.
+        init_range: Standard deviation of the initial values.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class SelfAttention(tf_keras.layers.Layer):
         hidden_size: Width of inputs and outputs.
         num_heads: Number of heads.
         dropout_rate: Dropout on the attention weights.
-        init_range: Standard deviation of fresh weights.
+        init_range: Standard deviation of the initial weights.
     """
 
     def __init__(
@@ -102,14 +102,14 @@ class SelfAttention(tf_keras.layers.Layer):
         self.built = True
 
     def call(self, inputs, bias, rows, seed=None, site=0):
-        """Attends.
+        """Applies self-attention.
 
         Args:
-            inputs: [b * s, hidden], the tokens of all rows one after another.
+            inputs: [b * s, hidden], the concatenated tokens of all rows.
             bias: float32, broadcastable to [b, heads, s, s]; added to the scores
                 after their scaling by 1/sqrt(head size).
             rows: Number of rows, b.
-            seed: int32 [2] for dropout, None without.
+            seed: int32 [2] for dropout, or None for no dropout.
             site: See `dropout`.
 
         Returns:

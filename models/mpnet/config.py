@@ -1,4 +1,4 @@
-"""The hyperparameters of an MPNet, as Hugging Face's `config.json` holds them."""
+"""The hyperparameters of an MPNet, in the form of Hugging Face's `config.json`."""
 
 import dataclasses
 import json
@@ -7,8 +7,8 @@ from typing import Any
 
 from rejoinder.errors import UserError
 
-# The position id of a text's first token. Hugging Face's MPNet starts behind
-# padding id 1 whatever the configuration says.
+# The position id of a text's first token: Hugging Face's MPNet starts after padding
+# id 1, whatever padding id the configuration has.
 POSITION_OFFSET = 2
 
 
@@ -25,13 +25,13 @@ class MPNetConfig:
         hidden_dropout_prob: Dropout on embeddings and layer outputs, [0, 1).
         attention_probs_dropout_prob: Dropout on attention weights, [0, 1).
         max_position_embeddings: Rows of the position table; a text may have two
-            fewer tokens, because positions start behind the padding id.
+            fewer tokens, because positions start after the padding id.
         relative_attention_num_buckets: Rows of the relative bias table, even.
         layer_norm_eps: Added to the variance in layer normalization.
-        initializer_range: Standard deviation of fresh weights.
+        initializer_range: Standard deviation of the initial weights.
         pad_token_id: Id that fills rows.
         bos_token_id: Id before every text.
-        eos_token_id: Id behind every text.
+        eos_token_id: Id after every text.
     """
 
     vocab_size: int = 30527
@@ -72,7 +72,7 @@ class MPNetConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "MPNetConfig":
-        """Takes the known keys of a dictionary and leaves the others."""
+        """Makes a configuration of the known keys of a dictionary; others are ignored."""
         names = {field.name for field in dataclasses.fields(cls)}
         return cls(**{name: value for name, value in values.items() if name in names})
 
@@ -87,9 +87,9 @@ class MPNetConfig:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise UserError(f"{path} does not exist; give a Hugging Face model folder") from None
+            raise UserError(f"{path}: does not exist; give a Hugging Face model folder") from None
         except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read as JSON: {error}") from None
+            raise UserError(f"{path}: cannot be read as JSON ({error})") from None
         for key, wanted in (("model_type", "mpnet"), ("hidden_act", "gelu")):
             if values.get(key, wanted) != wanted:
                 raise UserError(f"{path}: {key} is {values[key]!r}, must be {wanted!r}")

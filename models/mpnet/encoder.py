@@ -1,4 +1,4 @@
-"""MPNet: token ids to hidden states, one text to a row or several.
+"""The MPNet transformer: token ids to hidden states, with one or several texts in a row.
 
 Song et al. 2020, "MPNet: Masked and Permuted Pre-training for Language
 Understanding"; parameters and arithmetic as in Hugging Face's `MPNetModel`.
@@ -15,19 +15,18 @@ from rejoinder.models.mpnet.layers import LayerNorm, dense, dropout, normal
 
 @tf_keras.saving.register_keras_serializable("rejoinder")
 class MPNetEncoder(tf_keras.layers.Layer):
-    """The transformer. Several texts may share a row ("packed").
+    """The transformer. Several texts may share a row (a packed row).
 
-    In a packed row each text is a run of columns, so the difference of two
-    columns inside a text is their relative position, and one bias for the row
-    length serves all rows; what lies between texts is masked.
+    In a packed row each text is a run of columns, so the difference of two columns of
+    a text is their relative position, and one bias of the row's length serves all rows.
+    Attention between texts is masked.
 
     Args:
         config: Hyperparameters, or their dictionary.
         recompute: Whether the backward pass computes each layer again instead of
-            keeping its activations: about a third more time for a memory that no
-            longer grows with what a layer holds.
-        frozen_layers: Lowest layers that are not trained, nor what lies below them
-            (embeddings and relative bias), and that drop nothing out; 0 trains all.
+            keeping its activations: about a third more time for less memory.
+        frozen_layers: Number of lowest layers that are not trained and have no dropout;
+            the embeddings and the relative bias are frozen with them. 0 trains all.
     """
 
     def __init__(
@@ -43,8 +42,8 @@ class MPNetEncoder(tf_keras.layers.Layer):
         self.frozen_layers = frozen_layers
         config = self.config
         with tf.name_scope(self.name):
-            # The tables stay float32: a lookup has nothing to gain from casting
-            # all of a table, and what is looked up is normalized in float32.
+            # The tables stay float32: casting a whole table does not make a lookup
+            # faster, and the looked-up vectors are normalized in float32.
             self.word_embeddings = self.add_weight(
                 name="word_embeddings",
                 dtype="float32",
@@ -74,8 +73,8 @@ class MPNetEncoder(tf_keras.layers.Layer):
                 EncoderLayer(config, name=f"layer_{index}", dtype=self._dtype_policy)
                 for index in range(config.num_hidden_layers)
             ]
-            # Mean pooling does not use it. It is carried so that a checkpoint
-            # leaves with every tensor that it came with.
+            # Mean pooling does not use it. It is kept so that a checkpoint is saved
+            # with every tensor that it was loaded with.
             self.pooler = dense(config.hidden_size, config.hidden_size, "pooler", 0.0, "float32")
             self.pooler.trainable = False
             if frozen_layers:
@@ -90,15 +89,15 @@ class MPNetEncoder(tf_keras.layers.Layer):
         Args:
             token_ids: int32 [b, s].
             segment_ids: int32 [b, s] for packed rows: 0 is padding, 1… the number
-                of the text in its row. Without it a row is one text and what equals
-                the padding id is padding.
-            positions: int32 [b, s], 0-based inside the text; needed with
+                of the text in its row. Without it a row is one text, and tokens equal
+                to the padding id are padding.
+            positions: int32 [b, s], 0-based inside the text; required with
                 `segment_ids`.
-            training: Whether dropout applies.
-            seed: int32 [2] that decides the dropout masks; drawn when None.
+            training: Whether to apply dropout.
+            seed: int32 [2] that determines the dropout masks; random by default.
 
         Returns:
-            Hidden states, float32 [b, s, hidden_size]; those of padding mean nothing.
+            Hidden states, float32 [b, s, hidden_size]; undefined for padding.
 
         Raises:
             ValueError: Packed rows without positions, or a row of one text that is
@@ -126,7 +125,7 @@ class MPNetEncoder(tf_keras.layers.Layer):
         position_ids = tf.where(real, positions + POSITION_OFFSET, 0)
         hidden = tf.gather(self.word_embeddings, token_ids)
         hidden += tf.gather(self.position_embeddings, position_ids)
-        # One matrix of all tokens: dense layers on it are a plain product, which
+        # One matrix of all tokens: a dense layer on it is a plain matrix product, which
         # runtimes fuse with the bias and the activation.
         hidden = tf.reshape(hidden, [-1, config.hidden_size])
         hidden = self.embeddings_norm(hidden)

@@ -1,4 +1,4 @@
-"""One transformer layer, normalized after each residual sum as BERT and MPNet do it."""
+"""One transformer layer with normalization after each residual sum, as in BERT and MPNet."""
 
 import tensorflow as tf
 import tf_keras
@@ -16,11 +16,11 @@ class EncoderLayer(tf_keras.layers.Layer):
         config: The model's hyperparameters, or their dictionary.
     """
 
-    # Dropout places in a layer; layers number theirs apart by this stride.
+    # Dropout sites in a layer; the sites of successive layers are this far apart.
     NUM_SITES = 3
 
     def __init__(self, config: MPNetConfig | dict, **kwargs):
-        # The residual stream is float32: rounding it to bfloat16 after every sum would add up.
+        # The residual stream is float32: bfloat16 rounding errors of each sum would add up.
         super().__init__(**(kwargs | {"autocast": False}))
         self.config = config if isinstance(config, MPNetConfig) else MPNetConfig(**config)
         config, dtype = self.config, self._dtype_policy

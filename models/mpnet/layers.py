@@ -1,4 +1,4 @@
-"""Building blocks that MPNet's layers share: normalization, dropout, dense."""
+"""Building blocks of MPNet's layers: normalization, dense layers, dropout, GELU."""
 
 import math
 
@@ -8,7 +8,7 @@ import tf_keras
 
 @tf_keras.saving.register_keras_serializable("rejoinder")
 class LayerNorm(tf_keras.layers.Layer):
-    """Layer normalization over the last axis, in float32 whatever the policy.
+    """Layer normalization over the last axis, in float32 under every policy.
 
     Args:
         size: Length of the last axis.
@@ -35,14 +35,14 @@ class LayerNorm(tf_keras.layers.Layer):
 
 
 def normal(stddev: float) -> tf_keras.initializers.Initializer:
-    """Returns a new initializer for each use: one instance repeats its values."""
+    """Returns a new initializer, because one instance returns the same values each time."""
     return tf_keras.initializers.RandomNormal(stddev=stddev)
 
 
 def dense(
     inputs: int, units: int, name: str, init_range: float, dtype, activation=None
 ) -> tf_keras.layers.Dense:
-    """Returns a dense layer whose variables exist already."""
+    """Returns a dense layer with its variables created."""
     layer = tf_keras.layers.Dense(
         units,
         activation=activation,
@@ -58,14 +58,14 @@ def dense(
 def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor:
     """Applies dropout whose mask is a pure function of `seed` and `site`.
 
-    Being stateless, it gives the same mask when activations are recomputed in
-    the backward pass, or when a step is replayed in parts.
+    The mask is the same when activations are recomputed in the backward pass, and
+    when a step is repeated in parts.
 
     Args:
         inputs: floating [...].
-        rate: Share of elements set to zero.
+        rate: Fraction of elements set to zero.
         seed: int32 [2], or None for no dropout.
-        site: Number that differs between the places that share a seed.
+        site: A number that is different for each use of a seed.
     """
     if seed is None or rate == 0:
         return inputs
@@ -76,8 +76,8 @@ def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -
 def gelu(inputs: tf.Tensor) -> tf.Tensor:
     """Exact GELU, `x Φ(x)` with the error function.
 
-    Written in the order of operations that TensorFlow's graph optimizer knows
-    how to fuse with the matrix product before it.
+    The operations are in the order that TensorFlow's graph optimizer fuses with the
+    preceding matrix product.
     """
     one, half = tf.cast(1.0, inputs.dtype), tf.cast(0.5, inputs.dtype)
     root = tf.cast(1 / math.sqrt(2), inputs.dtype)

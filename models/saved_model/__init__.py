@@ -1,1 +1,1 @@
-"""The exported model: one versioned SavedModel folder that any TensorFlow Serving loads."""
+"""The exported model: a versioned SavedModel folder for TensorFlow Serving."""

@@ -1,4 +1,4 @@
-"""`batching_params.pbtxt`: TensorFlow Serving's batching, set for this model.
+"""`batching_params.pbtxt`: TensorFlow Serving's batching parameters for this model.
 
 Read with `--enable_batching --enable_per_model_batching_parameters`.
 """

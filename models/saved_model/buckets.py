@@ -1,10 +1,10 @@
-"""Length buckets: a short text is never padded to the length of a long neighbour.
+"""Length buckets, so that a short text is not padded to the length of a long one.
 
-Comments average 18 tokens while the limit is 128, so padding every batch to the
-limit computes seven times too much. Rows are sorted into a few fixed widths and
-encoded width by width, inside the graph. The widths are fixed rather than "the
-longest of the batch" so that the shape a text is computed in depends on that
-text alone: its embedding does not change with its neighbours.
+Comments have 18 tokens on average and the limit is 128, so padding to the limit would
+compute seven times as much as needed. Rows are sorted into a few fixed widths and
+encoded width by width, inside the graph. The widths are fixed, and not the longest row
+of the batch, so that the shape in which a text is computed, and therefore its
+embedding, does not depend on the other texts.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 # Steps widen with length so that the share of padding stays small: on Reddit comments
-# (mean 18 tokens) 8 % of what is computed is padding, against 16 % with steps of 8 and
+# (mean 18 tokens) 8 % of the computed tokens are padding, against 16 % with steps of 8 and
 # 35 % for batches of 32 texts sorted by length.
 _WIDTHS = (8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 80, 96, 128, 160, 192, 256, 320, 384, 512)
-# Bounds the memory of one step whatever the batch: 16,384 tokens of a base model
+# Limits the memory of one step for any batch size: 16,384 tokens of a base model
 # need about 400 MB for attention and the feed-forward layer.
 MAX_STEP_TOKENS = 16_384
 
@@ -48,9 +48,10 @@ def encode_by_bucket(
         encode: Maps int32 [b, width] token ids to float32 [b, dimension].
         ids: int32 [n, None]; no row longer than `widths[-1]`. n may be 0.
         widths: Ascending bucket widths, from `bucket_widths`.
-        dimension: Size of an embedding.
+        dimension: Components of an embedding.
         pad_id: Id that fills a row up to its width.
-        max_step_tokens: Most padded tokens in one call of `encode` (at least one row).
+        max_step_tokens: Maximum number of padded tokens in a call of `encode`, which
+            gets at least one row.
 
     Returns:
         float32 [n, dimension], in the order of `ids`.

@@ -1,4 +1,4 @@
-"""`manifest.json` of an exported version: what it is, made by what, and its hashes."""
+"""`manifest.json` of an exported version: model, software versions, file hashes."""
 
 import hashlib
 import json
@@ -17,19 +17,19 @@ _PACKAGES = ("rejoinder", "tensorflow", "tensorflow-text", "tf-keras")
 
 @dataclass(frozen=True)
 class ExportManifest:
-    """What a server needs to know of a version before it runs it.
+    """Description of a version, which a server reads before it loads the version.
 
     Attributes:
         name: Model name.
-        dimension: Size of an embedding.
-        max_length: Most tokens of a text, ends included.
+        dimension: Components of an embedding.
+        max_length: Maximum number of tokens of a text, special tokens included.
         widths: Bucket widths in tokens, ascending.
         vocab_size: Ids are below this.
         pad_id: Id that fills rows.
         tokenizer: Fingerprint of the tokenizer.
-        precision: What the encoder computes in, `float32` or `bfloat16`.
+        precision: `float32` or `bfloat16`, in which the encoder computes.
         parameters: Number of weights.
-        source: Last component of the path the model came from.
+        source: Last component of the model's path.
         versions: Software that wrote the export.
         files: Path inside the folder → size in bytes and sha256.
     """
@@ -71,7 +71,7 @@ class ExportManifest:
             return cls(**values)
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path}: not a manifest ({error}); export the model with `make export`"
+                f"{path}: not a manifest ({error}); export the model with `rejoinder export`"
             ) from None
 
 
@@ -89,7 +89,7 @@ def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def software_versions() -> dict[str, str]:
-    """Returns the versions that decide what an export holds."""
+    """Returns the versions of the software on which an export depends."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

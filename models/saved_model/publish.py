@@ -1,8 +1,8 @@
-"""Publishing a version: a server polling the base folder sees all of it or nothing.
+"""Publishes versions of a model atomically, and finds the published ones.
 
-The version is written under a name that no server looks at, flushed to disk,
-and renamed to its number last. A killed export leaves only that hidden folder,
-which the next export removes.
+A version is written under a name that servers ignore, synchronized to the disk, and
+renamed to its number last, so a server that polls the base folder sees a whole version
+or none. A killed export leaves only the hidden folder, which the next export removes.
 """
 
 import contextlib
@@ -13,31 +13,47 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rejoinder import storage
 from rejoinder.errors import UserError
 
 _STAGING_PREFIX = ".export-"
 _LOCK = ".export.lock"
 
 
-def versions(base: Path) -> list[int]:
-    """Returns the published version numbers under `base`, ascending.
+def versions(base: str | Path) -> list[int]:
+    """Returns the published version numbers in a folder, ascending.
 
-    Only plain decimal folder names count, as in TensorFlow Serving.
+    Only folders with decimal names count, as in TensorFlow Serving.
+
+    Args:
+        base: Folder of all versions, on any file system of `rejoinder.storage`.
     """
-    if not base.is_dir():
-        return []
-    names = (entry.name for entry in os.scandir(base) if entry.is_dir())
+    folder = str(base).rstrip("/")
+    if not storage.is_local(folder):
+        below = (entry.path.removeprefix(f"{folder}/") for entry in storage.list_tree(folder))
+        names = {path.partition("/")[0] for path in below if "/" in path}
+    elif os.path.isdir(folder):
+        names = {entry.name for entry in os.scandir(folder) if entry.is_dir()}
+    else:
+        names = set()
     return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+
+def find_saved_model(path: str | Path) -> str | None:
+    """Returns the SavedModel at a path, or the newest version in it, or None."""
+    newest_first = [str(number) for number in reversed(versions(path))]
+    folders = [str(path), *(storage.join(str(path), number) for number in newest_first)]
+    return next((f for f in folders if storage.exists(storage.join(f, "saved_model.pb"))), None)
 
 
 def publish(base: Path, write: Callable[[Path], None], *, version: int | None = None) -> Path:
     """Writes one version folder and publishes it by rename.
 
     Args:
-        base: Folder of all versions; made if missing. A local file system: object
-            stores have no rename, so export locally and copy the version there.
-        write: Fills the folder it is given.
-        version: Number to publish as; by default one above the highest present.
+        base: Local folder of all versions; created if missing. Buckets cannot rename
+            a folder: export to a local folder and copy the version there.
+        write: Writes the version's files into the folder it is given.
+        version: Version number; by default one above the highest present.
 
     Returns:
         The published folder, `base/<version>`.
@@ -48,7 +64,7 @@ def publish(base: Path, write: Callable[[Path], None], *, version: int | None = 
     """
     if "://" in str(base) or str(base).startswith("gs:/"):
         raise UserError(
-            f"{base}: a version is published by rename, which object stores lack; "
+            f"{base}: buckets cannot rename a folder, which publishing a version needs; "
             "export to a local folder and copy the version folder there"
         )
     with _exclusive(base):
@@ -56,16 +72,16 @@ def publish(base: Path, write: Callable[[Path], None], *, version: int | None = 
         target = base / str(number)
         if target.exists():
             raise UserError(
-                f"{target} exists and a published version is never overwritten; "
+                f"{target}: exists, and a published version is never overwritten; "
                 "leave --version out to take the next number, or remove the folder"
             )
         staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=base))
         try:
             write(staging)
             staging.chmod(0o755)  # mkdtemp makes it private; servers run as other users
-            _flush(staging)
+            storage.sync_tree(str(staging))
             staging.rename(target)
-            _flush_folder(base)
+            storage.sync(str(base))
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return target
@@ -73,7 +89,7 @@ def publish(base: Path, write: Callable[[Path], None], *, version: int | None = 
 
 @contextlib.contextmanager
 def _exclusive(base: Path) -> Iterator[None]:
-    """Holds `base` against other exports; the kernel lets go if the process dies."""
+    """Locks `base` against other exports; the lock ends with the process."""
     base.mkdir(parents=True, exist_ok=True)
     with (base / _LOCK).open("w") as lock:
         try:
@@ -83,21 +99,3 @@ def _exclusive(base: Path) -> Iterator[None]:
         for leftover in base.glob(f"{_STAGING_PREFIX}*/"):
             shutil.rmtree(leftover)
         yield
-
-
-def _flush(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            _flush_folder(path)
-        else:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

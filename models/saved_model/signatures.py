@@ -1,7 +1,7 @@
-"""The serving signatures: text in, embedding out.
+"""The serving signatures: texts to embeddings.
 
-Strings are handled in the signatures, numbers in `encode_token_ids`, so that the
-numeric part can be compiled or placed on an accelerator on its own.
+Strings are handled in the signatures and numbers in `encode_token_ids`, so that the
+numeric part can be compiled, or placed on an accelerator, by itself.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _TOKEN_IDS = tf.TensorSpec([None, None], tf.int32)
 
 
 class TextTokenizer(Protocol):
-    """What the signatures need of `rejoinder.models.tokenizer.Tokenizer`."""
+    """The parts of `rejoinder.models.tokenizer.Tokenizer` that the signatures use."""
 
     pad_id: int
 
@@ -36,8 +36,8 @@ class ServingModule(tf.Module):
     | `tokenize` | `text` string [n] | `token_ids` int32 [n, longest] filled with `pad_id`, `num_tokens`, `truncated` |
     | `encode_tokens` | `token_ids` int32 [n, s], s ≤ `max_length` | `embedding` float32 [n, d] |
 
-    Context and response share one tower; both names are kept so that a client
-    says what it means and survives a model with two.
+    Context and response share one tower. Both names exist so that clients work with
+    a model of two towers as well.
     """  # noqa: E501
 
     def __init__(
@@ -51,9 +51,9 @@ class ServingModule(tf.Module):
         """Wraps a tokenizer and an encoder.
 
         Args:
-            tokenizer: Text to ids; tracked, its tables travel as assets or constants.
+            tokenizer: Text to ids; tracked, so its tables are saved with the module.
             encoder: `encoder({"token_ids": int32 [b, s]}, training=False)` → float32 [b, d].
-            max_length: Most tokens of a text, `<s>` and `</s>` included; the rest is cut.
+            max_length: Maximum number of tokens of a text, `<s>` and `</s>` included.
             dimension: d.
         """
         super().__init__(name="sentence_encoder")
@@ -64,7 +64,7 @@ class ServingModule(tf.Module):
 
     @tf.function(input_signature=[_TOKEN_IDS])
     def encode_token_ids(self, token_ids: tf.Tensor) -> tf.Tensor:
-        """Padded ids [b, s] → embeddings [b, d]; holds no string operation."""
+        """Encodes padded ids int32 [b, s] as float32 [b, d], without string operations."""
         embedding = self.encoder({"token_ids": token_ids}, training=False)
         return tf.ensure_shape(tf.cast(embedding, tf.float32), [None, self.dimension])
 
@@ -72,7 +72,7 @@ class ServingModule(tf.Module):
     def encode_packed(
         self, token_ids: tf.Tensor, segment_ids: tf.Tensor, positions: tf.Tensor
     ) -> tf.Tensor:
-        """Rows that hold several texts each → their embeddings; no signature, for our server.
+        """Encodes packed rows; for `rejoinder serve`, not a signature.
 
         Args:
             token_ids: int32 [b, s].
@@ -80,7 +80,7 @@ class ServingModule(tf.Module):
             positions: int32 [b, s], 0-based inside the text.
 
         Returns:
-            float32 [b, k, d], k the most texts in a row; zeros where a row has fewer.
+            float32 [b, k, d], k the maximum number of texts in a row; zeros where a row has fewer.
         """
         packed = {"token_ids": token_ids, "segment_ids": segment_ids, "positions": positions}
         most = tf.reduce_max(segment_ids)
@@ -102,7 +102,7 @@ class ServingModule(tf.Module):
         """Signature `score`: row i is the similarity of context i and response i."""
         pairs = tf.shape(context)[0]
         tf.debugging.assert_equal(
-            pairs, tf.shape(response)[0], "context and response must have as many rows"
+            pairs, tf.shape(response)[0], "context and response must have the same number of rows"
         )
         tokens = self.tokenizer(tf.concat([context, response], 0), max_length=self.max_length)
         embeddings = self._encode_ragged(tokens.ids)

@@ -1,7 +1,6 @@
-"""A tokenizer and an encoder small enough to export in a second, for tests.
+"""A tokenizer and an encoder for tests, small enough to export in a second.
 
-They keep the interfaces of `rejoinder.models.tokenizer.Tokenizer` and
-`models.SentenceEncoder`, so what is tested with them is the export and the server.
+They have the interfaces of `Tokenizer` and `SentenceEncoder`.
 """
 
 from pathlib import Path
@@ -24,13 +23,13 @@ class TinyTokens(NamedTuple):
 
 
 class TinyTokenizer(tf.Module):
-    """Whitespace words, hashed into ids 3 to 999; special ids as MPNet's."""
+    """Hashes words between spaces to ids 3 to 999; the special ids are MPNet's."""
 
     bos_id, pad_id, eos_id, vocab_size = 0, 1, 2, VOCAB_SIZE
     fingerprint = "tiny"
 
     def __call__(self, texts: tf.Tensor, max_length: int = 128) -> TinyTokens:
-        """Returns ids with both ends, cut to `max_length`."""
+        """Returns ids with both special tokens, cut to `max_length`."""
         words = tf.strings.split(tf.strings.lower(texts))
         buckets = VOCAB_SIZE - _FIRST_WORD_ID
         ids = _FIRST_WORD_ID + tf.ragged.map_flat_values(
@@ -45,10 +44,10 @@ class TinyTokenizer(tf.Module):
 
 
 class TinyEncoder(tf.Module):
-    """Mean of random word vectors, normalised; rows of padding give zeros."""
+    """Returns the normalized mean of random word vectors; zeros for rows of padding."""
 
     def __init__(self, seed: int = 0):
-        """Draws the table from `seed`: two seeds make two model versions."""
+        """Draws the table from `seed`: two seeds make two different models."""
         super().__init__()
         table = np.random.default_rng(seed).normal(size=[VOCAB_SIZE, DIMENSION])
         self.table = tf.Variable(table, dtype=tf.float32)
@@ -59,7 +58,7 @@ class TinyEncoder(tf.Module):
         training: bool = False,
         max_segments: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Token ids [b, s] → float32 [b, DIMENSION], or [b, max_segments, DIMENSION] if packed."""
+        """Encodes ids int32 [b, s] as float32 [b, d], or [b, max_segments, d] if packed."""
         ids = inputs["token_ids"]
         if max_segments is None:
             members = tf.cast(ids != TinyTokenizer.pad_id, tf.float32)[..., tf.newaxis]
@@ -75,7 +74,7 @@ class TinyEncoder(tf.Module):
 
 
 class TinyModel(NamedTuple):
-    """Stands for `rejoinder.models.loading.LoadedModel` in `rejoinder.models.export.write_saved_model`."""
+    """The parts of `LoadedModel` that `write_saved_model` uses."""
 
     encoder: TinyEncoder
     tokenizer: TinyTokenizer

@@ -1,10 +1,10 @@
-"""Warm-up requests: a server runs them before it lets a new version answer.
+"""Warm-up requests, which a server runs before a new version answers.
 
-The first run of each shape pays for kernel selection and memory; with these
-records TensorFlow Serving pays before traffic arrives. The
-file is a TFRecord of `tensorflow.serving.PredictionLog`. Only length-delimited
-fields of that message are needed, so it is written here field by field and the
-export does not depend on `tensorflow-serving-api`.
+The first run of each shape is slow, because kernels are selected and memory is
+allocated; with these records that happens before requests arrive. The file is a
+TFRecord of `tensorflow.serving.PredictionLog`. Only length-delimited fields of that
+message are needed, so they are written here and the export does not depend on
+`tensorflow-serving-api`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-# Where TensorFlow Serving looks.
+from rejoinder.corpus import tfrecord
+from rejoinder.corpus.varint import encode_varint
+
+# The path that TensorFlow Serving reads.
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _ROWS = 2
 
@@ -28,7 +31,7 @@ def write_warmup(
         name: Model name in the records.
         widths: Bucket widths in tokens.
         bos_id: First id of a row.
-        eos_id: Last id of a row, and the filler: any word will do for warming.
+        eos_id: Last id of a row; it also fills the row, because any word warms up.
 
     Returns:
         The number of records.
@@ -36,9 +39,7 @@ def write_warmup(
     path = folder / WARMUP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     records = list(_records(name, widths, bos_id, eos_id))
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for record in records:
-            writer.write(record)
+    path.write_bytes(tfrecord.frame(records))
     return len(records)
 
 
@@ -71,13 +72,4 @@ def prediction_log(name: str, signature: str, inputs: dict[str, np.ndarray]) -> 
 
 def _field(number: int, payload: bytes) -> bytes:
     """Encodes a length-delimited protobuf field."""
-    return _varint(number << 3 | 2) + _varint(len(payload)) + payload
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    encoded.append(value)
-    return bytes(encoded)
+    return encode_varint(number << 3 | 2) + encode_varint(len(payload)) + payload

@@ -1,4 +1,4 @@
-"""The tokenizer in the graph: exact to Hugging Face's, one implementation everywhere.
+"""The tokenizer in the TensorFlow graph, with exactly the ids of Hugging Face's.
 
 `Tokenizer` is imported on first use: it needs TensorFlow, and training a vocabulary
 (`rejoinder.models.tokenizer.wordpiece`) does not.

@@ -1,16 +1,16 @@
-"""What the Hugging Face normalizer makes of every code point, as tables.
+"""Tables of the Hugging Face normalizer's output for every code point.
 
-The tables are asked from the installed `tokenizers` instead of being written
-down, so they follow its Unicode version. Where TF Text splits words by a
-different Unicode version, the tables absorb the difference: punctuation that
-only Hugging Face knows is put between spaces, and punctuation that only TF Text
-knows is replaced by a private-use character, in the text and in the vocabulary
-alike. (No private-use character survives the normalizer, so they are free.)
+The tables are computed with the installed `tokenizers`, so they have its Unicode
+version. TF Text splits words by another Unicode version. The tables compensate for
+the difference: punctuation that only Hugging Face knows gets spaces around it, and
+punctuation that only TF Text knows is replaced by a private-use character, in the text
+and in the vocabulary. (The normalizer drops private-use characters, so none of them
+is in use.)
 
-The normalizer works per code point with one exception: NFD also sorts
-neighbouring combining marks. Those are stripped, all but marks newer than the
-normalizer's tables, so the order can be seen only with a vocabulary that holds
-two such marks (MPNet's holds none), in text that has them in non-canonical order.
+The normalizer works per code point with one exception: NFD also sorts adjacent
+combining marks. These are stripped, except for marks newer than the normalizer's
+tables. The order matters only if a vocabulary has two such marks (MPNet's has none)
+and a text has them in non-canonical order.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ NUM_CODE_POINTS = 0x110000
 PAGE_SIZE = 256
 # Entries at or below this are expansions, entries above it are differences.
 EXPANSION = -(1 << 23)
-# Stands for a word that is certain to be unknown.
+# Replaces a word that must become the unknown token.
 UNKNOWN_CHAR = 0xE000
 # Private-use planes 15 and 16, without the noncharacters at the end of a plane.
 _STAND_INS = (*range(0xF0000, 0xFFFFE), *range(0x100000, 0x10FFFE))
@@ -36,7 +36,7 @@ _UNASSIGNED = range(0x40000, 0xE0000)
 class CharMap:
     """The normalizer as arrays.
 
-    An output value is `2 * code_point + separator`, where separator says that
+    An output value is `2 * code_point + separator`, where separator is 1 if
     the character ends a word (a space or punctuation). For the code point `c`,
     `e = pages[page_of[c // 256], c % 256]` is either above `EXPANSION`, and the
     one output value is `2 * c + e`, or the output values are
@@ -47,7 +47,7 @@ class CharMap:
         pages: int32 [number of different pages, 256].
         starts: int32 [number of expansions + 1].
         values: int32 [total expanded characters].
-        stand_ins: What to replace in the vocabulary, as `str.translate` takes it.
+        stand_ins: Replacements for the vocabulary, in the form of `str.translate`.
     """
 
     page_of: np.ndarray
@@ -79,7 +79,7 @@ def build_charmap(normalizer_json: str) -> CharMap:
 
     entries = np.zeros(NUM_CODE_POINTS, np.int32)
     expansions: dict[tuple[int, ...], int] = {(): 0}
-    # Lone surrogates cannot come out of a UTF-8 decoder; they map to nothing.
+    # A UTF-8 decoder never returns lone surrogates; they map to nothing.
     entries[0xD800:0xE000] = EXPANSION
     for code_point, output in outputs.items():
         flagged = tuple(
@@ -120,13 +120,13 @@ def _normalize_each(normalizer_json: str) -> dict[int, str]:
 
 
 def _hugging_face_punctuation(alphabet: list[str]) -> set[str]:
-    """Returns the characters that `BertPreTokenizer` makes a word of their own."""
+    """Returns the characters that are a separate word for `BertPreTokenizer`."""
     from tokenizers.pre_tokenizers import BertPreTokenizer
 
     split = BertPreTokenizer().pre_tokenize_str
     found: set[str] = set()
-    # An "a" on both sides tells punctuation from a word of one character; short
-    # chunks because the time grows with the square of the length.
+    # An "a" on both sides distinguishes punctuation from a word of one character. The
+    # chunks are short because the time grows with the square of their length.
     for begin in range(0, len(alphabet), 1000):
         chunk = alphabet[begin : begin + 1000]
         pieces = split("a" + "a".join(chunk) + "a")
@@ -135,13 +135,13 @@ def _hugging_face_punctuation(alphabet: list[str]) -> set[str]:
 
 
 def _tf_text_punctuation(alphabet: list[str]) -> set[str]:
-    """Returns the characters that TF Text's WordPiece makes a word of their own."""
+    """Returns the characters that are a separate word for TF Text's WordPiece."""
     import tensorflow as tf
     import tensorflow_text as tf_text
 
     probe = tf_text.FastWordpieceTokenizer(["a", "##a", "[UNK]"], token_out_type=tf.int32)
     counts = probe.tokenize(tf.constant([f"a{char}a" for char in alphabet])).row_lengths()
-    # a, [UNK], a: the character stands alone. "a" itself gives three pieces too.
+    # Pieces a, [UNK], a: the character is a separate word. "a" itself also gives three.
     return {char for char, count in zip(alphabet, counts.numpy(), strict=True) if count == 3} - {
         "a"
     }

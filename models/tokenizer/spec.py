@@ -1,9 +1,9 @@
-"""Reads what defines a tokenizer's behaviour from a Hugging Face folder.
+"""Reads a tokenizer's vocabulary and settings from a Hugging Face folder.
 
-Only the shape that MPNet (and BERT) tokenizers have is accepted:
-`BertNormalizer`, `BertPreTokenizer`, `WordPiece`, one special token before and
-one after. Anything else is an error that names the file, because a tokenizer
-that is nearly right produces embeddings that are quietly wrong.
+Only the form of MPNet and BERT tokenizers is accepted: `BertNormalizer`,
+`BertPreTokenizer`, `WordPiece`, one special token before and one after a text.
+Anything else is an error that names the file, because an almost equal tokenizer
+would give wrong embeddings without an error.
 """
 
 import dataclasses
@@ -13,8 +13,8 @@ from typing import Any
 
 from rejoinder.errors import UserError
 
-# What an exported folder has to carry so that `transformers` loads it; the
-# first one is required, the others are copied where they exist.
+# The files from which `transformers` loads a tokenizer. The first one is required, the
+# others are copied where they exist.
 FOLDER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -26,7 +26,7 @@ FOLDER_FILES = (
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerSpec:
-    """The behaviour of a WordPiece tokenizer, as read from `tokenizer.json`.
+    """Vocabulary and settings of a WordPiece tokenizer, read from `tokenizer.json`.
 
     Attributes:
         tokens: The vocabulary; a token's index is its id.
@@ -36,7 +36,7 @@ class TokenizerSpec:
         bos_id: Id put before every text (`<s>`).
         eos_id: Id put after every text (`</s>`).
         pad_id: Id that fills rows (`<pad>`).
-        unk_id: Id of what the vocabulary cannot spell.
+        unk_id: Id of a word that the vocabulary cannot spell.
     """
 
     tokens: tuple[str, ...]
@@ -66,11 +66,11 @@ def read_spec(folder: str | Path) -> TokenizerSpec:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(
-            f"{path} does not exist; a tokenizer folder holds the tokenizer.json of a Hugging Face"
+            f"{path}: does not exist; a tokenizer folder holds the tokenizer.json of a Hugging Face"
             " fast tokenizer (train one with `rejoinder vocab`)"
         ) from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON: {error}") from None
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
     _expect(path, "normalizer", data, "BertNormalizer")
     if not data["normalizer"].get("clean_text", True):
         raise UserError(f"{path}: normalizer.clean_text is false, must be true")
@@ -124,7 +124,7 @@ def _special_tokens(path: Path, processor: dict[str, Any]) -> tuple[str, str]:
 
 
 def _pad_token(path: Path, data: dict[str, Any]) -> str:
-    """Returns the padding token: `tokenizer_config.json` names it, else `<pad>` or `[PAD]`."""
+    """Returns the padding token of `tokenizer_config.json`, or else `<pad>` or `[PAD]`."""
     config_path = path.parent / "tokenizer_config.json"
     if config_path.exists():
         pad = json.loads(config_path.read_text(encoding="utf-8")).get("pad_token")

@@ -11,7 +11,7 @@ from rejoinder.models.tokenizer.tokenizer import Tokenizer
 
 
 def hugging_face_tokenizer(folder: str | Path) -> tokenizers.Tokenizer:
-    """Returns Hugging Face's tokenizer of a folder, taking special tokens' text as text."""
+    """Returns Hugging Face's tokenizer of a folder; special tokens in a text are plain text."""
     tokenizer = tokenizers.Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -22,7 +22,7 @@ def hugging_face_tokenizer(folder: str | Path) -> tokenizers.Tokenizer:
 def differences(
     ours: Tokenizer, theirs: tokenizers.Tokenizer, texts: Sequence[str], max_length: int = 128
 ) -> list[str]:
-    """Returns the texts to which the two give different ids."""
+    """Returns the texts for which the two tokenizers return different ids."""
     theirs.enable_truncation(max_length)
     tokens = ours(tf.constant([text.encode() for text in texts], tf.string), max_length)
     flat, splits = tokens.ids.flat_values.numpy(), tokens.ids.row_splits.numpy()

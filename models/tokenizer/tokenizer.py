@@ -1,12 +1,11 @@
-"""Text to token ids inside the TensorFlow graph, as Hugging Face's fast tokenizer does it.
+"""Text to token ids inside the TensorFlow graph, equal to Hugging Face's fast tokenizer.
 
-One implementation serves the Beam job, training, evaluation and the exported
-SavedModel, so that a model is never asked in other tokens than it learned.
+The Beam job, training, evaluation and the exported SavedModel share this one
+implementation, so that a model always gets the tokens that it was trained with.
 
-Two paths give the same ids. Plain ASCII text without control characters or
-overlong words (nearly all English text) only needs lower-casing before TF
-Text's WordPiece; everything else goes through the code point tables of
-`rejoinder.models.tokenizer.charmap` first.
+Two paths give the same ids. Plain ASCII text without control characters or overlong
+words (nearly all English text) is only lower-cased before TF Text's WordPiece; other
+text is normalized with the tables of `rejoinder.models.tokenizer.charmap` first.
 """
 
 import hashlib
@@ -42,10 +41,10 @@ class TokenizedText(NamedTuple):
 
 
 class Tokenizer(tf.Module):
-    """WordPiece tokenizer with the behaviour of a Hugging Face tokenizer folder.
+    """WordPiece tokenizer with the ids of a Hugging Face tokenizer folder.
 
-    Text that spells a special token (`</s>`) is ordinary text. Bytes that are
-    not UTF-8 count as U+FFFD, which the normalizer drops; so does NUL.
+    A special token in a text (`</s>`) is ordinary text. Bytes that are not UTF-8 are
+    read as U+FFFD, which the normalizer drops, as it drops NUL.
 
     Attributes:
         vocab_size: Number of token ids.
@@ -53,8 +52,8 @@ class Tokenizer(tf.Module):
         eos_id: Id after every text.
         pad_id: Id that fills rows.
         unk_id: Id of unknown words.
-        fingerprint: Hex sha256 of what defines the ids: vocabulary, settings and
-            the code point tables.
+        fingerprint: sha256, in hex, of the vocabulary, the settings and the code point
+            tables, which determine the ids.
         folder_files: Paths of the files to copy into an exported model.
     """
 
@@ -69,7 +68,7 @@ class Tokenizer(tf.Module):
         self.fingerprint = _fingerprint(spec, charmap.digest())
         self._lowercase = bool(spec.normalizer.get("lowercase", True))
         self._max_word_chars = spec.max_word_chars
-        # A full match says: ASCII, no control characters, no overlong word.
+        # Matches ASCII text without control characters and overlong words.
         word = f"[0-9A-Za-z]{{0,{min(spec.max_word_chars, 1000)}}}"
         self._plain_pattern = f"{word}(?:[\\t\\n\\r -/:-@\\[-`{{-~]{word})*"
         with tf.init_scope(), tf.device("/CPU:0"):
@@ -84,7 +83,7 @@ class Tokenizer(tf.Module):
         """Reads a Hugging Face tokenizer folder.
 
         Raises:
-            UserError: No `tokenizer.json`, or one of another kind than BERT's.
+            UserError: There is no `tokenizer.json`, or it is not of BERT's kind.
         """
         files = tuple(
             str(Path(folder) / name) for name in FOLDER_FILES if (Path(folder) / name).exists()
@@ -96,11 +95,11 @@ class Tokenizer(tf.Module):
 
         Args:
             texts: string [n], UTF-8.
-            max_length: Most tokens of a row, the two special tokens included; a
-                number of at least 3 or a scalar integer tensor.
+            max_length: Maximum number of tokens of a row, the two special tokens
+                included; a number of at least 3 or a scalar integer tensor.
 
         Returns:
-            Ids, lengths and whether a text was cut.
+            Ids, lengths and whether each text was cut.
 
         Raises:
             ValueError: `max_length` is a number below 3.
@@ -112,7 +111,7 @@ class Tokenizer(tf.Module):
             return self._with_special_tokens(pieces, tf.cast(max_length, tf.int64))
 
     def normalize(self, texts: tf.Tensor) -> tf.Tensor:
-        """Returns string [n] that WordPiece splits as Hugging Face splits `texts`."""
+        """Returns normalized texts, string [n], which WordPiece splits as Hugging Face does."""
         plain = tf.strings.regex_full_match(texts, self._plain_pattern)
         others = tf.where(tf.logical_not(plain))
         mapped = self._map_code_points(tf.gather(texts, others[:, 0]))
@@ -120,7 +119,7 @@ class Tokenizer(tf.Module):
         return tf.tensor_scatter_nd_update(lower, others, mapped)
 
     def _map_code_points(self, texts: tf.Tensor) -> tf.Tensor:
-        """Applies the normalizer's tables and hides overlong words, string [n] -> string [n]."""
+        """Applies the normalizer's tables and replaces overlong words: string [n] to string [n]."""
         decoded = tf.strings.unicode_decode(texts, "UTF-8", errors="replace")
         points = decoded.flat_values
         page = tf.gather(self._page_of, points // PAGE_SIZE)
@@ -129,13 +128,13 @@ class Tokenizer(tf.Module):
         expansion = tf.where(expands, EXPANSION - entry, 0)
         start = tf.gather(self._starts, expansion)
         length = tf.where(expands, tf.gather(self._starts, expansion + 1) - start, 1)
-        # One output position per output character, each knowing its source.
+        # The index of the source character of each output character.
         ends = tf.concat([[0], tf.cumsum(tf.cast(length, tf.int64))], 0)
         source = tf.repeat(tf.range(tf.size(points)), length)
         within = tf.range(tf.size(source)) - tf.cast(tf.gather(ends, source), tf.int32)
         value = tf.where(
             tf.gather(expands, source),
-            # Clipped where the value is not used: an index must be valid anyway.
+            # Clipped, because the index must be valid even where the value is not used.
             tf.gather(
                 self._values,
                 tf.minimum(tf.gather(start, source) + within, tf.size(self._values) - 1),
@@ -143,14 +142,14 @@ class Tokenizer(tf.Module):
             2 * tf.gather(points, source) + tf.gather(entry, source),
         )
         splits = tf.gather(ends, decoded.row_splits)
-        chars, splits = self._hide_long_words(value // 2, tf.equal(value % 2, 1), splits)
+        chars, splits = self._replace_long_words(value // 2, tf.equal(value % 2, 1), splits)
         rows = tf.RaggedTensor.from_row_splits(chars, splits, validate=False)
         return tf.strings.unicode_encode(rows, "UTF-8")
 
-    def _hide_long_words(
+    def _replace_long_words(
         self, chars: tf.Tensor, separator: tf.Tensor, splits: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Replaces each word of more than the allowed characters by one unknown character.
+        """Replaces each word with too many characters by one unknown character.
 
         Args:
             chars: int32 [m] code points of all rows.
@@ -173,7 +172,7 @@ class Tokenizer(tf.Module):
         return tf.boolean_mask(chars, keep), tf.gather(kept_before, splits)
 
     def _pieces(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """Splits normalized text into WordPiece ids, string [n] -> int32 [n, None]."""
+        """Splits normalized texts into WordPiece ids: string [n] to int32 [n, None]."""
         import tensorflow_text as tf_text
 
         wordpiece = tf_text.FastWordpieceTokenizer(
@@ -188,8 +187,8 @@ class Tokenizer(tf.Module):
         splits = tf.concat([[0], tf.cumsum(lengths)], 0)
         row = tf.repeat(tf.range(tf.size(lengths)), lengths)
         column = tf.range(splits[-1]) - tf.gather(splits, row)
-        # The special tokens' positions read any valid piece, replaced just below;
-        # a pad keeps the index valid where there is no piece at all.
+        # At the positions of special tokens any piece is read and then replaced; one
+        # appended id keeps the index valid where there is no piece.
         flat = tf.concat([pieces.flat_values, [self.eos_id]], 0)
         ids = tf.gather(flat, tf.maximum(tf.gather(starts, row) + column - 1, 0))
         ids = tf.where(tf.equal(column, 0), self.bos_id, ids)
@@ -209,11 +208,11 @@ def _wordpiece_model(spec: TokenizerSpec, stand_ins: dict[int, int]) -> np.ndarr
 
     model = builder.build_fast_wordpiece_model(
         [token.translate(stand_ins) for token in spec.tokens],
-        # Long words are hidden before; this only must not be the tighter limit.
+        # Long words were replaced before, so this limit only has to be the higher one.
         4 * spec.max_word_chars,
         spec.suffix_indicator,
         spec.unk_token,
-        False,  # no_pretokenization: it splits at spaces and punctuation itself
+        False,  # no_pretokenization: split at spaces and punctuation
         False,  # support_detokenization
     )
     return np.frombuffer(model, np.uint8)

@@ -1,8 +1,8 @@
-"""Trains a WordPiece vocabulary from text, for people who start from nothing.
+"""Trains a WordPiece vocabulary from texts.
 
-The folder it writes has MPNet's special tokens at MPNet's places and the
-lower-casing normalizer of all-mpnet-base-v2, so `transformers.AutoTokenizer`
-and `rejoinder.models.tokenizer.Tokenizer` load it alike.
+The folder that it writes has MPNet's special tokens with MPNet's ids and the
+lower-casing normalizer of all-mpnet-base-v2, so that `transformers.AutoTokenizer` and
+`rejoinder.models.tokenizer.Tokenizer` both load it.
 """
 
 import json
@@ -18,7 +18,7 @@ MASK_TOKEN = "<mask>"  # noqa: S105 - a token of text
 # Longest input that `AutoTokenizer` accepts without a warning: MPNet's 514
 # positions less the two that the padding offset takes.
 MODEL_MAX_LENGTH = 512
-# Most different characters that get a piece; rarer ones make a word unknown.
+# Maximum number of characters with a piece; a word with a rarer character is unknown.
 MAX_ALPHABET = 1000
 SMALLEST = 16
 
@@ -30,7 +30,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int, folder: str | Path) -
         texts: The corpus; read once, in order.
         vocab_size: Number of token ids wanted, special tokens included. A small
             corpus may give fewer.
-        folder: Where to write; made if missing.
+        folder: The local folder to write; created if missing.
 
     Returns:
         The folder.
@@ -56,11 +56,11 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int, folder: str | Path) -
     learner = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.WordPieceTrainer(
-        # The mask token is added behind the learned pieces, as MPNet has it.
+        # The mask token is added after the learned pieces, as in MPNet.
         vocab_size=vocab_size - 1,
-        # The trainer numbers characters in the order of a randomly seeded hash
-        # map, and breaks ties between merges by those numbers. Given as special
-        # tokens they have fixed numbers, and the same text the same vocabulary.
+        # The trainer numbers characters in the order of a randomly seeded hash map and
+        # breaks ties between merges by these numbers. As special tokens they have fixed
+        # numbers, so that the same texts give the same vocabulary.
         special_tokens=[*LEADING_TOKENS, *alphabet, *(f"##{char}" for char in inside)],
         show_progress=False,
     )
@@ -71,7 +71,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int, folder: str | Path) -
 
 
 def count_words(texts: Iterable[str]) -> Counter[str]:
-    """Counts the words that WordPiece would see, as Hugging Face splits them."""
+    """Counts the words of texts, normalized and split as Hugging Face does."""
     from tokenizers import normalizers, pre_tokenizers
 
     normalize = normalizers.BertNormalizer(lowercase=True).normalize_str
@@ -83,7 +83,7 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
 
 
 def _repeat(words: dict[str, int], chunk: int = 1000) -> Iterator[str]:
-    """Yields each word as often as it was counted, a chunk of repetitions at a time."""
+    """Yields each word as often as it was counted, in chunks of repetitions."""
     for word, count in words.items():
         for begin in range(0, count, chunk):
             yield f"{word} " * min(chunk, count - begin)

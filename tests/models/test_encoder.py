@@ -140,8 +140,8 @@ class TestModelDir:
         np.testing.assert_array_equal(by_path, older)
         assert load_model(model_dir).max_length == 24
 
-    def test_what_cannot_be_restored_is_said(self, model_dir, folder):
-        with pytest.raises(UserError, match="ckpt-9 is no checkpoint"):
+    def test_a_run_that_cannot_be_restored_is_an_error(self, model_dir, folder):
+        with pytest.raises(UserError, match="ckpt-9: is not a checkpoint"):
             load_model(model_dir, checkpoint="ckpt-9")
         with pytest.raises(UserError, match="has no checkpoints"):
             load_model(folder, checkpoint="ckpt-1")

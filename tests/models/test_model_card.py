@@ -1,6 +1,7 @@
-"""The card of a trained model says how good it is, on what, and how it was made."""
+"""The model card of a training run has its evaluation, command and data."""
 
 import json
+import re
 
 import pytest
 
@@ -15,7 +16,7 @@ EVALUATION = """# Evaluation
 | ours   |       54.9 |
 """
 TRAINING = {
-    "command": "rejoinder train --model_dir=run",
+    "command": "rejoinder train --model-dir=run",
     "steps": 1200,
     "batch_size": 256,
     "replicas": 1,
@@ -36,28 +37,28 @@ def run(tmp_path):
     return tmp_path
 
 
-def test_carries_the_measured_table_the_command_and_the_data(run):
+def test_the_card_has_the_evaluation_the_command_and_the_data(run):
     card = model_card("mine", 768, 128, str(run))
     assert card.startswith("---\nlibrary_name: sentence-transformers\n")
     assert "\n# mine\n" in card
     assert "\n## Evaluation\n\n### Response selection\n" in card
     assert "| ours   |       54.9 |" in card
-    assert "```\nrejoinder train --model_dir=run\n```" in card
-    assert "| loss | 3.1000 → 2.5000 |" in card
-    assert "| reddit | 2 | 65,532 | `ab12` |" in card
+    assert "```\nrejoinder train --model-dir=run\n```" in card
+    assert re.search(r"\| loss +\| 3\.1000 → 2\.5000 \|", card)
+    assert re.search(r"\| reddit +\| +2 \| 65,532 \| `ab12` +\|", card)
 
 
-def test_a_report_without_command_and_losses_is_told_without_them(run):
+def test_a_report_without_command_and_losses_gives_a_card_without_them(run):
     rest = {key: value for key, value in TRAINING.items() if key != "command"}
     report = {**rest, "first_loss": None, "last_loss": None}
     (run / "training.json").write_text(json.dumps(report))
     card = model_card("mine", 768, 128, str(run))
-    assert "## Training\n\n|  |  |" in card
-    assert "| steps | 1,200 |" in card
-    assert "| loss |" not in card
+    assert "## Training\n\n| " in card
+    assert re.search(r"\| steps +\| +1,200 \|", card)
+    assert "| loss" not in card
 
 
-def test_says_only_what_is_known(run):
+def test_missing_reports_are_left_out(run):
     (run / "evaluation" / "evaluation.md").unlink()
     (run / "data.json").unlink()
     card = model_card("mine", 768, 128, str(run))

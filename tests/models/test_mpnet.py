@@ -10,9 +10,11 @@ from rejoinder.models.sentence_encoder import SentenceEncoder
 
 
 def packed_inputs(ids, row_length=40, num_rows=20, max_segments=6):
-    packed = pack(ids, row_length, num_rows, max_segments, pad_id=1)
-    assert bool(packed.fits)
-    rows = {name: getattr(packed, name) for name in ("token_ids", "segment_ids", "positions")}
+    values, splits = ids.values.numpy(), ids.row_splits.numpy()
+    packed = pack(values, splits, row_length, num_rows, max_segments, pad_id=1)
+    assert packed.fits
+    names = ("token_ids", "segment_ids", "positions")
+    rows = {name: tf.constant(getattr(packed, name)) for name in names}
     return rows, packed.slots, max_segments
 
 
@@ -44,7 +46,7 @@ def test_texts_in_a_row_do_not_see_each_other(make_encoder, ragged_ids):
     encoder = make_encoder()
     rows, slots, segments = packed_inputs(ragged_ids)
     before = gather_segments(encoder(rows, max_segments=segments), slots).numpy()
-    row, number = slots.numpy()[0]
+    row, number = slots[0]
     others = tf.not_equal(rows["segment_ids"], number + 1)
     in_row = tf.range(tf.shape(others)[0])[:, None] == row
     real = rows["segment_ids"] > 0

@@ -214,7 +214,7 @@ class TestFolder:
         with pytest.raises(UserError, match=r"nowhere/tokenizer\.json does not exist"):
             Tokenizer.from_folder(folder / "nowhere")
         (folder / "tokenizer.json").write_text("{")
-        with pytest.raises(UserError, match=r"tokenizer\.json cannot be read as JSON"):
+        with pytest.raises(UserError, match=r"tokenizer\.json: cannot be read as JSON"):
             Tokenizer.from_folder(folder)
 
     def test_a_maximum_below_3_is_refused(self, ours):

@@ -101,7 +101,7 @@ def test_sharded_and_half_precision_checkpoints_are_read(folder, make_encoder, d
 def test_what_is_no_safetensors_checkpoint_is_refused(folder, tmp_path):
     encoder = fresh(folder)
     (folder / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(UserError, match=r"model\.safetensors is damaged"):
+    with pytest.raises(UserError, match=r"model\.safetensors: is damaged"):
         load_huggingface_weights(encoder, folder)
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
@@ -119,7 +119,7 @@ def test_a_hub_name_without_network_is_one_clear_error(monkeypatch):
         raise LocalEntryNotFoundError("no network\nand more")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
-    with pytest.raises(UserError, match=r"^someone/model is neither .* \(no network\); without"):
+    with pytest.raises(UserError, match=r"^someone/model: is neither .* \(no network\); without"):
         resolve_folder("someone/model")
 
 
