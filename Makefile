@@ -69,8 +69,8 @@ pairs: setup ## Pair files (JSON lines, CSV, Parquet) to tokenized pairs: INPUT=
 
 .PHONY: train
 train: setup ## Train: CONFIG=configs/x.yaml DATA=dir MODEL_DIR=dir [TPU=local|name|grpc://…]
-	$(REJOINDER) train --config_file=$(CONFIG) --data=$(DATA) --model_dir=$(MODEL_DIR) \
-	  --mode=$(MODE) $(if $(TPU),--tpu=$(TPU)) $(ARGS)
+	$(REJOINDER) train --config $(CONFIG) --corpus $(DATA) --model-dir $(MODEL_DIR) \
+	  --mode $(MODE) $(if $(TPU),--tpu $(TPU)) $(ARGS)
 
 .PHONY: evaluate
 evaluate: setup ## 1-of-100 accuracy beside TF-IDF and BM25: MODEL=path[,path] DATA=dir

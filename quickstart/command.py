@@ -99,8 +99,8 @@ def steps_to_export(inputs: list[str], out: Path, train_steps: int | None) -> li
         Step(
             "train a small MPNet from random weights",
             "train",
-            {"config_file": CONFIG, "data": corpus, "model_dir": model, "mode": "train"}
-            | ({"params_override": f"trainer.train_steps={train_steps}"} if train_steps else {}),
+            {"config": CONFIG, "corpus": corpus, "model-dir": model, "mode": "train"}
+            | ({"params-override": f"trainer.train_steps={train_steps}"} if train_steps else {}),
         ),
         Step(
             "evaluate 1-of-100 beside TF-IDF and BM25",

@@ -1,4 +1,4 @@
-"""Sampling, packing, loss, training and evaluation of the dual encoder."""
+"""Training of the dual encoder: data order, packing, loss, steps and checkpoints."""
 
 if __name__ != "rejoinder.trainer":
     raise ImportError("import rejoinder.trainer, not trainer")

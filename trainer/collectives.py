@@ -1,4 +1,6 @@
-"""What replicas tell each other inside a step."""
+"""Cross-replica collectives of a training step."""
+
+from typing import Any
 
 import tensorflow as tf
 
@@ -9,21 +11,21 @@ def replicas() -> int:
 
 
 def replica_id() -> tf.Tensor:
-    """Returns the number of this replica among all (int32 scalar)."""
+    """Returns the index of this replica among all (int32 scalar)."""
     context = tf.distribute.get_replica_context()
     return tf.cast(context.replica_id_in_sync_group, tf.int32)
 
 
-def all_reduce(values):
-    """Returns the sum of each tensor in a structure over all replicas, by the strategy's means.
+def all_reduce(values: Any) -> Any:
+    """Returns the sum of each tensor in a structure over all replicas.
 
-    The one collective of a step: everything that replicas tell each other goes through here.
+    Every exchange between replicas in a step goes through this function.
     """
     context = tf.distribute.get_replica_context()
     return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
-def sum_over_replicas(values):
+def sum_over_replicas(values: Any) -> Any:
     """Returns the sum of each tensor in a structure over all replicas (the same on each)."""
     return values if replicas() == 1 else all_reduce(values)
 
@@ -33,9 +35,8 @@ def gather_rows(rows: tf.Tensor) -> tf.Tensor:
 
     Each replica writes its rows into a table of zeros and the tables are summed
     (as in SimCLR, https://github.com/google-research/simclr): the shape is
-    static, every strategy has the collective, and its gradient is exact: the
-    gradient of a replica's rows is the sum of what all replicas' losses say
-    about them.
+    static, every strategy has this collective, and its gradient is exact: the
+    gradient of a replica's rows is the sum over the losses of all replicas.
     """
     if replicas() == 1:
         return rows
@@ -45,7 +46,7 @@ def gather_rows(rows: tf.Tensor) -> tf.Tensor:
 
 
 def first_row(count: int) -> tf.Tensor:
-    """Returns where this replica's `count` rows begin among the gathered rows (int32 scalar)."""
+    """Returns the index of this replica's first row among the gathered rows (int32 scalar)."""
     if replicas() == 1:
         return tf.constant(0)
     return replica_id() * count

@@ -1,48 +1,50 @@
-"""The experiment `rejoinder/dual_encoder`: every key a configuration file may set.
+"""Every key that a configuration file may set, its type, its default and its meaning.
 
 Model Garden's conventions: the classes below give names, types and defaults, a
-YAML file overrides them, `--params_override` overrides the file. Optimizer,
+YAML file overrides them, `--params-override` overrides the file. Optimizer,
 schedule, trainer and runtime keys are Model Garden's own.
 """
 
 import dataclasses
 
 from official.core import config_definitions as cfg
-from official.core import exp_factory
 from official.modeling import optimization
 from official.modeling.hyperparams import base_config
 
-EXPERIMENT = "rejoinder/dual_encoder"
-
 
 @dataclasses.dataclass
-class EncoderModel(base_config.Config):
+class ModelConfig(base_config.Config):
     """The sentence encoder.
 
     Attributes:
-        init_from: Folder or hub name whose weights training starts from
-            (sentence-transformers, Hugging Face, or one of our model folders).
-            Empty: random weights of the sizes below.
-        tokenizer: Tokenizer folder; needed without `init_from`, else that of `init_from`.
-        max_length: Token ids of one sentence, with `<s>` and `</s>`.
-        frozen_layers: Lowest layers that keep their weights, as do the embeddings below
-            them; they drop nothing out and cost no backward pass. 0 trains all.
-        num_hidden_layers: Layers (this and the sizes below count for random weights only).
-        hidden_size: Width.
-        num_attention_heads: Heads.
+        init_from: Folder or hub name of the initial weights (sentence-transformers,
+            Hugging Face, or a MODEL_DIR). Empty: random weights of the sizes below.
+        tokenizer: Tokenizer folder. Empty: the tokenizer of `init_from`, or that of
+            the first corpus.
+        max_length: Maximum token ids of a sentence, with `<s>` and `</s>`.
+        frozen_layers: Number of lowest layers that are not trained. The embeddings
+            below them are not trained either. Frozen layers apply no dropout and need
+            no backward pass. 0 trains everything.
+        recompute: Whether the backward pass computes the activations of each layer
+            again instead of storing them: much less memory for activations,
+            for one more forward pass.
+        num_hidden_layers: Layers (this and the sizes below apply to random weights only).
+        hidden_size: Width of the hidden states.
+        num_attention_heads: Attention heads.
         intermediate_size: Width inside the feed-forward block.
-        hidden_dropout_prob: Dropout of embeddings and layer outputs; None takes that of
-            `init_from`, 0.1 for random weights.
-        attention_probs_dropout_prob: Dropout of attention weights; None as above.
-        embedding_stddev: Standard deviation of random word embeddings. Above that of the
-            position embeddings (0.02) the untrained encoder is a bag of words, which a
-            small corpus can improve on much sooner than on noise.
+        hidden_dropout_prob: Dropout of embeddings and layer outputs. None: the value of
+            `init_from`, or 0.1 for random weights.
+        attention_probs_dropout_prob: Dropout of attention weights. None: as above.
+        embedding_stddev: Standard deviation of random word embeddings. With a value
+            above that of the position embeddings (0.02), the untrained encoder is a bag
+            of words, which a small corpus improves much sooner than noise.
     """
 
     init_from: str = ""
     tokenizer: str = ""
     max_length: int = 128
     frozen_layers: int = 0
+    recompute: bool = False
     num_hidden_layers: int = 12
     hidden_size: int = 768
     num_attention_heads: int = 12
@@ -53,19 +55,24 @@ class EncoderModel(base_config.Config):
 
 
 @dataclasses.dataclass
-class Loss(base_config.Config):
+class LossOptions(base_config.Config):
     """The contrastive loss (`rejoinder.trainer.loss`).
 
     Attributes:
-        symmetric: Mean of both directions; False: context to response only.
+        symmetric: Mean of context→response and response→context, as in the script of
+            the all-* models. False: context→response only (MultipleNegativesRankingLoss,
+            https://arxiv.org/abs/1705.00652).
         scale: Factor on the cosine similarities (the inverse temperature).
-        learn_scale: Whether `scale` is learned, in the log domain.
-        max_scale: Upper bound of a learned scale.
-        mask_duplicates: Whether equal texts in the batch are no negatives of each other.
-        mask_same_thread: Whether pairs of one thread are no negatives of each other.
-        log_q: Whether to correct for how often a text occurs.
-        margin: Subtracted from the cosine similarity of the true pair.
-        matryoshka_dims: Prefixes of the embedding that are trained beside the whole.
+        learn_scale: Whether `scale` is trained, as a logarithm.
+        max_scale: Upper bound of a trained scale.
+        mask_duplicates: Remove from a row's negatives every column whose text equals
+            a text of the row's pair, or whose partner equals the row's own text.
+        log_q: Subtract the logarithm of a column's frequency from its logit
+            (Yi et al. 2019, https://doi.org/10.1145/3298689.3346996, equation 3).
+        margin: Subtract this from the cosine similarity of the true pair
+            (additive margin softmax, https://arxiv.org/abs/1902.08564, equation 5).
+        matryoshka_dims: Widths of prefixes of the embedding whose losses are averaged
+            with that of the whole embedding (https://arxiv.org/abs/2205.13147).
     """
 
     symmetric: bool = True
@@ -73,7 +80,6 @@ class Loss(base_config.Config):
     learn_scale: bool = False
     max_scale: float = 100.0
     mask_duplicates: bool = True
-    mask_same_thread: bool = False
     log_q: bool = False
     margin: float = 0.0
     matryoshka_dims: list[int] = dataclasses.field(default_factory=list)
@@ -84,27 +90,26 @@ class PairData(base_config.Config):
     """Pairs to train or validate on.
 
     Attributes:
-        input_path: A corpus folder, or a folder of corpora that `data_config` names.
-        data_config: `data_config.json`: names and weights of the corpora under `input_path`.
+        input_path: A corpus folder, or the parent folder of the corpora in `data_config`.
+        data_config: `data_config.json`: names and weights of the corpora in `input_path`.
         split: `train` or `test`.
         global_batch_size: Pairs of one step over all replicas.
-        weighting: `weights` (of data_config), `proportional` or `temperature`.
-        temperature: For `temperature`.
-        datasets_per_batch: Parts of a batch that are drawn on their own.
-        shuffle_window: Pairs shuffled together; bounds the memory of the sampler.
+        weighting: `weights` (those of data_config), `proportional` or `temperature`.
+        temperature: Temperature of the `temperature` weighting.
+        datasets_per_batch: Parts of a batch that are drawn independently.
+        shuffle_window: Pairs that are shuffled together; bounds the sampler's memory.
         shuffle: Whether to shuffle at all.
         seed: Seed of the data order.
-        layout: `packed` (several sentences to a row), `bucketed` (padded to the smallest
+        layout: `packed` (several sentences in a row), `bucketed` (padded to the smallest
             of `bucket_lengths` that holds the batch) or `padded` (to max_length).
-        row_length: Tokens of a packed row; 0 takes the model's max_length. Shorter rows make
-            attention cheaper; sentences that do not fit are cut to it (`cut_tokens`).
-        rows_per_replica: Packed rows of one replica; 0 finds the number from the data.
-        row_counts: Numbers of rows found from the data, of which a batch takes the smallest
-            that holds it. More than 1 leaves small batches less padding, and compiles the
-            step once for each.
-        max_segments: Sentences in one packed row at most.
-        bucket_lengths: For `bucketed`; max_length is always one.
-        prefetch: Batches made ready beside the training step.
+        row_length: Tokens of a packed row; 0 means the model's max_length. Shorter rows
+            make attention cheaper; longer sentences are cut (`cut_tokens`).
+        row_counts: How many numbers of packed rows a batch can choose from. It takes the
+            smallest that holds it. More than 1 leaves less padding in small batches, and
+            the step is compiled once for each.
+        max_segments: Maximum sentences in one packed row.
+        bucket_lengths: Row lengths of `bucketed`; max_length is always added.
+        prefetch: Batches that are made ahead of the training step.
     """
 
     input_path: str = ""
@@ -119,7 +124,6 @@ class PairData(base_config.Config):
     seed: int = 0
     layout: str = "packed"
     row_length: int = 0
-    rows_per_replica: int = 0
     row_counts: int = 1
     max_segments: int = 32
     bucket_lengths: list[int] = dataclasses.field(default_factory=lambda: [32, 64])
@@ -127,21 +131,21 @@ class PairData(base_config.Config):
 
 
 @dataclasses.dataclass
-class DualEncoderTask(cfg.TaskConfig):
-    """What is trained, on what, towards what.
+class TaskConfig(cfg.TaskConfig):
+    """Model, loss and data.
 
     Attributes:
         model: The encoder.
         loss: The loss.
         train_data: Pairs to train on.
-        validation_data: Pairs to evaluate on; `input_path` empty takes that of `train_data`.
-        grad_cache_chunks: Pieces the batch of a replica is encoded in; above 1, only one
-            piece's activations are in memory at a time, with the same gradient.
+        validation_data: Pairs to evaluate on; an empty `input_path` means that of `train_data`.
+        grad_cache_chunks: Chunks in which a replica encodes its batch. With more than 1,
+            only one chunk's activations are in memory at a time; the gradient is the same.
         seed: Seed of random weights and of dropout.
     """
 
-    model: EncoderModel = dataclasses.field(default_factory=EncoderModel)
-    loss: Loss = dataclasses.field(default_factory=Loss)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    loss: LossOptions = dataclasses.field(default_factory=LossOptions)
     train_data: PairData = dataclasses.field(default_factory=PairData)
     validation_data: PairData = dataclasses.field(
         default_factory=lambda: PairData(split="test", global_batch_size=100, shuffle=False)
@@ -151,14 +155,14 @@ class DualEncoderTask(cfg.TaskConfig):
 
 
 @dataclasses.dataclass
-class DualEncoderTrainer(cfg.TrainerConfig):
+class TrainerConfig(cfg.TrainerConfig):
     """Model Garden's trainer keys and ours.
 
     Attributes:
-        early_stopping_patience: Evaluations without a better `best_checkpoint_eval_metric`
-            after which training ends; 0 never ends it early.
-        async_checkpoints: Whether checkpoints are written beside the training steps.
-        deterministic: Whether every op gives the same bits in every run (slower).
+        early_stopping_patience: Number of evaluations without a better
+            `best_checkpoint_eval_metric` after which training ends; 0 means never.
+        async_checkpoints: Whether checkpoints are written in parallel with training steps.
+        deterministic: Whether every operation gives the same bits in every run (slower).
     """
 
     early_stopping_patience: int = 0
@@ -167,21 +171,20 @@ class DualEncoderTrainer(cfg.TrainerConfig):
 
 
 @dataclasses.dataclass
-class DualEncoderExperiment(cfg.ExperimentConfig):
+class ExperimentConfig(cfg.ExperimentConfig):
     """The whole configuration."""
 
-    task: DualEncoderTask = dataclasses.field(default_factory=DualEncoderTask)
-    trainer: DualEncoderTrainer = dataclasses.field(default_factory=DualEncoderTrainer)
+    task: TaskConfig = dataclasses.field(default_factory=TaskConfig)
+    trainer: TrainerConfig = dataclasses.field(default_factory=TrainerConfig)
     runtime: cfg.RuntimeConfig = dataclasses.field(
         default_factory=lambda: cfg.RuntimeConfig(distribution_strategy="one_device")
     )
 
 
-@exp_factory.register_config_factory(EXPERIMENT)
-def dual_encoder() -> DualEncoderExperiment:
-    """Returns the defaults: the published recipe but for data, weights and steps."""
-    return DualEncoderExperiment(
-        trainer=DualEncoderTrainer(
+def default_config() -> ExperimentConfig:
+    """Returns the defaults: the published recipe without data, initial weights and steps."""
+    return ExperimentConfig(
+        trainer=TrainerConfig(
             train_steps=10_000,
             steps_per_loop=100,
             summary_interval=100,
@@ -189,11 +192,11 @@ def dual_encoder() -> DualEncoderExperiment:
             validation_interval=1_000,
             validation_steps=-1,
             # Collectives inside tf.while hang or serialize on several CPU or GPU
-            # devices, so the loop around the step is Python's.
+            # devices, so the loop over steps is a Python loop.
             train_tf_while_loop=False,
-            # Without recovery a loss that is no number ends the run (`rejoinder.trainer.run`).
+            # Without recovery a loss that is not finite ends the run (`experiment.py`).
             recovery_max_trials=-1,
-            # SIGTERM is handled by the loop itself, which finishes the step at hand.
+            # `experiment.py` handles SIGTERM itself and finishes the current step.
             preemption_on_demand_checkpoint=False,
             best_checkpoint_eval_metric="accuracy",
             optimizer_config=optimization.OptimizationConfig(
@@ -207,8 +210,8 @@ def dual_encoder() -> DualEncoderExperiment:
                             "gradient_clip_norm": 1.0,
                         },
                     },
-                    # decay_steps and offset are set from train_steps and warmup_steps
-                    # (`trainer.resolve`), so that warm-up ends exactly at the peak.
+                    # `schedule.py` sets decay_steps and offset from train_steps and
+                    # warmup_steps, so that warm-up ends exactly at the peak.
                     "learning_rate": {
                         "type": "polynomial",
                         "polynomial": {

@@ -1,19 +1,23 @@
-"""Encodes the sentences of a batch, whole or piece by piece."""
+"""Encodes the sentences of a batch, or of a chunk of its rows."""
 
 import tensorflow as tf
 
 from rejoinder.models.packing import gather_segments
+from rejoinder.models.sentence_encoder import SentenceEncoder
 
 ROW_FEATURES = ("token_ids", "segment_ids", "positions")
 
 
 def encode_rows(
-    encoder, rows: dict[str, tf.Tensor], max_segments: int, seed: tf.Tensor | None
+    encoder: SentenceEncoder,
+    rows: dict[str, tf.Tensor],
+    max_segments: int,
+    seed: tf.Tensor | None,
 ) -> tf.Tensor:
-    """Returns the embeddings of every place for a sentence, float32 [rows, places, d].
+    """Returns the embeddings of every segment of every row, float32 [rows, segments, d].
 
-    Packed rows have `max_segments` places each, padded rows one. `seed` (int32
-    [2]) decides the dropout masks; without one nothing is dropped.
+    Packed rows have `max_segments` segments each, padded rows one. `seed` (int32
+    [2]) is the seed of the dropout masks; None means no dropout.
     """
     training = seed is not None
     if "segment_ids" in rows:
@@ -21,12 +25,12 @@ def encode_rows(
     return encoder(rows, training=training, seed=seed)[:, tf.newaxis]
 
 
-def split_pairs(places: tf.Tensor, features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns (context, response), each [n, d], from the embeddings of all places."""
+def split_pairs(segments: tf.Tensor, features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns (context, response), each [n, d], from the embeddings of all segments."""
     if "slots" in features:
-        sentences = gather_segments(places, features["slots"])
+        sentences = gather_segments(segments, features["slots"])
     else:
-        sentences = places[:, 0]
+        sentences = segments[:, 0]
     context, response = tf.split(sentences, 2, axis=0)
     return context, response
 

@@ -1,9 +1,10 @@
-"""The gradient of the batch's loss, on one replica, before it is summed over replicas."""
+"""The gradient of the batch's loss on one replica, before the sum over replicas."""
 
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.trainer.encoding import encode_rows, row_features, split_pairs
 from rejoinder.trainer.loss import LossResult
 
@@ -11,7 +12,7 @@ Loss = Callable[[tf.Tensor, tf.Tensor], LossResult]
 
 
 def gradients(
-    encoder,
+    encoder: SentenceEncoder,
     features: dict[str, tf.Tensor],
     loss: Loss,
     variables: Sequence[tf.Variable],
@@ -22,26 +23,29 @@ def gradients(
 ) -> tuple[list[tf.Tensor], LossResult]:
     """Returns the gradients (dense, in the order of `variables`) and the loss.
 
-    With `chunks` > 1 by GradCache (https://arxiv.org/abs/2101.06983): all
-    embeddings first, without keeping activations; then the gradient of the loss
-    with respect to the embeddings; then each chunk of rows once more, with that
-    gradient. Memory is that of one chunk, the result that of the whole batch.
+    `chunks` > 1 uses GradCache (https://arxiv.org/abs/2101.06983): it computes all
+    embeddings without keeping activations, then the gradient of the loss with
+    respect to the embeddings, and then encodes each chunk of rows again with that
+    gradient. It needs the memory of one chunk and gives the gradient of the whole batch.
 
     Args:
         encoder: The sentence encoder.
         features: One replica's features (`rejoinder.trainer.data.layout`).
-        loss: Takes the context and response embeddings.
-        variables: What to differentiate by.
-        max_segments: Sentences of a packed row.
-        chunks: Pieces to encode the rows in; must divide their number.
-        seed: int32 [2] that decides the dropout masks; with chunks, both passes over
-            one drop the same units.
+        loss: Function from context and response embeddings to the loss.
+        variables: Variables with respect to which to differentiate.
+        max_segments: Maximum sentences in a packed row.
+        chunks: Number of chunks in which the rows are encoded; must divide their number.
+        seed: int32 [2], seed of the dropout masks; both passes over a chunk use the
+            same masks.
+
+    Raises:
+        ValueError: `chunks` does not divide the number of rows.
     """
     rows = row_features(features)
     if chunks == 1:
         with tf.GradientTape() as tape:
-            places = encode_rows(encoder, rows, max_segments, seed)
-            result = loss(*split_pairs(places, features))
+            segments = encode_rows(encoder, rows, max_segments, seed)
+            result = loss(*split_pairs(segments, features))
         return _dense(tape.gradient(result.loss, variables), variables), result
 
     count = rows["token_ids"].shape[0]
@@ -57,23 +61,25 @@ def gradients(
         encode_rows(encoder, piece, max_segments, piece_seed)
         for piece, piece_seed in zip(pieces, seeds, strict=True)
     ]
-    places = tf.stop_gradient(tf.concat(cached, 0))
+    segments = tf.stop_gradient(tf.concat(cached, 0))
     with tf.GradientTape() as tape:
-        tape.watch(places)
-        result = loss(*split_pairs(places, features))
-    # The loss itself may have variables (a learned scale) that no chunk sees again.
-    wanted = tape.gradient(result.loss, [places, *variables])
-    upstream, total = tf.split(wanted[0], chunks), _dense(wanted[1:], variables)
-    for piece, piece_seed, given in zip(pieces, seeds, upstream, strict=True):
+        tape.watch(segments)
+        result = loss(*split_pairs(segments, features))
+    # The loss itself may have variables (a learned scale) that no chunk depends on.
+    by_input = tape.gradient(result.loss, [segments, *variables])
+    upstream, total = tf.split(by_input[0], chunks), _dense(by_input[1:], variables)
+    for piece, piece_seed, upstream_gradient in zip(pieces, seeds, upstream, strict=True):
         with tf.GradientTape() as tape:
             embeddings = encode_rows(encoder, piece, max_segments, piece_seed)
-        part = tape.gradient(embeddings, variables, output_gradients=given)
+        part = tape.gradient(embeddings, variables, output_gradients=upstream_gradient)
         total = [a + b for a, b in zip(total, _dense(part, variables), strict=True)]
     return total, result
 
 
-def _dense(values: Sequence, variables: Sequence[tf.Variable]) -> list[tf.Tensor]:
-    """Returns dense gradients; zeros where a variable had no part in the result."""
+def _dense(
+    values: Sequence[tf.Tensor | tf.IndexedSlices | None], variables: Sequence[tf.Variable]
+) -> list[tf.Tensor]:
+    """Returns dense gradients; zeros for a variable that the result does not depend on."""
     return [
         tf.zeros(variable.shape, variable.dtype) if value is None else tf.convert_to_tensor(value)
         for value, variable in zip(values, variables, strict=True)

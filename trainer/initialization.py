@@ -1,8 +1,6 @@
-"""What a run starts from: sizes, tokenizer and weights."""
+"""The base model of a run: sizes, tokenizer and initial weights."""
 
 import dataclasses
-import posixpath
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,26 +8,28 @@ from typing import Any
 
 import tensorflow as tf
 
+from rejoinder import storage
 from rejoinder.corpus.naming import TOKENIZER_FOLDER
 from rejoinder.errors import UserError
+from rejoinder.models.local_folder import local_folder
 from rejoinder.models.model_dir import is_model_dir, local_encoder_folder
 from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.tokenizer import Tokenizer
 from rejoinder.models.weights import load_huggingface_weights, resolve_folder
-from rejoinder.trainer.config import DualEncoderTask, EncoderModel
+from rejoinder.trainer.config import ModelConfig
 from rejoinder.trainer.data.corpora import Corpus
 
 
 @dataclass(frozen=True)
-class Base:
-    """The start of a run.
+class BaseModel:
+    """The model from which training starts.
 
     Attributes:
         config: Sizes of the encoder.
         tokenizer_folder: Folder of the tokenizer.
-        weights: Folder of the weights (Hugging Face or one of our model folders);
-            empty for random ones.
+        weights: Folder of the initial weights (Hugging Face or a MODEL_DIR); empty for
+            random weights.
     """
 
     config: MPNetConfig
@@ -42,13 +42,13 @@ class Base:
         return _tokenizer(self.tokenizer_folder)
 
 
-def find_base(model: EncoderModel, corpora: Sequence[Corpus]) -> Base:
-    """Returns what `model` says to start from.
+def find_base_model(model: ModelConfig, corpora: Sequence[Corpus]) -> BaseModel:
+    """Returns the base model of a configuration.
 
     Raises:
-        UserError: the weights or the tokenizer cannot be found, `max_length` is more
-            than the encoder has positions for, `frozen_layers` leaves nothing to train, or
-            a dropout is no share.
+        UserError: The weights or the tokenizer are missing, `max_length` exceeds the
+            positions of the encoder, `frozen_layers` leaves nothing to train, or a
+            dropout is not between 0 and 1.
     """
     if model.init_from:
         base = _existing(model)
@@ -70,17 +70,18 @@ def find_base(model: EncoderModel, corpora: Sequence[Corpus]) -> Base:
             )
         except ValueError as error:
             raise UserError(f"task.model: {error}") from error
-        base = Base(config, folder)
+        base = BaseModel(config, folder)
     longest = max(corpus.manifest.max_length for corpus in corpora)
     if model.max_length > base.config.max_length:
         raise UserError(
-            f"task.model.max_length: the encoder has positions for {base.config.max_length} "
-            f"tokens, got {model.max_length}"
+            f"task.model.max_length: must be at most {base.config.max_length}, the number of the "
+            f"encoder's positions, got {model.max_length}"
         )
     if longest > model.max_length:
         raise UserError(
-            f"task.model.max_length: the corpus holds sentences of up to {longest} tokens, got "
-            f"{model.max_length}; raise it, or make the corpus with --max-length {model.max_length}"
+            f"task.model.max_length: must be at least {longest}, the longest sentences of the "
+            f"corpus, got {model.max_length}; raise it, or make the corpus with --max-length "
+            f"{model.max_length}"
         )
     if not 0 <= model.frozen_layers < base.config.num_hidden_layers:
         raise UserError(
@@ -95,59 +96,50 @@ def _tokenizer(folder: str) -> Tokenizer:
     return Tokenizer.from_folder(folder)
 
 
-def check_tokenizer(base: Base, corpora: Sequence[Corpus]) -> None:
-    """Raises UserError unless the corpora were made with the tokenizer of the run."""
+def check_tokenizer(base: BaseModel, corpora: Sequence[Corpus]) -> None:
+    """Checks that the corpora were made with the tokenizer of the run.
+
+    Raises:
+        UserError: One was not.
+    """
     for corpus in corpora:
         if corpus.manifest.tokenizer != base.tokenizer.fingerprint:
             raise UserError(
-                f"{corpus.source.folder}: was made with another tokenizer than that of "
+                f"{corpus.data_set.folder}: was made with another tokenizer than that of "
                 f"{base.tokenizer_folder}; make the corpus with --tokenizer {base.tokenizer_folder}"
             )
 
 
-def load_weights(encoder: SentenceEncoder, base: Base, model: EncoderModel) -> None:
-    """Gives a new encoder its first weights."""
+def load_weights(encoder: SentenceEncoder, base: BaseModel, model: ModelConfig) -> None:
+    """Loads the initial weights into a new encoder.
+
+    Raises:
+        UserError: The weights do not fit the encoder.
+    """
     if not base.weights:
         embeddings = encoder.mpnet.word_embeddings
         factor = model.embedding_stddev / base.config.initializer_range
         embeddings.assign(embeddings.read_value() * factor)
     elif is_model_dir(base.weights):
         latest = tf.train.latest_checkpoint(base.weights)
-        if latest is None:
-            raise UserError(f"{base.weights}: holds no checkpoint (task.model.init_from)")
         tf.train.Checkpoint(model=encoder).read(latest).expect_partial()
     else:
         load_huggingface_weights(encoder, base.weights)
 
 
-def loss_dims(params: DualEncoderTask, width: int) -> tuple[int, ...]:
-    """Returns the widths of the loss, the whole embedding last; empty for that alone.
-
-    Raises:
-        UserError: a width is not between 1 and that of the encoder.
-    """
-    dims = sorted(set(params.loss.matryoshka_dims))
-    if not dims:
-        return ()
-    if dims[0] < 1 or dims[-1] > width:
-        raise UserError(
-            f"task.loss.matryoshka_dims: must be between 1 and the encoder's width {width}, "
-            f"got {params.loss.matryoshka_dims}"
-        )
-    return (*(dim for dim in dims if dim < width), width)
-
-
-def _existing(model: EncoderModel) -> Base:
+def _existing(model: ModelConfig) -> BaseModel:
     if is_model_dir(model.init_from):
+        if tf.train.latest_checkpoint(model.init_from) is None:
+            raise UserError(f"{model.init_from}: holds no checkpoint (task.model.init_from)")
         folder, weights = str(local_encoder_folder(model.init_from)), model.init_from
     else:
         folder = weights = str(resolve_folder(model.init_from))
     config = dataclasses.replace(MPNetConfig.from_folder(folder), **_dropout(model))
-    return Base(config, model.tokenizer or folder, weights)
+    return BaseModel(config, model.tokenizer or folder, weights)
 
 
-def _dropout(model: EncoderModel) -> dict[str, Any]:
-    """Returns the dropout that the configuration sets itself."""
+def _dropout(model: ModelConfig) -> dict[str, Any]:
+    """Returns the dropout values that the configuration sets."""
     chosen: dict[str, Any] = {}
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
         value = getattr(model, name)
@@ -160,16 +152,11 @@ def _dropout(model: EncoderModel) -> dict[str, Any]:
 
 
 def _corpus_tokenizer(corpus: Corpus) -> str:
-    """Returns a local folder with the tokenizer that a corpus carries."""
-    folder = posixpath.join(corpus.source.folder, TOKENIZER_FOLDER)
-    if not tf.io.gfile.exists(posixpath.join(folder, "tokenizer.json")):
+    """Returns a local folder with the tokenizer of a corpus."""
+    folder = storage.join(corpus.data_set.folder, TOKENIZER_FOLDER)
+    if not storage.exists(storage.join(folder, "tokenizer.json")):
         raise UserError(
-            f"{corpus.source.folder}: carries no tokenizer; name the folder of the one it was "
-            "made with in task.model.tokenizer"
+            f"{corpus.data_set.folder}: contains no tokenizer; set task.model.tokenizer to the "
+            "folder of the tokenizer that it was made with"
         )
-    if "://" not in folder:
-        return folder
-    local = tempfile.mkdtemp(prefix="rejoinder-tokenizer-")
-    for name in tf.io.gfile.listdir(folder):
-        tf.io.gfile.copy(posixpath.join(folder, name), posixpath.join(local, name))
-    return local
+    return str(local_folder(folder))

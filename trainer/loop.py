@@ -1,85 +1,60 @@
-"""The training loop's inside: orbit's trainer over our feed and task."""
+"""The inner training loop: Model Garden's trainer with our batches and task."""
 
 import signal
 import time
-from dataclasses import dataclass
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
 from official.core import base_trainer
 
-from rejoinder.trainer.config import DualEncoderExperiment
 from rejoinder.trainer.data.inputs import TrainInput, ValidationInput
-from rejoinder.trainer.data.prefetch import Feed
-from rejoinder.trainer.task import DualEncoder
+from rejoinder.trainer.data.prefetch import Prefetcher
+from rejoinder.trainer.run import Run
+from rejoinder.trainer.task import DualEncoderTask
+from rejoinder.trainer.throughput import Throughput
 
 
-class Stopped(Exception):  # noqa: N818 - no error: the run ends as asked
-    """SIGTERM or SIGINT came: the step at hand is finished, a checkpoint is due."""
+class Stopped(Exception):  # noqa: N818 - not an error
+    """SIGTERM or SIGINT arrived; the current step is finished, no checkpoint is written yet."""
 
     def __init__(self, signal_number: int):
         super().__init__(signal.Signals(signal_number).name)
         self.signal_number = signal_number
 
 
-@dataclass
-class Consumption:
-    """What training steps used up.
-
-    Attributes:
-        steps: Steps.
-        pairs: Pairs, over all hosts.
-        tokens: Real tokens of this host.
-        capacity: Token places of this host, padding included.
-        cut: Tokens cut off this host's longest sentences because rows were full.
-        seconds: Wall time of the steps.
-    """
-
-    steps: int = 0
-    pairs: int = 0
-    tokens: int = 0
-    capacity: int = 0
-    cut: int = 0
-    seconds: float = 0.0
-
-
 class Trainer(base_trainer.Trainer):
     """Model Garden's trainer with batches by step number.
 
     Attributes:
-        total: What all steps of this process used up.
+        total: Counts of all steps of this process.
         stop_signal: Number of the signal that asked to stop, 0 before.
+
+    Args:
+        run: The run; the trainer is made in the scope of its strategy.
+        task: The task of the same run.
     """
 
-    def __init__(
-        self,
-        config: DualEncoderExperiment,
-        task: DualEncoder,
-        *,
-        train: bool,
-        evaluate: bool,
-        checkpoint_exporter=None,
-    ):
+    def __init__(self, run: Run, task: DualEncoderTask):
+        config = run.config
         model = task.build_model()
         optimizer = task.create_optimizer(config.trainer.optimizer_config, config.runtime)
-        task_config = config.task
         self._train_input: TrainInput | None = None
         self._validation_input: ValidationInput | None = None
-        if train:
-            self._train_input = task.build_inputs(task_config.train_data)
-            task.source_names = self._train_input.names
-        if evaluate:
-            self._validation_input = task.build_inputs(task_config.validation_data)
+        if run.trains:
+            self._train_input = task.build_inputs(config.task.train_data)
+            task.data_set_names = self._train_input.names
+        if run.evaluates:
+            self._validation_input = task.build_inputs(config.task.validation_data)
         super().__init__(
             config,
             task,
             model,
             optimizer,
-            train=train,
-            evaluate=evaluate,
+            train=run.trains,
+            evaluate=run.evaluates,
             train_dataset=self._train_input,
             validation_dataset=self._validation_input,
-            checkpoint_exporter=checkpoint_exporter,
         )
         self._create_optimizer_variables()
         self._checkpoint = tf.train.Checkpoint(
@@ -88,9 +63,10 @@ class Trainer(base_trainer.Trainer):
             optimizer=self.optimizer,
             log_scale=task.log_scale,
         )
-        self.total = Consumption()
+        self.total = Throughput()
         self.stop_signal = 0
-        self._feed: Feed | None = None
+        self._initialized = False
+        self._prefetcher: Prefetcher | None = None
         self._compiled_step = tf.function(self._replicated_step, autograph=False)
         self._compiled_evaluation = tf.function(self._replicated_evaluation, autograph=False)
 
@@ -104,83 +80,88 @@ class Trainer(base_trainer.Trainer):
         """The validation batches."""
         return self._validation_input
 
+    @property
+    def checkpoint_exporter(self) -> Any:
+        """Model Garden's exporter of the best checkpoint, or None."""
+        return self._checkpoint_exporter
+
+    @checkpoint_exporter.setter
+    def checkpoint_exporter(self, exporter: Any) -> None:
+        self._checkpoint_exporter = exporter
+
+    def initialize(self) -> None:
+        """Loads the initial weights, once; the runner calls it again without a checkpoint."""
+        if not self._initialized:
+            self.task.initialize(self.model)
+            self._initialized = True
+
     def _create_optimizer_variables(self) -> None:
-        """Makes the optimizer's slots now, so that restoring a checkpoint fills them at once."""
+        """Creates the optimizer's slots now, so that restoring a checkpoint fills all of them."""
         variables = self.task.variables_to_train(self.model)
         with tf.init_scope(), self.strategy.scope():
             self.optimizer._create_all_weights(variables)
 
-    def train(self, num_steps: tf.Tensor):
+    def train(self, num_steps: tf.Tensor) -> dict[str, float]:
         """Runs `num_steps` steps and returns their metrics.
 
         Raises:
-            Stopped: a signal asked to stop; the metrics so far are lost, the weights are not.
+            Stopped: A signal asked to stop; the weights are those after the current step.
         """
         assert self._train_input is not None
         step = int(self.global_step.numpy())
-        if self._feed is None or self._feed.next_step != step:
+        if self._prefetcher is None or self._prefetcher.next_step != step:
             self.close()
-            self._feed = Feed(
+            self._prefetcher = Prefetcher(
                 self._train_input,
                 self.strategy,
                 first=step,
                 last=self.config.trainer.train_steps,
                 prefetch=self.config.task.train_data.prefetch,
             )
-        used = Consumption()
+        latest = Throughput()
         began = time.monotonic()
         for _ in range(int(num_steps)):
-            fed = next(self._feed)
-            self._compiled_step(fed.inputs)
-            used.steps += 1
-            used.pairs += self.config.task.train_data.global_batch_size
-            used.tokens += fed.arranged.tokens
-            used.capacity += fed.arranged.capacity
-            used.cut += fed.arranged.cut
+            batch = next(self._prefetcher)
+            self._compiled_step(batch.inputs)
+            latest.add_step(batch.host_batch, self.config.task.train_data.global_batch_size)
             if self.stop_signal:
                 raise Stopped(self.stop_signal)
         logs = {name: _value(value) for name, value in self.train_loop_end().items()}
-        used.seconds = time.monotonic() - began
-        for name in vars(used):
-            setattr(self.total, name, getattr(self.total, name) + getattr(used, name))
-        logs["pairs_per_second"] = used.pairs / used.seconds
-        logs["tokens_per_second"] = used.tokens / used.seconds
-        logs["real_tokens"] = used.tokens / used.capacity
-        logs["cut_tokens"] = used.cut / max(used.tokens, 1)
-        by_source = logs.pop("source_loss", None)
-        if by_source is not None:
-            for name, value in zip(self.task.source_names, by_source, strict=True):
-                if value:  # 0 stands for a data set of which these steps saw no pair
+        latest.seconds = time.monotonic() - began
+        self.total.add(latest)
+        by_data_set = logs.pop("data_set_loss", None)
+        if by_data_set is not None:
+            for name, value in zip(self.task.data_set_names, by_data_set, strict=True):
+                if value:  # 0 means that these steps had no pair of the data set
                     logs[f"loss_{name.replace('/', '_')}"] = float(value)
-        return logs
+        return logs | latest.metrics()
 
     def close(self) -> None:
-        """Ends the thread that makes batches."""
-        if self._feed is not None:
-            self._feed.close()
-            self._feed = None
+        """Stops the thread that makes batches."""
+        if self._prefetcher is not None:
+            self._prefetcher.close()
+            self._prefetcher = None
 
-    def evaluate(self, num_steps: tf.Tensor):
+    def evaluate(self, num_steps: tf.Tensor) -> dict[str, float]:
         """Scores the validation pairs (all of them for -1) and returns the metrics."""
         assert self._validation_input is not None
         self.eval_begin()
         last = self._validation_input.batches
         if int(num_steps) > 0:
             last = min(last, int(num_steps))
-        feed = Feed(self._validation_input, self.strategy, last=last)
-        for fed in feed:
-            self._compiled_evaluation(fed.inputs)
+        for batch in Prefetcher(self._validation_input, self.strategy, last=last):
+            self._compiled_evaluation(batch.inputs)
         return {name: _value(value) for name, value in self.eval_end().items()}
 
-    def _replicated_step(self, inputs) -> None:
-        # Only one replica can be compiled as a whole here: with several, XLA's clusters
-        # are made by the TPU runtime, or not at all on CPU and GPU.
+    def _replicated_step(self, inputs: Any) -> None:
+        # Only a step on one replica can be compiled as a whole here: with several replicas,
+        # the TPU runtime compiles the step, and CPU and GPU runtimes cannot.
         xla = self.config.runtime.enable_xla and self.strategy.num_replicas_in_sync == 1
         train_step = (
             tf.function(self.task.train_step, jit_compile=True, autograph=False) if xla else None
         )
 
-        def step(features) -> None:
+        def step(features: dict[str, tf.Tensor]) -> None:
             logs = (train_step or self.task.train_step)(
                 features, model=self.model, optimizer=self.optimizer, metrics=self.train_metrics
             )
@@ -189,8 +170,8 @@ class Trainer(base_trainer.Trainer):
 
         self.strategy.run(step, args=(inputs,), options=self._runtime_options)
 
-    def _replicated_evaluation(self, inputs) -> None:
-        def step(features) -> None:
+    def _replicated_evaluation(self, inputs: Any) -> None:
+        def step(features: dict[str, tf.Tensor]) -> None:
             logs = self.task.validation_step(
                 features, model=self.model, metrics=self.validation_metrics
             )
@@ -199,7 +180,7 @@ class Trainer(base_trainer.Trainer):
         self.strategy.run(step, args=(inputs,))
 
 
-def _value(value):
+def _value(value: Any) -> Any:
     """Returns a metric's value as a float, or as a numpy array."""
     array = tf_keras.backend.get_value(value) if hasattr(value, "numpy") else value
     return float(array) if getattr(array, "ndim", 0) == 0 else array

@@ -5,45 +5,21 @@ by the pairs of the whole batch; the sum of the replicas' losses, and of their
 gradients, is then exactly that of one device with the whole batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
 
+from rejoinder.errors import UserError
 from rejoinder.trainer.collectives import first_row, gather_rows, replicas
+from rejoinder.trainer.config import LossOptions
 
 _MASKED = -1e9  # added to a masked logit: exp underflows to 0 in float32
 
 
 @dataclass(frozen=True)
-class LossOptions:
-    """Options of the loss.
-
-    Attributes:
-        symmetric: Mean of context→response and response→context, as the script of the
-            all-* models; False: the first only (MultipleNegativesRankingLoss,
-            https://arxiv.org/abs/1705.00652).
-        mask_duplicates: Remove from a row's negatives every column whose text equals
-            a text of the row's pair, or whose partner equals the row's own text.
-        mask_same_thread: Remove columns of the same thread as well.
-        log_q: Subtract log of a column's frequency from its logit
-            (Yi et al. 2019, https://doi.org/10.1145/3298689.3346996, equation 3).
-        margin: Subtract from the cosine similarity of the true pair
-            (additive margin softmax, https://arxiv.org/abs/1902.08564, equation 5).
-        dims: Widths whose losses are averaged; the last is the whole embedding
-            (Matryoshka, https://arxiv.org/abs/2205.13147).
-    """
-
-    symmetric: bool = True
-    mask_duplicates: bool = True
-    mask_same_thread: bool = False
-    log_q: bool = False
-    margin: float = 0.0
-    dims: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
 class LossResult:
-    """What a replica's rows contribute.
+    """The contribution of one replica's rows.
 
     Attributes:
         loss: Scalar; the sum over replicas is the loss of the batch.
@@ -69,10 +45,9 @@ def contrastive_loss(
         context: Unit vectors, float32 [n, d]; row i belongs to row i of `response`.
         response: Unit vectors, float32 [n, d].
         scale: Factor on the cosine similarities.
-        features: `context_key`, `response_key`, `thread_key` int32 [n, 2] and
-            `context_log_q`, `response_log_q` float32 [n], each only where the
-            options ask for it.
-        options: Which loss.
+        features: `context_key`, `response_key` int32 [n, 2] and `context_log_q`,
+            `response_log_q` float32 [n], each needed only if the options use it.
+        options: The loss; `scale` above replaces its scale.
     """
     count = context.shape[0]
     total = count * replicas()
@@ -80,17 +55,20 @@ def contrastive_loss(
     all_context, all_response = tf.split(columns, 2, axis=-1)
     labels = first_row(count) + tf.range(count)
     truth = tf.one_hot(labels, total)
-    mask = _not_negatives(features, truth, options)
+    mask = _duplicate_mask(features, truth) if options.mask_duplicates else 0.0
 
-    def direction(rows: tf.Tensor, cols: tf.Tensor, log_q: tf.Tensor | None):
+    def direction(
+        rows: tf.Tensor, cols: tf.Tensor, log_q: tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         logits = scale * (tf.matmul(rows, cols, transpose_b=True) - options.margin * truth) + mask
         if log_q is not None:
             logits -= gather_rows(log_q)[tf.newaxis]
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), logits
 
-    losses, correct = [], tf.zeros([count])
-    for dim in options.dims or (context.shape[-1],):
-        whole = dim == context.shape[-1]
+    losses: list[tf.Tensor] = []
+    correct = tf.zeros([count])
+    width = context.shape[-1]
+    for dim in loss_widths(options.matryoshka_dims, width):
         forward, logits = direction(
             _prefix(context, dim), _prefix(all_response, dim), features.get("response_log_q")
         )
@@ -101,34 +79,46 @@ def contrastive_loss(
             )
             loss = (forward + backward) / 2
         losses.append(loss)
-        if whole:
+        if dim == width:
             best = tf.argmax(logits, -1, output_type=tf.int32)
             correct = tf.cast(tf.equal(best, labels), tf.float32)
     per_pair = tf.add_n(losses) / len(losses)
     return LossResult(tf.reduce_sum(per_pair) / total, per_pair, correct)
 
 
+def loss_widths(dims: Sequence[int], width: int) -> tuple[int, ...]:
+    """Returns the widths whose losses are averaged, ascending; the last is `width` itself.
+
+    Args:
+        dims: `task.loss.matryoshka_dims`.
+        width: Width of the whole embedding.
+
+    Raises:
+        UserError: One of `dims` is not between 1 and `width`.
+    """
+    if dims and not 1 <= min(dims) <= max(dims) <= width:
+        raise UserError(
+            "task.loss.matryoshka_dims: must be between 1 and the encoder's width "
+            f"{width}, got {list(dims)}"
+        )
+    return (*sorted({dim for dim in dims if dim < width}), width)
+
+
 def _prefix(embeddings: tf.Tensor, dim: int) -> tf.Tensor:
-    """Returns the first `dim` components, at unit length again."""
+    """Returns the first `dim` components, scaled to unit length."""
     if dim == embeddings.shape[-1]:
         return embeddings
     return tf.math.l2_normalize(embeddings[:, :dim], -1)
 
 
-def _not_negatives(
-    features: dict[str, tf.Tensor], truth: tf.Tensor, options: LossOptions
-) -> tf.Tensor:
-    """Returns what to add to the logits: 0, or `_MASKED` where a column is no negative."""
-    same = tf.zeros_like(truth, tf.bool)
-    if options.mask_duplicates:
-        context, response = features["context_key"], features["response_key"]
-        all_context, all_response = tf.split(gather_rows(tf.concat([context, response], -1)), 2, -1)
-        same |= _equal(context, all_context) | _equal(response, all_response)
-        # Threads chain: the response of one pair is the context of the next. With one
-        # encoder for both sides, such a column is the row's own text at cosine 1.
-        same |= _equal(context, all_response) | _equal(response, all_context)
-    if options.mask_same_thread:
-        same |= _equal(features["thread_key"], gather_rows(features["thread_key"]))
+def _duplicate_mask(features: dict[str, tf.Tensor], truth: tf.Tensor) -> tf.Tensor:
+    """Returns the term added to the logits: `_MASKED` for equal texts, 0 elsewhere."""
+    context, response = features["context_key"], features["response_key"]
+    all_context, all_response = tf.split(gather_rows(tf.concat([context, response], -1)), 2, -1)
+    same = _equal(context, all_context) | _equal(response, all_response)
+    # Threads are chains: the response of one pair is the context of the next. With one
+    # encoder for both sides, such a column is the row's own text at cosine 1.
+    same |= _equal(context, all_response) | _equal(response, all_context)
     return tf.where(same & (truth < 0.5), _MASKED, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Applies configuration files and `--params_override`, refusing what no key answers to."""
+"""Applies configuration files and `--params-override`; an unknown key is an error."""
 
 import difflib
 import re
@@ -8,25 +8,26 @@ from typing import Any
 import yaml
 from official.modeling.hyperparams import OneOfConfig, base_config
 
+from rejoinder import storage
 from rejoinder.errors import UserError
 
 
 def load_override(text: str) -> dict[str, Any]:
-    """Reads `--params_override`: YAML or JSON, `a.b=1,c=2`, or the path of a YAML file.
+    """Reads `--params-override`: YAML or JSON, `a.b=1,c=2`, or the path of a YAML file.
 
     Raises:
-        UserError: the text is none of these.
+        UserError: The text is none of these.
     """
     from official.modeling.hyperparams import params_dict
 
     try:
         values = yaml.safe_load(params_dict.nested_csv_str_to_json_str(text))
     except ValueError:
-        values = _parse(text, "--params_override")
+        values = _parse(text, "--params-override")
     if isinstance(values, str):
         return load_file(values)
     if not isinstance(values, dict):
-        raise UserError(f"--params_override: must give keys and values, got {text!r}")
+        raise UserError(f"--params-override: must contain keys and values, got {text!r}")
     return values
 
 
@@ -34,14 +35,15 @@ def load_file(path: str) -> dict[str, Any]:
     """Reads a YAML file of keys and values.
 
     Raises:
-        UserError: there is no such file, or it is not a YAML mapping.
+        UserError: There is no such file, or it is not a YAML mapping.
     """
-    import tensorflow as tf
-
-    if not tf.io.gfile.exists(path):
+    if not storage.exists(path):
         raise UserError(f"{path}: configuration file does not exist")
-    with tf.io.gfile.GFile(path) as file:
-        values = _parse(file.read(), path)
+    try:
+        text = storage.read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text ({error})") from error
+    values = _parse(text, path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: must be a YAML mapping, got {type(values).__name__}")
     return values
@@ -51,7 +53,7 @@ def apply(config: base_config.Config, values: Mapping[str, Any], source: str) ->
     """Overrides `config` in place.
 
     Raises:
-        UserError: a key does not exist (the message names the nearest one) or
+        UserError: A key does not exist (the message names the nearest one) or
             its value has the wrong type.
     """
     for problem in _problems(config, values, ""):
@@ -93,7 +95,7 @@ def _problems(config: base_config.Config, values: Mapping[str, Any], prefix: str
             if isinstance(value, Mapping):
                 yield from _problems(current, value, f"{path}.")
             elif value is not None:
-                yield f"{path} holds keys, got {value!r}"
+                yield f"{path} is a group of keys, got {value!r}"
         elif isinstance(config, OneOfConfig) and key == "type":
             kinds = [name for name in known if name != "type"]
             if value is not None and value not in kinds:
@@ -121,7 +123,7 @@ def _type_problem(path: str, current: Any, value: Any) -> Iterator[str]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 floats: `2e-5` is a number, not a text."""
+    """Reads YAML 1.2 floats: `2e-5` is a number, not a string."""
 
 
 _Loader.add_implicit_resolver(

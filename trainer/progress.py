@@ -1,10 +1,12 @@
-"""What a run says: a line that renews itself on a terminal, plain lines elsewhere."""
+"""Progress output of training: one line that is rewritten on a terminal, or plain lines."""
 
 import sys
 import time
 from typing import TextIO
 
 import tensorflow as tf
+
+from rejoinder.units import format_duration
 
 
 class Progress:
@@ -13,8 +15,8 @@ class Progress:
     Args:
         global_step: The step counter.
         steps: Step at which training ends.
-        stream: Where to write.
-        interval: Seconds between two plain lines at least.
+        stream: Output stream; standard output if None.
+        interval: Minimum seconds between two plain lines.
     """
 
     def __init__(
@@ -37,7 +39,7 @@ class Progress:
         self.last_logs: dict[str, float] = {}
 
     def __call__(self, logs: dict[str, float]) -> None:
-        """Reports the metrics of the steps that just ended."""
+        """Reports the metrics of the latest steps."""
         loss = logs["training_loss"]
         self.first_loss = loss if self.first_loss is None else self.first_loss
         self.last_loss = loss
@@ -63,7 +65,7 @@ class Evaluations:
 
     Args:
         global_step: The step counter.
-        stream: Where to write.
+        stream: Output stream; standard output if None.
     """
 
     def __init__(self, global_step: tf.Variable, *, stream: TextIO | None = None):
@@ -83,7 +85,7 @@ class Evaluations:
 
 
 def format_line(step: int, steps: int, logs: dict[str, float], remaining: float) -> str:
-    """Returns e.g. `step   300/1000  30% | loss 2.31 | … | 1,204 pairs/s | 0:02:10 left`."""
+    """Returns e.g. `step   300/1000  30% | loss 2.31 | … | 1,204 pairs/s | 2 min 10 s left`."""
     width = len(str(steps))
     parts = [
         f"step {step:>{width}}/{steps} {step / steps:4.0%}",
@@ -93,19 +95,6 @@ def format_line(step: int, steps: int, logs: dict[str, float], remaining: float)
         f"{logs['pairs_per_second']:,.0f} pairs/s",
         f"{logs['tokens_per_second']:,.0f} tokens/s",
         f"{logs['real_tokens']:.1%} real",
-        f"{duration(remaining)} left",
+        f"{format_duration(remaining)} left",
     ]
     return " | ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Returns seconds as h:mm:ss."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
-
-
-def table(rows: list[tuple[str, str]], title: str) -> str:
-    """Returns a two-column table."""
-    width = max(len(name) for name, _ in rows)
-    lines = [title, *(f"  {name:<{width}}  {value}" for name, value in rows)]
-    return "\n".join(lines)

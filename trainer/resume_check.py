@@ -1,14 +1,14 @@
-"""Remembers what a model folder was trained on and as what, so that going on means going on."""
+"""Checks that a resumed run uses the same data, model and optimizer as its checkpoint."""
 
 import hashlib
 import json
-import posixpath
 from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 import yaml
 
+from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.models.model_dir import (
     DATA_DESCRIPTION,
@@ -17,10 +17,10 @@ from rejoinder.models.model_dir import (
     local_encoder_folder,
 )
 from rejoinder.models.mpnet import MPNetConfig
-from rejoinder.trainer.config import DualEncoderExperiment
+from rejoinder.trainer.config import ExperimentConfig
 from rejoinder.trainer.data.corpora import Corpus
 
-# Keys of train_data that decide which pairs a step sees.
+# Keys of train_data on which the pairs of a step depend.
 _ORDER_KEYS = (
     "split",
     "global_batch_size",
@@ -31,7 +31,7 @@ _ORDER_KEYS = (
     "shuffle",
     "seed",
 )
-# What the shapes of the encoder's variables follow from.
+# Sizes on which the shapes of the encoder's variables depend.
 _SIZES = (
     "vocab_size",
     "hidden_size",
@@ -41,7 +41,7 @@ _SIZES = (
     "max_position_embeddings",
     "relative_attention_num_buckets",
 )
-# Keys that decide which further variables a training checkpoint holds.
+# Keys on which the other variables of a training checkpoint depend.
 _STATE_KEYS = (
     "task.model.frozen_layers",
     "task.loss.learn_scale",
@@ -49,17 +49,17 @@ _STATE_KEYS = (
 )
 
 
-def describe(config: DualEncoderExperiment, corpora: Sequence[Corpus]) -> dict[str, Any]:
-    """Returns everything that the batch of a step depends on."""
+def describe(config: ExperimentConfig, corpora: Sequence[Corpus]) -> dict[str, Any]:
+    """Returns everything on which the batch of a step depends, as `data.json` stores it."""
     data = config.task.train_data
     return {
         "order": {key: getattr(data, key) for key in _ORDER_KEYS},
         "corpora": [
             {
-                "name": corpus.source.name,
+                "name": corpus.data_set.name,
                 "weight": corpus.weight,
                 "pairs": corpus.examples,
-                "shards": _digest([shard.sha256 for shard in corpus.source.shards]),
+                "shards": _digest([shard.sha256 for shard in corpus.data_set.shards]),
                 "tokenizer": corpus.manifest.tokenizer,
             }
             for corpus in corpora
@@ -68,13 +68,13 @@ def describe(config: DualEncoderExperiment, corpora: Sequence[Corpus]) -> dict[s
 
 
 def check_model(
-    model_dir: str, config: DualEncoderExperiment, encoder: MPNetConfig, *, training: bool
+    model_dir: str, config: ExperimentConfig, encoder: MPNetConfig, *, training: bool
 ) -> None:
-    """Compares the run's model with the one that the folder's checkpoint holds.
+    """Compares the run's model with that of the checkpoint in MODEL_DIR.
 
     Raises:
-        UserError: the checkpoint does not fit: the encoder has other sizes or, for a
-            training run, other variables are trained or another optimizer trains them.
+        UserError: The encoder has other sizes or, for a training run, other variables
+            are trained or the optimizer is another.
     """
     if not (tf.train.latest_checkpoint(model_dir) and is_model_dir(model_dir)):
         return
@@ -83,11 +83,10 @@ def check_model(
         before, now = getattr(stored, name), getattr(encoder, name)
         if before != now:
             raise UserError(_changed(model_dir, f"the encoder's {name}", before, now))
-    path = posixpath.join(model_dir, PARAMETERS)
-    if not (training and tf.io.gfile.exists(path)):
+    path = storage.join(model_dir, PARAMETERS)
+    if not (training and storage.exists(path)):
         return
-    with tf.io.gfile.GFile(path) as file:
-        parameters = yaml.safe_load(file.read())
+    parameters = yaml.safe_load(storage.read_bytes(path))
     resolved = config.as_dict()
     for key in _STATE_KEYS:
         before, now = _value(parameters, key), _value(resolved, key)
@@ -96,7 +95,7 @@ def check_model(
 
 
 def _value(parameters: dict[str, Any], key: str) -> Any:
-    """Returns the value of a dotted key; None where there is none (of an older version)."""
+    """Returns the value of a dotted key; None if an older version did not have the key."""
     value: Any = parameters
     for name in key.split("."):
         value = (value or {}).get(name)
@@ -105,32 +104,45 @@ def _value(parameters: dict[str, Any], key: str) -> Any:
 
 def _changed(model_dir: str, what: str, before: Any, now: Any) -> str:
     return (
-        f"{model_dir}: {what} changed from {before!r} to {now!r} since its checkpoint; put it "
-        "back, or name another --model_dir"
+        f"{model_dir}: {what} changed from {before!r} to {now!r} since its checkpoint; restore "
+        "it, or name another --model-dir"
     )
 
 
-def check(model_dir: str, config: DualEncoderExperiment, corpora: Sequence[Corpus]) -> None:
-    """Writes the description beside the first checkpoint, and compares it with later runs.
+def check_data(model_dir: str, config: ExperimentConfig, corpora: Sequence[Corpus]) -> None:
+    """Compares the run's data with those of the checkpoint in MODEL_DIR.
 
     Raises:
-        UserError: `model_dir` holds a checkpoint of a run on other data; the
-            message names the corpus or the key.
+        UserError: The checkpoint was trained on other data; the message names the
+            corpus or the key.
     """
-    path = posixpath.join(model_dir, DATA_DESCRIPTION)
-    now = describe(config, corpora)
-    if tf.train.latest_checkpoint(model_dir) and tf.io.gfile.exists(path):
-        with tf.io.gfile.GFile(path) as file:
-            before = json.load(file)
-        difference = _difference(before, now)
-        if difference:
-            raise UserError(
-                f"{model_dir}: {difference} since its checkpoint; put it back, or train into "
-                "another --model_dir (--init_from takes these weights along)"
-            )
-        return
-    with tf.io.gfile.GFile(path, "w") as file:
-        file.write(json.dumps(now, indent=2, sort_keys=True) + "\n")
+    before = _stored(model_dir)
+    difference = before and _difference(before, describe(config, corpora))
+    if difference:
+        raise UserError(
+            f"{model_dir}: {difference} since its checkpoint; restore it, or train into "
+            f"another --model-dir (--init-from {model_dir} starts from these weights)"
+        )
+
+
+def write_description(model_dir: str, config: ExperimentConfig, corpora: Sequence[Corpus]) -> None:
+    """Writes `data.json`, unless MODEL_DIR has that of its checkpoint.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    if _stored(model_dir) is None:
+        text = json.dumps(describe(config, corpora), indent=2, sort_keys=True) + "\n"
+        storage.write_bytes(storage.join(model_dir, DATA_DESCRIPTION), text.encode())
+
+
+def _stored(model_dir: str) -> dict[str, Any] | None:
+    """Returns the description of the checkpoint's data; None without a checkpoint."""
+    path = storage.join(model_dir, DATA_DESCRIPTION)
+    if not (tf.train.latest_checkpoint(model_dir) and storage.exists(path)):
+        return None
+    stored: dict[str, Any] = json.loads(storage.read_bytes(path))
+    return stored
 
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

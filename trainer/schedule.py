@@ -1,17 +1,17 @@
 """Completes the learning rate schedule, so that warm-up ends exactly at the peak.
 
-Model Garden's linear warm-up aims at the decayed rate of its last step: with
-peak 2e-5, 500 warm-up steps and decay over 540,000, at 1.9981e-5. Letting the
-decay begin where warm-up ends (`offset`) makes that value the peak itself.
+Model Garden's linear warm-up ends at the decayed rate of its last step: at 1.9981e-5
+for a peak of 2e-5, 500 warm-up steps and a decay over 540,000. If the decay starts
+where the warm-up ends (`offset`), that value is the peak itself.
 """
 
 from official.core import config_definitions as cfg
 
 
 def complete_schedule(trainer: cfg.TrainerConfig) -> None:
-    """Sets the decay of a polynomial or cosine schedule that states no `decay_steps`.
+    """Sets the decay of a polynomial or cosine schedule without `decay_steps`.
 
-    It begins at the end of the warm-up and ends at `train_steps`.
+    It starts at the end of the warm-up and ends at `train_steps`.
     """
     optimization = trainer.optimizer_config
     warmup = optimization.warmup.get()

@@ -1,31 +1,27 @@
-"""Ends training when the evaluation no longer improves."""
+"""Stops training when the evaluation no longer improves."""
 
 from collections.abc import Mapping
 
 from rejoinder.errors import UserError
 
 
-class StoppedEarly(Exception):  # noqa: N818 - no error: the run ends as configured
-    """The metric has not improved for as many evaluations as the configuration allows."""
+class StoppedEarly(Exception):  # noqa: N818 - not an error
+    """The metric has not improved within the configured number of evaluations."""
 
 
 class EarlyStopping:
     """An orbit action after each evaluation.
 
-    The count begins anew when a run is resumed: what was best before is not
-    known, and a few evaluations more do no harm.
+    The count starts again when a run is resumed, because the best value so far is not
+    stored.
 
     Args:
         metric: Metric to watch (`trainer.best_checkpoint_eval_metric`).
-        direction: `higher` or `lower` is better.
-        patience: Evaluations without a better value after which to stop.
+        direction: Whether `higher` or `lower` values are better.
+        patience: Number of evaluations without a better value after which to stop.
     """
 
     def __init__(self, metric: str, direction: str, patience: int):
-        if direction not in ("higher", "lower"):
-            raise UserError(
-                f"trainer.best_checkpoint_metric_comp: must be higher or lower, got {direction!r}"
-            )
         self._metric = metric
         self._sign = 1.0 if direction == "higher" else -1.0
         self._patience = patience
@@ -36,12 +32,12 @@ class EarlyStopping:
         """Takes the metrics of an evaluation.
 
         Raises:
-            StoppedEarly: patience is at an end.
-            UserError: there is no such metric.
+            StoppedEarly: The metric has not improved in `patience` evaluations.
+            UserError: There is no such metric.
         """
         if self._metric not in logs:
             raise UserError(
-                f"trainer.best_checkpoint_eval_metric: no metric {self._metric!r}; there are "
+                f"trainer.best_checkpoint_eval_metric: no metric {self._metric!r}; the metrics are "
                 f"{', '.join(sorted(logs))}"
             )
         value = self._sign * float(logs[self._metric])

@@ -1,28 +1,30 @@
-"""Which devices a run uses."""
+"""Devices of a run."""
 
 import os
+
+import tensorflow as tf
+from official.common import distribute_utils
 
 from rejoinder.errors import UserError
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker_mirrored", "tpu")
 
 
-def make_strategy(name: str, *, tpu: str | None = None, num_gpus: int = 0, devices: int = 0):
+def make_strategy(
+    name: str, *, tpu: str | None = None, num_gpus: int = 0, devices: int = 0
+) -> tf.distribute.Strategy:
     """Returns a `tf.distribute` strategy.
 
     Args:
-        name: One of `STRATEGIES`; `tpu` given means `tpu` whatever the name.
+        name: One of `STRATEGIES`; ignored if `tpu` is given.
         tpu: `local` on a TPU VM, a TPU's name, or `grpc://address:8470`.
         num_gpus: GPUs of this host for `one_device` and `mirrored`.
-        devices: Logical CPU devices for `mirrored` without GPUs (0 = 1); what a
-            run on several replicas looks like, on any machine.
+        devices: Logical CPU devices for `mirrored` without GPUs (0 means 1), to try a
+            run on several replicas on any machine.
 
     Raises:
-        UserError: no such strategy, or its devices cannot be had.
+        UserError: There is no such strategy, or its devices are not available.
     """
-    import tensorflow as tf
-    from official.common import distribute_utils
-
     if tpu:
         name = "tpu"
     if name not in STRATEGIES:
@@ -53,6 +55,6 @@ def make_strategy(name: str, *, tpu: str | None = None, num_gpus: int = 0, devic
             raise
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"--tpu={tpu}: no TPU could be reached ({reason}); on a TPU VM use --tpu=local with "
-            "the tpu extra installed, elsewhere give the TPU's name or grpc:// address"
+            f"--tpu {tpu}: cannot connect to a TPU ({reason}); on a TPU VM use --tpu local with "
+            "the tpu extra installed, elsewhere give the name of the TPU or its grpc:// address"
         ) from error

@@ -1,55 +1,54 @@
 """Model Garden's task: the model, its data and one step of training or validation."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from official.core import base_task, task_factory
+from official.core import base_task
 from official.modeling import optimization
 from official.modeling.optimization import ema_optimizer
 
 from rejoinder.models.sentence_encoder import SentenceEncoder
-from rejoinder.trainer import collectives, initialization
+from rejoinder.trainer import collectives
 from rejoinder.trainer.collectives import sum_over_replicas
-from rejoinder.trainer.config import DualEncoderTask
-from rejoinder.trainer.data.corpora import open_corpora
+from rejoinder.trainer.config import PairData
 from rejoinder.trainer.data.inputs import Shares, TrainInput, ValidationInput
 from rejoinder.trainer.encoding import encode_rows, row_features, split_pairs
 from rejoinder.trainer.gradients import gradients
-from rejoinder.trainer.loss import LossOptions, contrastive_loss
+from rejoinder.trainer.initialization import load_weights
+from rejoinder.trainer.loss import LossResult, contrastive_loss
+from rejoinder.trainer.run import Run
 
-_MIN_SCALE = 1.0  # a learned scale stays above: below, the softmax tells nothing apart
+_MIN_SCALE = 1.0  # lower bound of a learned scale: below, the softmax is almost uniform
 
 
-@task_factory.register_task_cls(DualEncoderTask)
-class DualEncoder(base_task.Task):
-    """Trains one encoder for contexts and responses by in-batch negatives.
+class DualEncoderTask(base_task.Task):
+    """Trains one encoder for contexts and responses with in-batch negatives.
+
+    Attributes:
+        log_scale: Logarithm of the factor on the cosine similarities; None before
+            `build_model`.
+        data_set_names: Names of the data sets to train on, for their losses.
 
     Args:
-        params: Configuration.
-        base: What the weights and the tokenizer come from (`initialization.find_base`).
-        clip_norm: Bound of the global norm of the summed gradient; 0 does not bound.
+        run: The run.
     """
 
-    def __init__(self, params: DualEncoderTask, base: "initialization.Base", clip_norm: float):
-        super().__init__(params)
-        self.base = base
-        self._clip_norm = clip_norm
-        self._options = LossOptions(
-            symmetric=params.loss.symmetric,
-            mask_duplicates=params.loss.mask_duplicates,
-            mask_same_thread=params.loss.mask_same_thread,
-            log_q=params.loss.log_q,
-            margin=params.loss.margin,
-            dims=initialization.loss_dims(params, base.config.hidden_size),
-        )
+    def __init__(self, run: Run):
+        super().__init__(run.config.task)
+        self._run = run
         self.log_scale: tf.Variable | None = None
-        self.source_names: list[str] = []
+        self.data_set_names: list[str] = []
 
     def build_model(self) -> SentenceEncoder:
-        """Returns the encoder with random weights; `initialize` loads those to start from."""
+        """Returns the encoder with random weights; `initialize` loads the initial weights."""
         tf_keras.utils.set_random_seed(self.task_config.seed)
         encoder = SentenceEncoder(
-            self.base.config, frozen_layers=self.task_config.model.frozen_layers
+            self._run.base.config,
+            recompute=self.task_config.model.recompute,
+            frozen_layers=self.task_config.model.frozen_layers,
         )
         self.log_scale = tf.Variable(
             np.log(self.task_config.loss.scale),
@@ -60,20 +59,16 @@ class DualEncoder(base_task.Task):
         return encoder
 
     def initialize(self, model: SentenceEncoder) -> None:
-        """Loads the weights to start from, when there is no checkpoint to go on with."""
-        initialization.load_weights(model, self.base, self.task_config.model)
+        """Loads the initial weights; called if there is no checkpoint to continue from."""
+        load_weights(model, self._run.base, self.task_config.model)
 
-    def build_inputs(self, params, input_context=None):
+    def build_inputs(self, params: PairData, input_context: Any = None) -> Any:
         """Returns the function from step to batch; `params` is train_data or validation_data."""
         del input_context
         shares = Shares.of(tf.distribute.get_strategy())
-        training = params is self.task_config.train_data
-        key = "task.train_data" if training else "task.validation_data"
-        corpora = open_corpora(params, key)
-        initialization.check_tokenizer(self.base, corpora)
-        if training:
-            return TrainInput(self.task_config, corpora, shares)
-        return ValidationInput(self.task_config, corpora, shares)
+        if params is self.task_config.train_data:
+            return TrainInput(self.task_config, self._run.train_corpora, shares)
+        return ValidationInput(self.task_config, self._run.validation_corpora, shares)
 
     def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
         """Returns the metrics of a step."""
@@ -84,9 +79,9 @@ class DualEncoder(base_task.Task):
             tf_keras.metrics.Mean("gradient_norm"),
             tf_keras.metrics.Mean("scale"),
         ]
-        if len(self.source_names) > 1:
+        if len(self.data_set_names) > 1:
             metrics.append(
-                tf_keras.metrics.MeanTensor("source_loss", shape=[len(self.source_names)])
+                tf_keras.metrics.MeanTensor("data_set_loss", shape=[len(self.data_set_names)])
             )
         return metrics
 
@@ -96,7 +91,13 @@ class DualEncoder(base_task.Task):
         learned = [self.log_scale] if self.log_scale.trainable else []
         return [*model.trainable_variables, *learned]
 
-    def train_step(self, inputs, model, optimizer, metrics=None):
+    def train_step(
+        self,
+        inputs: dict[str, tf.Tensor],
+        model: SentenceEncoder,
+        optimizer: Any,
+        metrics: Sequence[tf_keras.metrics.Metric] | None = None,
+    ) -> dict[str, tf.Tensor]:
         """Runs one step on one replica: gradient, sum over replicas, clip, update."""
         config = self.task_config
         variables = self.variables_to_train(model)
@@ -105,7 +106,7 @@ class DualEncoder(base_task.Task):
             model,
             inputs,
             lambda context, response: contrastive_loss(
-                context, response, self.scale(), inputs, self._options
+                context, response, self.scale(), inputs, config.loss
             ),
             variables,
             max_segments=config.train_data.max_segments,
@@ -114,18 +115,23 @@ class DualEncoder(base_task.Task):
         )
         grads = sum_over_replicas(grads)
         norm = tf.linalg.global_norm(grads)
-        if self._clip_norm:
-            grads, _ = tf.clip_by_global_norm(grads, self._clip_norm, use_norm=norm)
+        if self._run.clip_norm:
+            grads, _ = tf.clip_by_global_norm(grads, self._run.clip_norm, use_norm=norm)
         apply_summed(optimizer, zip(grads, variables, strict=True))
         self._update_metrics(metrics or [], inputs, result, norm)
         return {self.loss: tf.reduce_mean(result.per_pair)}
 
-    def validation_step(self, inputs, model, metrics=None):
+    def validation_step(
+        self,
+        inputs: dict[str, tf.Tensor],
+        model: SentenceEncoder,
+        metrics: Sequence[tf_keras.metrics.Metric] | None = None,
+    ) -> dict[str, tf.Tensor]:
         """Scores one replica's pairs against each other; replicas do not share negatives."""
-        places = encode_rows(
+        segments = encode_rows(
             model, row_features(inputs), self.task_config.validation_data.max_segments, None
         )
-        context, response = split_pairs(places, inputs)
+        context, response = split_pairs(segments, inputs)
         logits = self.scale() * tf.matmul(context, response, transpose_b=True)
         labels = tf.range(logits.shape[0])
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
@@ -142,7 +148,13 @@ class DualEncoder(base_task.Task):
         low, high = np.log(_MIN_SCALE), np.log(self.task_config.loss.max_scale)
         return tf.exp(tf.clip_by_value(self.log_scale, low, high))
 
-    def _update_metrics(self, metrics, inputs, result, norm) -> None:
+    def _update_metrics(
+        self,
+        metrics: Sequence[tf_keras.metrics.Metric],
+        inputs: dict[str, tf.Tensor],
+        result: LossResult,
+        norm: tf.Tensor,
+    ) -> None:
         for metric in metrics:
             if metric.name == "accuracy":
                 metric.update_state(result.correct)
@@ -150,16 +162,16 @@ class DualEncoder(base_task.Task):
                 metric.update_state(norm)
             elif metric.name == "scale":
                 metric.update_state(self.scale())
-            elif metric.name == "source_loss":
-                count = len(self.source_names)
-                sums = tf.math.unsorted_segment_sum(result.per_pair, inputs["source"], count)
+            elif metric.name == "data_set_loss":
+                count = len(self.data_set_names)
+                sums = tf.math.unsorted_segment_sum(result.per_pair, inputs["data_set"], count)
                 ones = tf.ones_like(result.per_pair)
-                pairs = tf.math.unsorted_segment_sum(ones, inputs["source"], count)
+                pairs = tf.math.unsorted_segment_sum(ones, inputs["data_set"], count)
                 metric.update_state(tf.math.divide_no_nan(sums, pairs), sample_weight=pairs)
 
 
-def apply_summed(optimizer, grads_and_vars) -> None:
-    """Applies gradients that are summed over replicas already: no second sum, no second clip."""
+def apply_summed(optimizer: Any, grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]]) -> None:
+    """Applies gradients that are already summed and clipped, without doing either again."""
     average = isinstance(optimizer, optimization.ExponentialMovingAverage)
     inner = optimizer._optimizer if average else optimizer
     inner.apply_gradients(grads_and_vars, experimental_aggregate_gradients=False)
@@ -169,6 +181,6 @@ def apply_summed(optimizer, grads_and_vars) -> None:
 
 
 def step_seed(seed: int, step: tf.Tensor) -> tf.Tensor:
-    """Returns the dropout seed (int32 [2]) of a step on this replica: the same in every run."""
+    """Returns the dropout seed (int32 [2]) of a step on this replica, the same in every run."""
     folded = tf.random.experimental.stateless_fold_in([seed, 0], tf.cast(step, tf.int32))
     return tf.random.experimental.stateless_fold_in(folded, collectives.replica_id())

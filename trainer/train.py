@@ -1,92 +1,118 @@
-"""Trains the dual encoder: `rejoinder train --config_file=… --data=… --model_dir=…`."""
+"""Trains the dual encoder: `rejoinder train --config … --corpus … --model-dir …`."""
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 
-from rejoinder.errors import UserError
-
 MODES = ("train", "eval", "train_and_eval", "continuous_eval")
+# Model Garden's spellings, which stay accepted.
+_MODEL_GARDEN = {
+    "--config_file": "--config",
+    "--model_dir": "--model-dir",
+    "--params_override": "--params-override",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Reads the command line and runs the experiment."""
-    parser = argparse.ArgumentParser(
-        prog="rejoinder train",
-        description="Train a sentence encoder on tokenized (context, response) pairs.",
-        epilog="A run that was stopped goes on from its last checkpoint when the command is "
-        "repeated. Keys of the configuration: trainer/config.py and docs/training.md.",
-    )
-    paths = parser.add_argument_group("paths")
-    paths.add_argument(
-        "--model_dir", required=True, metavar="FOLDER", help="checkpoints, summaries, reports"
-    )
-    paths.add_argument(
-        "--data", metavar="FOLDER", help="corpus folder: short for task.train_data.input_path"
-    )
-    paths.add_argument(
-        "--init_from",
-        metavar="FOLDER",
-        help="weights to start from: short for task.model.init_from",
-    )
-    configuration = parser.add_argument_group("configuration")
-    configuration.add_argument(
-        "--experiment", default="rejoinder/dual_encoder", help="registered experiment (%(default)s)"
-    )
-    configuration.add_argument(
-        "--config_file",
-        action="append",
-        default=[],
-        metavar="YAML",
-        help="overrides the defaults; repeatable, later files win",
-    )
-    configuration.add_argument(
-        "--params_override",
-        default="",
-        metavar="KEYS",
-        help="overrides the files: YAML, JSON, a.b=1,c=2 or the path of a YAML file",
-    )
-    configuration.add_argument(
-        "--mode", choices=MODES, default="train_and_eval", help="(%(default)s)"
-    )
-    configuration.add_argument(
-        "--dry-run", action="store_true", help="print what would run, and an estimate, and stop"
-    )
-    devices = parser.add_argument_group("devices")
-    devices.add_argument(
-        "--tpu", metavar="ADDRESS", help="local (on a TPU VM), a TPU's name, or grpc://address:8470"
-    )
-    devices.add_argument(
-        "--strategy",
-        metavar="NAME",
-        help="one_device, mirrored, multi_worker_mirrored: runtime.distribution_strategy",
-    )
-    devices.add_argument(
-        "--devices", type=int, default=0, metavar="N", help="logical CPU devices for mirrored"
-    )
-    arguments = parser.parse_args(argv)
+    """Trains or evaluates as the command line says; returns the exit status."""
+    arguments = _parser().parse_args(canonical(sys.argv[1:] if argv is None else argv))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow takes seconds to import, so a wrong command line fails before.
+    from rejoinder.trainer.experiment import run_experiment
+    from rejoinder.trainer.resolve import read_config
 
-    # TensorFlow takes seconds to import: not before the command line is known to be good.
-    from rejoinder.trainer.run import read_config, run_experiment
-
-    overrides = {
-        "task.train_data.input_path": arguments.data,
+    flags = {
+        "task.train_data.input_path": arguments.corpus,
         "task.model.init_from": arguments.init_from,
         "runtime.distribution_strategy": arguments.strategy,
         "runtime.tpu": arguments.tpu,
     }
     config = read_config(
-        arguments.experiment,
-        arguments.config_file,
+        arguments.config,
         arguments.params_override,
-        {key: value for key, value in overrides.items() if value is not None},
+        {key: value for key, value in flags.items() if value is not None},
     )
     if arguments.dry_run:
-        from rejoinder.trainer.estimate import describe
+        import tensorflow as tf
 
-        print(describe(config, arguments.devices))
+        from rejoinder.trainer.estimate import describe
+        from rejoinder.trainer.run import open_run
+
+        run = open_run(
+            config,
+            arguments.model_dir,
+            mode=arguments.mode,
+            strategy=tf.distribute.get_strategy(),
+        )
+        print(describe(run, arguments.devices))
         return 0
-    if arguments.mode == "eval" and not os.path.exists(arguments.model_dir):
-        raise UserError(f"--model_dir: {arguments.model_dir} does not exist")
     return run_experiment(config, arguments.model_dir, arguments.mode, arguments.devices)
+
+
+def canonical(argv: Sequence[str]) -> list[str]:
+    """Returns the arguments with Model Garden's spellings of flags replaced by ours."""
+    result = []
+    for argument in argv:
+        flag, equals, value = argument.partition("=")
+        result.append(f"{_MODEL_GARDEN.get(flag, flag)}{equals}{value}")
+    return result
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rejoinder train",
+        description="Train a sentence encoder on tokenized (context, response) pairs.",
+        epilog="A stopped run continues from its last checkpoint when the command is run "
+        "again. trainer/config.py and docs/training.md describe the configuration keys.",
+    )
+    paths = parser.add_argument_group("paths")
+    paths.add_argument(
+        "--corpus", metavar="FOLDER", help="corpus folder; sets task.train_data.input_path"
+    )
+    paths.add_argument(
+        "--model-dir", required=True, metavar="FOLDER", help="checkpoints, summaries, reports"
+    )
+    paths.add_argument(
+        "--init-from",
+        metavar="MODEL",
+        help="initial weights: a folder or hub name; sets task.model.init_from",
+    )
+    configuration = parser.add_argument_group("configuration")
+    configuration.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="YAML",
+        help="a file, or the name of a shipped configuration such as quickstart; overrides the "
+        "defaults; repeatable, later ones win",
+    )
+    configuration.add_argument(
+        "--params-override",
+        default="",
+        metavar="KEYS",
+        help="overrides the files: YAML, JSON, a.b=1,c=2 or the path of a YAML file",
+    )
+    configuration.add_argument(
+        "--mode", choices=MODES, default="train_and_eval", help="(default: %(default)s)"
+    )
+    configuration.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the resolved configuration and an estimate, and stop",
+    )
+    devices = parser.add_argument_group("devices")
+    devices.add_argument(
+        "--tpu",
+        metavar="ADDRESS",
+        help="local (on a TPU VM), the name of a TPU, or grpc://address:8470",
+    )
+    devices.add_argument(
+        "--strategy",
+        metavar="NAME",
+        help="one_device, mirrored or multi_worker_mirrored; sets runtime.distribution_strategy",
+    )
+    devices.add_argument(
+        "--devices", type=int, default=0, metavar="N", help="logical CPU devices for mirrored"
+    )
+    return parser

@@ -42,7 +42,7 @@ def test_packed_rows_give_the_same_embeddings(make_encoder, golden, jit_compile)
     np.testing.assert_array_equal(embeddings.numpy()[~used], 0)
 
 
-def test_texts_in_a_row_do_not_see_each_other(make_encoder, ragged_ids):
+def test_texts_in_a_row_do_not_attend_to_each_other(make_encoder, ragged_ids):
     encoder = make_encoder()
     rows, slots, segments = packed_inputs(ragged_ids)
     before = gather_segments(encoder(rows, max_segments=segments), slots).numpy()
@@ -225,7 +225,7 @@ class TestFrozenLayers:
         whole = {variable.name for variable in make_encoder().trainable_variables}
         assert {name for name in whole if "/layer_1/" in name} == trained
 
-    def test_what_is_trained_gets_the_gradient_of_the_whole_model(self, make_encoder, golden):
+    def test_trained_variables_get_the_gradient_of_the_whole_model(self, make_encoder, golden):
         inputs = {"token_ids": tf.constant(golden.token_ids)}
         gradients = []
         for frozen in (0, 1):
@@ -237,7 +237,7 @@ class TestFrozenLayers:
         for one, other in zip(*gradients, strict=True):
             np.testing.assert_array_equal(one, other)
 
-    def test_frozen_layers_drop_nothing_out(self, make_encoder, golden):
+    def test_frozen_layers_have_no_dropout(self, make_encoder, golden):
         inputs = {"token_ids": tf.constant(golden.token_ids)}
         encoder = make_encoder(dropout=0.5, frozen_layers=2)
         np.testing.assert_array_equal(encoder(inputs, training=True), encoder(inputs))

@@ -1,4 +1,4 @@
-"""One step's loss and gradients beside sentence-transformers' on the same weights and batch."""
+"""Loss and gradients of one step equal those of sentence-transformers (same weights, batch)."""
 
 import numpy as np
 import pytest
@@ -24,9 +24,10 @@ def step(tmp_path_factory):
     from rejoinder.models.sentence_encoder import SentenceEncoder
     from rejoinder.models.sentence_transformers import save_sentence_transformers
     from rejoinder.models.weights import bindings
+    from rejoinder.trainer.config import LossOptions
     from rejoinder.trainer.data.testing import write_trainable_corpus
     from rejoinder.trainer.gradients import gradients
-    from rejoinder.trainer.loss import LossOptions, contrastive_loss
+    from rejoinder.trainer.loss import contrastive_loss
 
     folder = tmp_path_factory.mktemp("loss")
     corpus = write_trainable_corpus(folder / "corpus", pairs=10, shards=1)
@@ -84,7 +85,7 @@ def step(tmp_path_factory):
     our_gradients = {}
     for binding in bindings(encoder.mpnet):
         if binding.variable.ref() not in by_variable:
-            continue  # the pooler, which no sentence embedding depends on
+            continue  # the pooler: sentence embeddings do not depend on it
         parts = np.split(by_variable[binding.variable.ref()], len(binding.names), axis=-1)
         for name, part in zip(binding.names, parts, strict=True):
             our_gradients[name] = part.T if binding.is_kernel else part

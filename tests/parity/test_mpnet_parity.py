@@ -73,10 +73,11 @@ def test_packed_embeddings_of_real_comments(loaded, comments, expected):
     for begin in range(0, len(comments), 100):
         ids = tokens.ids[begin : begin + 100]
         rows = int(np.ceil(ids.flat_values.shape[0] / 128 / 0.8)) + 1
-        packed = pack(ids, 128, rows, 16, pad_id=1)
-        assert bool(packed.fits)
+        values, splits = ids.values.numpy(), ids.row_splits.numpy()
+        packed = pack(values, splits - splits[0], 128, rows, 16, pad_id=1)
+        assert packed.fits
         names = ("token_ids", "segment_ids", "positions")
-        embedded = step({name: getattr(packed, name) for name in names})
+        embedded = step({name: tf.constant(getattr(packed, name)) for name in names})
         ours = gather_segments(embedded, packed.slots)
         np.testing.assert_allclose(ours, expected[begin : begin + 100], atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""A tiny corpus that carries its tokenizer, and configurations that train on it in seconds."""
+"""A tiny corpus with its tokenizer, and configurations that train on it in seconds."""
 
 import pytest
 
@@ -13,29 +13,27 @@ def trainable_corpus(tmp_path_factory):
 
 
 @pytest.fixture
-def make_trainer(trainable_corpus):
+def make_trainer(trainable_corpus, tmp_path):
     """Returns a function from overrides to a `Trainer` with its initial weights."""
     import tensorflow as tf
 
-    from rejoinder.trainer import initialization, overrides
-    from rejoinder.trainer.data.corpora import open_corpora
+    from rejoinder.trainer import overrides
     from rejoinder.trainer.loop import Trainer
-    from rejoinder.trainer.run import read_config
-    from rejoinder.trainer.task import DualEncoder
+    from rejoinder.trainer.resolve import read_config
+    from rejoinder.trainer.run import open_run
+    from rejoinder.trainer.task import DualEncoderTask
 
     made = []
 
-    def make(values=None, clip_norm=1.0):
-        flags = {"task.train_data.input_path": str(trainable_corpus)}
-        config = read_config("rejoinder/dual_encoder", [], "", flags)
+    def make(values=None):
+        config = read_config([], "", {"task.train_data.input_path": str(trainable_corpus)})
         overrides.apply(config, TINY_RUN, "tiny")
         overrides.apply(config, values or {}, "test")
-        corpora = open_corpora(config.task.train_data, "task.train_data")
-        base = initialization.find_base(config.task.model, corpora)
-        with tf.distribute.OneDeviceStrategy("CPU:0").scope():
-            task = DualEncoder(config.task, base, clip_norm)
-            trainer = Trainer(config, task, train=True, evaluate=True)
-            task.initialize(trainer.model)
+        strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+        run = open_run(config, str(tmp_path / "model"), mode="train_and_eval", strategy=strategy)
+        with strategy.scope():
+            trainer = Trainer(run, DualEncoderTask(run))
+            trainer.initialize()
         made.append(trainer)
         return trainer
 

@@ -31,11 +31,11 @@ def printed(trainable_corpus, tmp_path_factory) -> tuple[dict, dict[str, str]]:
         "rejoinder",
         "train",
         "--dry-run",
-        "--data",
+        "--corpus",
         str(trainable_corpus),
     ]
-    command += ["--model_dir", str(model_dir)]
-    command += ["--params_override", ",".join(f"{k}={v}" for k, v in OVERRIDES.items())]
+    command += ["--model-dir", str(model_dir)]
+    command += ["--params-override", ",".join(f"{k}={v}" for k, v in OVERRIDES.items())]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
     assert not model_dir.exists()
     resolved, rows = done.stdout.split("dry run: nothing was written")

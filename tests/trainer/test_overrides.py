@@ -4,11 +4,11 @@ import pytest
 
 from rejoinder.errors import UserError
 from rejoinder.trainer import overrides
-from rejoinder.trainer.config import dual_encoder
+from rejoinder.trainer.config import default_config
 
 
 def apply(values):
-    config = dual_encoder()
+    config = default_config()
     overrides.apply(config, values, "x.yaml")
     return config
 
@@ -34,7 +34,7 @@ def test_unknown_optimizer_names_the_nearest():
         ({"trainer": {"train_steps": "many"}}, "train_steps must be of type int, got 'many'"),
         ({"trainer": {"train_steps": True}}, "train_steps must be of type int, got True"),
         ({"task": {"loss": {"symmetric": 1}}}, "symmetric must be of type bool, got 1"),
-        ({"task": {"loss": 3}}, "task.loss holds keys, got 3"),
+        ({"task": {"loss": 3}}, "task.loss is a group of keys, got 3"),
     ],
 )
 def test_wrong_kind_of_value(values, message):

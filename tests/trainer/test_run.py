@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from rejoinder.errors import UserError
 from rejoinder.trainer.data.testing import TINY_RUN
+from rejoinder.trainer.experiment import run_experiment
 from rejoinder.trainer.loop import Trainer
-from rejoinder.trainer.run import read_config, run_experiment
+from rejoinder.trainer.resolve import read_config
 
 STEPS = 12
 LOOP = {
@@ -32,7 +33,7 @@ def run(trainable_corpus, tmp_path):
         files = [tmp_path / "tiny.yaml", tmp_path / "loop.yaml", tmp_path / "test.yaml"]
         for file, content in zip(files, (TINY_RUN, LOOP, values or {}), strict=True):
             file.write_text(json.dumps(content))  # JSON is YAML
-        config = read_config("rejoinder/dual_encoder", [str(file) for file in files], "", flags)
+        config = read_config([str(file) for file in files], "", flags)
         assert run_experiment(config, str(tmp_path / folder), mode) == 0
         return tmp_path / folder
 
@@ -97,7 +98,7 @@ def test_the_best_checkpoint_is_kept(run, monkeypatch):
 
 def _scored(trainer, accuracy):
     logs = {"accuracy": accuracy, "validation_loss": 1.0}
-    exporter = trainer._checkpoint_exporter
+    exporter = trainer.checkpoint_exporter
     if exporter:
         exporter.maybe_export_checkpoint(
             trainer.checkpoint, logs, int(trainer.global_step.numpy()), write_logs=True
@@ -175,25 +176,25 @@ def test_full_disk_names_the_folder(run, monkeypatch):
         raise tf.errors.ResourceExhaustedError(None, None, "ckpt-4: No space left on device")
 
     monkeypatch.setattr(tf.train.CheckpointManager, "save", full)
-    with pytest.raises(UserError, match=r"model: the disk is full; free space and repeat"):
+    with pytest.raises(UserError, match=r"model: the disk is full; free space and run the same"):
         run()
 
 
 def test_another_corpus_is_refused_by_name(run, trainable_corpus, monkeypatch):
     """The manifest says other shards than those the checkpoint was trained on."""
-    from rejoinder.trainer import run as experiment
+    from rejoinder.trainer import run as module
 
     run()
-    opened = experiment.open_corpora
+    opened = module.open_corpora
 
-    def changed(data, key):
-        corpora = opened(data, key)
+    def changed(*arguments):
+        corpora = opened(*arguments)
         for corpus in corpora:
-            first = corpus.source.shards[0]
+            first = corpus.data_set.shards[0]
             object.__setattr__(first, "sha256", "0" * 64)
         return corpora
 
-    monkeypatch.setattr(experiment, "open_corpora", changed)
+    monkeypatch.setattr(module, "open_corpora", changed)
     with pytest.raises(UserError, match=r"model: corpus 'corpus' changed \(shards\) since its"):
         run()
 

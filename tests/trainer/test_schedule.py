@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from official.modeling import optimization
 
-from rejoinder.trainer.config import dual_encoder
+from rejoinder.trainer.config import default_config
 from rejoinder.trainer.schedule import complete_schedule
 
 
 def published():
-    config = dual_encoder()
+    config = default_config()
     config.trainer.train_steps = 540_000
     complete_schedule(config.trainer)
     return optimization.OptimizerFactory(config.trainer.optimizer_config).build_learning_rate()
@@ -38,7 +38,7 @@ def test_peak_is_exact():
 
 
 def test_stated_decay_is_kept():
-    config = dual_encoder()
+    config = default_config()
     config.trainer.optimizer_config.learning_rate.polynomial.decay_steps = 7
     complete_schedule(config.trainer)
     assert config.trainer.optimizer_config.learning_rate.polynomial.decay_steps == 7

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from rejoinder.errors import UserError
 from rejoinder.models.sentence_transformers import save_sentence_transformers
-from rejoinder.trainer.data.prefetch import Feed
+from rejoinder.trainer.data.prefetch import Prefetcher
 from rejoinder.trainer.data.testing import write_trainable_corpus
 
 
@@ -18,9 +18,9 @@ def run(trainer, steps: int):
 
 
 def step_graph(trainer):
-    feed = Feed(trainer.train_input, trainer.strategy, last=1)
-    inputs = next(feed).inputs
-    feed.close()
+    prefetcher = Prefetcher(trainer.train_input, trainer.strategy, last=1)
+    inputs = next(prefetcher).inputs
+    prefetcher.close()
     return trainer._compiled_step.get_concrete_function(inputs).graph
 
 
@@ -87,7 +87,7 @@ def test_frozen_layers_that_leave_nothing_to_train_name_the_key(make_trainer, fr
 
 def test_dropout_is_that_of_the_weights_unless_set(make_trainer, tmp_path):
     first = make_trainer({"task": {"model": {"hidden_dropout_prob": 0.3}}})
-    save_sentence_transformers(tmp_path, first.model, first.task.base.tokenizer_folder)
+    save_sentence_transformers(tmp_path, first.model, first.task._run.base.tokenizer_folder)
     for chosen, expected in ({}, 0.3), ({"hidden_dropout_prob": 0}, 0.0):
         trainer = make_trainer({"task": {"model": {"init_from": str(tmp_path), **chosen}}})
         assert trainer.model.config.hidden_dropout_prob == expected

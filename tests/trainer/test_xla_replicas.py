@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from rejoinder.trainer import collectives, loss
-from rejoinder.trainer.data.prefetch import Feed
+from rejoinder.trainer.data.prefetch import Prefetcher
 
 REPLICAS = 8
 
@@ -54,9 +54,9 @@ def one_of_eight(monkeypatch):
 @pytest.mark.parametrize("overrides", [{}, {"task": {"grad_cache_chunks": 2}}])
 def test_the_step_compiles_for_eight_replicas(make_trainer, one_of_eight, overrides):
     trainer = make_trainer(overrides)
-    feed = Feed(trainer.train_input, trainer.strategy, last=1)
-    features = next(feed).inputs
-    feed.close()
+    prefetcher = Prefetcher(trainer.train_input, trainer.strategy, last=1)
+    features = next(prefetcher).inputs
+    prefetcher.close()
 
     def step(features, replica):
         one_of_eight["replica"] = replica

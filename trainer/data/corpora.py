@@ -1,85 +1,93 @@
-"""Opens the corpora a configuration names and checks that they fit together."""
+"""Opens the corpora that a configuration names and checks that they fit together."""
 
 import posixpath
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from rejoinder import storage
 from rejoinder.corpus.data_config import parse_data_config
 from rejoinder.corpus.manifest import Manifest, Shard, load_manifest
 from rejoinder.errors import UserError
 from rejoinder.trainer.config import PairData
-from rejoinder.trainer.data.sampler import Source
+from rejoinder.trainer.data.sampler import DataSet
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """One data set.
+    """One corpus of a run.
 
     Attributes:
-        source: Its folder and all its shards of the split.
-        weight: Draw weight in `data_config.json`, 1 without one.
-        manifest: The corpus' manifest.
+        data_set: Name, folder and all shards of the split.
+        weight: Draw weight in `data_config.json`; 1 without that file.
+        manifest: Manifest of the corpus.
     """
 
-    source: Source
+    data_set: DataSet
     weight: int
     manifest: Manifest
 
     @property
     def examples(self) -> int:
         """Pairs of the split."""
-        return sum(shard.examples for shard in self.source.shards)
+        return sum(shard.examples for shard in self.data_set.shards)
 
 
-def open_corpora(data: PairData, key: str) -> list[Corpus]:
-    """Opens every corpus of `data`; `key` names it in messages (`task.train_data`).
+def open_corpora(
+    data: PairData, key: str, manifests: dict[str, Manifest] | None = None
+) -> list[Corpus]:
+    """Opens every corpus of `data`.
+
+    Args:
+        data: The configuration of the pairs.
+        key: Name of `data` in error messages, e.g. `task.train_data`.
+        manifests: Manifests by folder that are loaded already; those that are loaded
+            here are added, so that training and validation load each only once.
 
     Raises:
-        UserError: a corpus is missing, unfinished, empty, or made with another
-            tokenizer than the first; a shard is missing or has another size
-            than the manifest says.
+        UserError: A corpus is missing, unfinished, empty, or made with another
+            tokenizer than the first; a shard is missing or its size is not the
+            one in the manifest.
     """
-    import tensorflow as tf
-
-    if not data.input_path:
-        raise UserError(f"{key}.input_path: must name a corpus folder, got nothing")
-    if data.data_config:
-        if not tf.io.gfile.exists(data.data_config):
-            raise UserError(f"{key}.data_config: {data.data_config} does not exist")
-        with tf.io.gfile.GFile(data.data_config) as file:
-            entries = parse_data_config(file.read(), source=data.data_config)
-        named = [(e.name, posixpath.join(data.input_path, e.name), e.weight) for e in entries]
-    else:
-        name = posixpath.basename(data.input_path.rstrip("/"))
-        named = [(name, data.input_path, 1)]
+    manifests = {} if manifests is None else manifests
     corpora = []
-    for name, folder, weight in named:
-        manifest = load_manifest(folder)
-        shards = tuple(manifest.splits.get(data.split, ()))
+    for name, folder, weight in _folders(data, key):
+        if folder not in manifests:
+            manifests[folder] = load_manifest(folder)
+        shards = tuple(manifests[folder].splits.get(data.split, ()))
         if not sum(shard.examples for shard in shards):
             raise UserError(f"{folder}: has no {data.split!r} pairs ({key}.split)")
-        corpora.append(Corpus(Source(name, folder, shards), weight, manifest))
+        corpora.append(Corpus(DataSet(name, folder, shards), weight, manifests[folder]))
     first = corpora[0]
     for corpus in corpora:
         if corpus.manifest.tokenizer != first.manifest.tokenizer:
             raise UserError(
-                f"{corpus.source.folder}: was made with another tokenizer than "
-                f"{first.source.folder}; make both with the same one"
+                f"{corpus.data_set.folder}: was made with another tokenizer than "
+                f"{first.data_set.folder}; make both with the same one"
             )
-        _check_files(corpus.source.folder, corpus.source.shards)
+        _check_files(corpus.data_set.folder, corpus.data_set.shards)
     return corpora
 
 
-def _check_files(folder: str, shards: Sequence[Shard]) -> None:
-    import tensorflow as tf
+def _folders(data: PairData, key: str) -> list[tuple[str, str, int]]:
+    """Returns name, folder and draw weight of each corpus."""
+    if not data.input_path:
+        raise UserError(f"{key}.input_path: is empty; name a corpus folder (--corpus)")
+    if not data.data_config:
+        return [(posixpath.basename(data.input_path.rstrip("/")), data.input_path, 1)]
+    if not storage.exists(data.data_config):
+        raise UserError(f"{key}.data_config: {data.data_config} does not exist")
+    text = storage.read_bytes(data.data_config).decode()
+    entries = parse_data_config(text, source=data.data_config)
+    return [(e.name, storage.join(data.input_path, e.name), e.weight) for e in entries]
 
+
+def _check_files(folder: str, shards: Sequence[Shard]) -> None:
     def problem(shard: Shard) -> str | None:
-        path = posixpath.join(folder, shard.name)
-        try:
-            size = tf.io.gfile.stat(path).length
-        except tf.errors.NotFoundError:
+        path = storage.join(folder, shard.name)
+        if not storage.exists(path):
             return f"{path}: shard is missing; make the corpus again"
+        size = storage.size(path)
         if size != shard.bytes:
             return (
                 f"{path}: shard has {size} bytes, manifest.json says {shard.bytes}; "

@@ -1,32 +1,33 @@
-"""From the configuration to functions that return the batch of a step."""
+"""Makes, from the configuration, functions that return the batch of a step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import tensorflow as tf
 
 from rejoinder.errors import UserError
-from rejoinder.trainer.config import DualEncoderTask, PairData
+from rejoinder.trainer.config import PairData, TaskConfig
 from rejoinder.trainer.data.corpora import Corpus
-from rejoinder.trainer.data.layout import Arranged, PackedLayout, PaddedLayout, rows_needed
+from rejoinder.trainer.data.layout import HostBatch, PackedLayout, PaddedLayout, rows_needed
 from rejoinder.trainer.data.mixture import Mixture, integer_weights
 from rejoinder.trainer.data.records import Pairs, read_shard
 from rejoinder.trainer.data.sampler import Sampler, host_share
 
 LAYOUTS = ("packed", "bucketed", "padded")
 _SAMPLE = 16_384  # pairs of each data set whose lengths decide the number of rows
-_TRAIN_DEVIATIONS = 3.0  # a fuller batch has its longest sentences cut: one in a thousand
-_FEWEST_DEVIATIONS = -1.5  # of the smallest of several row counts; one batch in 15 needs fewer
-_VALIDATION_DEVIATIONS = 8.0  # validation must not depend on the batch: practically never
+_TRAIN_DEVIATIONS = 3.0  # one batch in a thousand is fuller, and is cut
+_FEWEST_DEVIATIONS = -1.5  # of the smallest row count; one batch in 15 needs fewer
+_VALIDATION_DEVIATIONS = 8.0  # validation batches must practically never be cut
 
 
 @dataclass(frozen=True)
 class Shares:
-    """How a batch is shared out.
+    """The division of a batch among hosts and replicas.
 
     Attributes:
         hosts: Hosts that read data.
-        host: Number of this host.
+        host: Index of this host.
         replicas: Replicas of one host.
     """
 
@@ -35,13 +36,11 @@ class Shares:
     replicas: int = 1
 
     @classmethod
-    def of(cls, strategy) -> "Shares":
+    def of(cls, strategy: tf.distribute.Strategy) -> "Shares":
         """Returns the shares under a strategy."""
-        import tensorflow as tf
-
         replicas = strategy.num_replicas_in_sync
         if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            # One process drives all devices, also those of a TPU pod's other hosts.
+            # One process controls all devices, also those of a TPU pod's other hosts.
             return cls(1, 0, replicas)
         resolver = strategy.cluster_resolver
         spec = resolver.cluster_spec().as_dict()
@@ -54,20 +53,20 @@ class TrainInput:
     """The endless training batches.
 
     Attributes:
-        names: Names of the data sets, as `source` features count them.
+        names: Names of the data sets; the feature `data_set` is an index into them.
         weights: Their draw weights.
         examples: Pairs of one epoch over all data sets.
-        layout: The shapes.
+        layout: The layout of a batch.
 
     Args:
         task: Configuration.
-        corpora: What `open_corpora` gave.
+        corpora: Result of `open_corpora`.
         shares: Hosts and replicas.
     """
 
-    def __init__(self, task: DualEncoderTask, corpora: Sequence[Corpus], shares: Shares):
+    def __init__(self, task: TaskConfig, corpora: Sequence[Corpus], shares: Shares):
         data = task.train_data
-        self.names = [corpus.source.name for corpus in corpora]
+        self.names = [corpus.data_set.name for corpus in corpora]
         self.examples = sum(corpus.examples for corpus in corpora)
         self.weights = integer_weights(
             data.weighting,
@@ -77,50 +76,44 @@ class TrainInput:
         )
         per_host = _share(data, shares, "task.train_data")
         self._sampler = Sampler(
-            [host_share(corpus.source, shares.host, shares.hosts) for corpus in corpora],
+            [host_share(corpus.data_set, shares.host, shares.hosts) for corpus in corpora],
             Mixture(self.weights, data.seed),
             batch_size=per_host,
             datasets_per_batch=data.datasets_per_batch,
             window=data.shuffle_window,
             seed=data.seed,
             shuffle=data.shuffle,
-            threads=task.loss.mask_same_thread,
             log_frequency=task.loss.log_q,
         )
-        if task.loss.mask_same_thread:
-            for corpus in corpora:
-                if data.split not in corpus.manifest.has_text:
-                    raise UserError(
-                        f"{corpus.source.folder}: its {data.split!r} pairs carry no thread_id, "
-                        "which task.loss.mask_same_thread needs; make the corpus with --keep-text"
-                    )
         self.layout = make_layout(task, data, corpora, shares, _TRAIN_DEVIATIONS)
 
-    def __call__(self, step: int) -> Arranged:
+    def __call__(self, step: int) -> HostBatch:
         """Returns this host's batch of step `step`."""
         return self.layout.arrange(self._sampler.batch(step))
 
 
 class ValidationInput:
-    """The validation pairs once, in the corpus' order; a last, incomplete batch is left out.
+    """One pass over the validation pairs in the order of the corpus, without a last partial batch.
 
     Attributes:
         batches: Number of batches.
 
     Args:
         task: Configuration.
-        corpora: What `open_corpora` gave.
+        corpora: Result of `open_corpora`.
         shares: Hosts and replicas.
     """
 
-    def __init__(self, task: DualEncoderTask, corpora: Sequence[Corpus], shares: Shares):
+    def __init__(self, task: TaskConfig, corpora: Sequence[Corpus], shares: Shares):
         data = task.validation_data
         per_host = _share(data, shares, "task.validation_data")
         self._samplers: list[tuple[int, Sampler]] = []
         self.batches = 0
         for corpus in corpora:
-            hosts = [host_share(corpus.source, host, shares.hosts) for host in range(shares.hosts)]
-            # Every host must run the same number of steps: that of the smallest share.
+            hosts = [
+                host_share(corpus.data_set, host, shares.hosts) for host in range(shares.hosts)
+            ]
+            # Every host runs the same number of steps: that of the smallest share.
             batches = min(sum(s.examples for s in host.shards) // per_host for host in hosts)
             sampler = Sampler(
                 [hosts[shares.host]],
@@ -134,12 +127,12 @@ class ValidationInput:
             self.batches += batches
         if not self.batches:
             raise UserError(
-                f"task.validation_data.global_batch_size: {data.global_batch_size} pairs are more "
-                f"than the {data.split!r} split holds"
+                f"task.validation_data.global_batch_size: must not exceed the pairs of the "
+                f"{data.split!r} split, got {data.global_batch_size}"
             )
         self.layout = make_layout(task, data, corpora, shares, _VALIDATION_DEVIATIONS)
 
-    def __call__(self, step: int) -> Arranged:
+    def __call__(self, step: int) -> HostBatch:
         """Returns this host's batch `step` < `batches`."""
         for batches, sampler in self._samplers:
             if step < batches:
@@ -149,27 +142,24 @@ class ValidationInput:
 
 
 def make_layout(
-    task: DualEncoderTask,
+    task: TaskConfig,
     data: PairData,
     corpora: Sequence[Corpus],
     shares: Shares,
     deviations: float,
 ) -> PackedLayout | PaddedLayout:
-    """Returns the layout of a configuration, its number of rows found from the data."""
+    """Returns the layout of a configuration; the number of rows follows from the data."""
     pad_id = corpora[0].manifest.pad_id
     max_length = task.model.max_length
     if data.layout == "packed":
         row_length = data.row_length or max_length
         pairs = data.global_batch_size // (shares.hosts * shares.replicas)
-        if data.rows_per_replica:
-            counts = [data.rows_per_replica]
-        else:
-            samples = [sample_pairs(corpus) for corpus in corpora]
-            counts = [
-                rows_needed(samples, pairs, shares.replicas, row_length, level)
-                for level in _levels(data, shares, deviations)
-            ]
-        # Chunks of rows must be of one size, also for GradCache.
+        samples = [sample_pairs(corpus) for corpus in corpora]
+        counts = [
+            rows_needed(samples, pairs, shares.replicas, row_length, level)
+            for level in _levels(data, shares, deviations)
+        ]
+        # GradCache needs chunks of equal size.
         chunks = task.grad_cache_chunks
         counts = sorted({-(-rows // chunks) * chunks for rows in counts})
         return PackedLayout(shares.replicas, row_length, counts, data.max_segments, pad_id)
@@ -177,25 +167,25 @@ def make_layout(
         raise UserError(f"task.*.layout: must be one of {', '.join(LAYOUTS)}, got {data.layout!r}")
     shorter = sorted(w for w in data.bucket_lengths if w < max_length)
     if data.layout == "bucketed" and shares.hosts > 1:
-        raise UserError("task.*.layout: bucketed works on one host; use packed")
+        raise UserError("task.*.layout: bucketed works only on one host; use packed")
     lengths = [*shorter, max_length] if data.layout == "bucketed" else [max_length]
     return PaddedLayout(shares.replicas, lengths, pad_id)
 
 
 def _levels(data: PairData, shares: Shares, deviations: float) -> list[float]:
-    """Returns how far above the mean (in standard deviations) each number of rows lies."""
+    """Returns the distance of each number of rows from the mean, in standard deviations."""
     if data.row_counts < 1:
         raise UserError(f"task.*.row_counts: must be at least 1, got {data.row_counts}")
     if data.row_counts > 1 and shares.hosts > 1:
-        # Every host must run the same compiled step, and none knows the others' batches.
-        raise UserError("task.*.row_counts: more than 1 works on one host")
-    return np.linspace(deviations, _FEWEST_DEVIATIONS, data.row_counts).tolist()
+        # All hosts must run the same compiled step, and no host knows the others' batches.
+        raise UserError("task.*.row_counts: more than 1 works only on one host")
+    return [float(x) for x in np.linspace(deviations, _FEWEST_DEVIATIONS, data.row_counts)]
 
 
 def sample_pairs(corpus: Corpus) -> Pairs:
-    """Returns the first pairs of a corpus (of its first shard that has any)."""
-    shard = next(shard for shard in corpus.source.shards if shard.examples)
-    pairs = read_shard(corpus.source.folder, shard)
+    """Returns the first pairs of the first shard of a corpus that is not empty."""
+    shard = next(shard for shard in corpus.data_set.shards if shard.examples)
+    pairs = read_shard(corpus.data_set.folder, shard)
     return pairs.take(np.arange(min(len(pairs), _SAMPLE)))
 
 

@@ -1,36 +1,40 @@
 """Gives a batch the static shapes that a compiled step needs.
 
-Reddit comments average 18.5 tokens and padding each to 128 computes seven times
-too much. Packed rows hold several sentences each; the number of rows, or the few
-numbers a batch may choose from, is fixed from the data's own statistics, the
-largest a little above what an average batch needs.
+Reddit comments average 18.5 tokens; padding each to 128 computes seven times too
+much. Packed rows hold several sentences each. The number of rows, or the few numbers
+that a batch can choose from, is computed from the statistics of the data; the largest
+is a little above what an average batch needs.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rejoinder.errors import UserError
+from rejoinder.models.packing import pack
 from rejoinder.trainer.data.records import Pairs, Ragged
 from rejoinder.trainer.data.sampler import Batch
 
-Features = dict[str, np.ndarray]
+Features = dict[str, NDArray[Any]]
 
 # Share of the tokens of packed rows that best-fit packing fills when rows are short of tokens.
 _FILL = 0.985
+_SHORTEST_CUT = 8  # tokens; below this, shorter sentences no longer help
 
 
 @dataclass(frozen=True)
-class Arranged:
-    """A batch of one host, ready for its replicas.
+class HostBatch:
+    """A batch of one host, with one set of features for each of its replicas.
 
     Attributes:
         replicas: Features of each replica.
         tokens: Real tokens in the batch.
-        capacity: Token places in the batch, padding included.
-        cut: Tokens cut from the longest sentences because the rows were full.
+        capacity: Token positions in the batch, padding included.
+        cut: Tokens that were cut from the longest sentences because the rows were full.
     """
 
     replicas: list[Features]
@@ -39,29 +43,29 @@ class Arranged:
     cut: int
 
 
-def deal(pairs: Pairs, replicas: int) -> list[np.ndarray]:
+def balance_replicas(pairs: Pairs, replicas: int) -> list[NDArray[np.int64]]:
     """Returns the pairs of each replica, so that all have about the same number of tokens.
 
-    By falling length, there and back (0 1 2 3 3 2 1 0 …).
+    Pairs are assigned by decreasing length in a zigzag (0 1 2 3 3 2 1 0 …).
     """
     count = len(pairs)
     if replicas == 1:
         return [np.arange(count)]
     longest_first = np.argsort(-(pairs.context.lengths + pairs.response.lengths), kind="stable")
-    there_and_back = np.concatenate([np.arange(replicas), np.arange(replicas)[::-1]])
-    owner = np.resize(there_and_back, count)
+    zigzag = np.concatenate([np.arange(replicas), np.arange(replicas)[::-1]])
+    owner = np.resize(zigzag, count)
     return [np.sort(longest_first[owner == replica]) for replica in range(replicas)]
 
 
 def rows_needed(
     samples: Sequence[Pairs], pairs: int, replicas: int, row_length: int, deviations: float
 ) -> int:
-    """Returns how many packed rows a replica needs.
+    """Returns the number of packed rows that a replica needs.
 
     Args:
-        samples: Pairs of each data set; the one with the longest counts.
+        samples: Sample pairs of each data set; the longest data set decides.
         pairs: Pairs of one replica.
-        replicas: Replicas of one host, among which pairs are dealt by length.
+        replicas: Replicas of one host, among which pairs are balanced by length.
         row_length: Tokens of a row.
         deviations: Standard deviations above the mean that still fit.
     """
@@ -77,14 +81,14 @@ def rows_needed(
 
 
 class PackedLayout:
-    """Several sentences to a row (`rejoinder.models.packing`).
+    """Several sentences in a row (`rejoinder.models.packing`).
 
     Args:
         replicas: Replicas of this host.
         row_length: Tokens of a row.
-        row_counts: Rows of a replica, ascending: a batch takes the first number that
-            holds it, the last one even if its longest sentences must be cut.
-        max_segments: Sentences of a row at most.
+        row_counts: Rows of a replica, ascending. A batch takes the first number that
+            holds it, or else the last one with its longest sentences cut.
+        max_segments: Maximum sentences in a row.
         pad_id: Id of the padding token.
     """
 
@@ -100,26 +104,24 @@ class PackedLayout:
         self.row_length = row_length
         self.row_counts = tuple(row_counts)
         self.max_segments = max_segments
-        self._pack_rows = {
-            rows: _compiled_pack(row_length, rows, max_segments, pad_id) for rows in row_counts
-        }
+        self._pad_id = pad_id
 
-    def arrange(self, batch: Batch) -> Arranged:
+    def arrange(self, batch: Batch) -> HostBatch:
         """Packs one host's batch; all its replicas get the same number of rows."""
-        shares = deal(batch.pairs, self.replicas)
+        shares = balance_replicas(batch.pairs, self.replicas)
         parts = [batch.pairs.take(share) for share in shares]
         texts = [Ragged.concatenate([part.context, part.response]) for part in parts]
-        rows, packed = self._pack(texts)
+        rows, packed = self._pack_all(texts)
         features = [
-            {**one, **_per_pair(part, batch.source[share])}
+            {**one, **_pair_features(part, batch.data_set[share])}
             for (one, _), part, share in zip(packed, parts, shares, strict=True)
         ]
         tokens = sum(kept for _, kept in packed)
         cut = sum(int(text.splits[-1]) for text in texts) - tokens
-        return Arranged(features, tokens, self.replicas * rows * self.row_length, cut)
+        return HostBatch(features, tokens, self.replicas * rows * self.row_length, cut)
 
-    def _pack(self, texts: Sequence[Ragged]) -> tuple[int, list[tuple[Features, int]]]:
-        """Returns the number of rows, and what each replica's rows and kept tokens are."""
+    def _pack_all(self, texts: Sequence[Ragged]) -> tuple[int, list[tuple[Features, int]]]:
+        """Returns the number of rows, and each replica's packed rows and kept tokens."""
         *smaller, largest = self.row_counts
         most = max(int(text.splits[-1]) for text in texts)
         for rows in smaller:
@@ -127,59 +129,51 @@ class PackedLayout:
                 continue
             packed = []
             for text in texts:
-                one = self._whole(text, rows)
+                one = self._pack_uncut(text, rows)
                 if one is None:
                     break
                 packed.append(one)
             else:
                 return rows, packed
-        return largest, [self._cut(text, largest) for text in texts]
+        return largest, [self._pack_cut(text, largest) for text in texts]
 
-    def _whole(self, texts: Ragged, rows: int) -> tuple[Features, int] | None:
+    def _pack(self, texts: Ragged, rows: int) -> Features | None:
+        packed = pack(
+            texts.values, texts.splits, self.row_length, rows, self.max_segments, self._pad_id
+        )
+        if not packed.fits:
+            return None
+        return {
+            "token_ids": packed.token_ids,
+            "segment_ids": packed.segment_ids,
+            "positions": packed.positions,
+            "slots": packed.slots,
+        }
+
+    def _pack_uncut(self, texts: Ragged, rows: int) -> tuple[Features, int] | None:
         if texts.lengths.max() > self.row_length:
             return None
-        packed = self._pack_rows[rows](texts)
-        return (packed, int(texts.splits[-1])) if packed.pop("fits") else None
+        packed = self._pack(texts, rows)
+        return None if packed is None else (packed, int(texts.splits[-1]))
 
-    def _cut(self, texts: Ragged, rows: int) -> tuple[Features, int]:
+    def _pack_cut(self, texts: Ragged, rows: int) -> tuple[Features, int]:
         limit = min(int(texts.lengths.max()), self.row_length)
         while True:
             kept = cut_to(texts, limit)
-            packed = self._pack_rows[rows](kept)
-            if packed.pop("fits"):
+            packed = self._pack(kept, rows)
+            if packed is not None:
                 return packed, int(kept.splits[-1])
             limit = limit * 9 // 10
-            if limit < 8:
+            if limit < _SHORTEST_CUT:
                 raise UserError(
-                    f"train_data.rows_per_replica: {rows} rows of {self.row_length} tokens "
-                    f"cannot hold {len(texts.lengths)} sentences of {texts.lengths.mean():.1f} "
-                    f"tokens with at most {self.max_segments} to a row; raise it, or set 0"
+                    f"task.train_data.max_segments: {rows} rows with at most {self.max_segments} "
+                    f"sentences each cannot hold {len(texts.lengths)} sentences of "
+                    f"{texts.lengths.mean():.1f} tokens; raise it, or set a shorter row_length"
                 )
 
 
-def _compiled_pack(
-    row_length: int, rows: int, max_segments: int, pad_id: int
-) -> Callable[[Ragged], Features]:
-    """Returns `rejoinder.models.packing.pack` as one graph on the host's CPU, from and to numpy."""
-    import tensorflow as tf
-
-    from rejoinder.models.packing import pack
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32), tf.TensorSpec([None], tf.int64)])
-    def run(values: tf.Tensor, splits: tf.Tensor) -> dict[str, tf.Tensor]:
-        ids = tf.RaggedTensor.from_row_splits(values, splits, validate=False)
-        return pack(ids, row_length, rows, max_segments, pad_id)._asdict()
-
-    def pack_rows(texts: Ragged) -> Features:
-        with tf.device("CPU:0"):
-            packed = run(texts.values, texts.splits)
-        return {name: value.numpy() for name, value in packed.items()}
-
-    return pack_rows
-
-
 class PaddedLayout:
-    """One sentence to a row, padded to the smallest of a few lengths that holds the batch.
+    """One sentence in a row, padded to the smallest of a few lengths that holds the batch.
 
     Args:
         replicas: Replicas of this host.
@@ -192,22 +186,22 @@ class PaddedLayout:
         self._lengths = tuple(lengths)
         self._pad_id = pad_id
 
-    def arrange(self, batch: Batch) -> Arranged:
+    def arrange(self, batch: Batch) -> HostBatch:
         """Pads one host's batch."""
         pairs = batch.pairs
         longest = max(pairs.context.lengths.max(), pairs.response.lengths.max())
         width = next((w for w in self._lengths if longest <= w), self._lengths[-1])
         features, tokens, cut = [], 0, 0
-        for rows in deal(pairs, self.replicas):
-            mine = pairs.take(rows)
-            texts = Ragged.concatenate([mine.context, mine.response])
+        for share in balance_replicas(pairs, self.replicas):
+            part = pairs.take(share)
+            texts = Ragged.concatenate([part.context, part.response])
             kept = cut_to(texts, width)
             tokens += int(kept.splits[-1])
             cut += int(texts.splits[-1] - kept.splits[-1])
             ids = np.full((len(kept.lengths), width), self._pad_id, np.int32)
             ids[np.arange(width) < kept.lengths[:, np.newaxis]] = kept.values
-            features.append({"token_ids": ids, **_per_pair(mine, batch.source[rows])})
-        return Arranged(features, tokens, 2 * len(pairs) * width, cut)
+            features.append({"token_ids": ids, **_pair_features(part, batch.data_set[share])})
+        return HostBatch(features, tokens, 2 * len(pairs) * width, cut)
 
 
 def cut_to(texts: Ragged, limit: int) -> Ragged:
@@ -223,17 +217,15 @@ def cut_to(texts: Ragged, limit: int) -> Ragged:
     return Ragged(values, splits)
 
 
-def _per_pair(pairs: Pairs, source: np.ndarray) -> Features:
-    features = {
-        "context_key": _words(pairs.context.keys()),
-        "response_key": _words(pairs.response.keys()),
-        "source": source,
+def _pair_features(pairs: Pairs, data_set: NDArray[np.int32]) -> Features:
+    return {
+        "context_key": _int32_halves(pairs.context.keys()),
+        "response_key": _int32_halves(pairs.response.keys()),
+        "data_set": data_set,
+        **pairs.extra,
     }
-    for name, array in pairs.extra.items():
-        features[name] = _words(array) if name == "thread_key" else array
-    return features
 
 
-def _words(keys: np.ndarray) -> np.ndarray:
+def _int32_halves(keys: NDArray[np.int64]) -> NDArray[np.int32]:
     """Returns 64-bit keys as pairs of int32, which every accelerator compares natively."""
     return np.ascontiguousarray(keys).view(np.int32).reshape(-1, 2)

@@ -1,11 +1,11 @@
-"""Which data set each draw comes from: weighted, and a pure function of (seed, draw).
+"""The data set of each draw: weighted, and a pure function of (seed, draw).
 
-The original script drew a data set at random, with probability weight / sum of
-weights, for every batch. Here draws come in blocks: a block holds each data set
-exactly in proportion to its weight, in an order shuffled by (seed, block). The
-marginal probabilities are the same, a long run matches the weights exactly
-instead of approximately, and "how often was this data set drawn before draw d"
-needs one block instead of a replay of all earlier draws.
+The original script drew a random data set for every batch, with probability weight /
+sum of weights. Here draws come in blocks: a block contains each data set exactly in
+proportion to its weight, in an order shuffled by (seed, block). The marginal
+probabilities are the same, a long run matches the weights exactly instead of
+approximately, and the number of earlier draws of a data set is computed from one
+block instead of a replay of all earlier draws.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,15 @@ from functools import lru_cache, reduce
 from math import gcd
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rejoinder.errors import UserError
 from rejoinder.trainer.data.seeds import permutation
 
 WEIGHTINGS = ("weights", "proportional", "temperature")
 
-_MIN_BLOCK = 1_000  # draws; small weights are multiplied so that blocks are not a visible pattern
-_MAX_BLOCK = 10_000_000  # draws; a block is held in memory
+_MIN_BLOCK = 1_000  # draws; small weights are multiplied, so that the block is not a short pattern
+_MAX_BLOCK = 10_000_000  # draws; a block is kept in memory
 _QUANTA = 10_000  # draws among which fractional weights are rounded
 
 
@@ -35,16 +36,16 @@ def integer_weights(
     """Returns the integer draw weight of each data set.
 
     Args:
-        weighting: `weights` takes `weights` as they stand (`data_config.json`);
+        weighting: `weights` uses `weights` unchanged (`data_config.json`);
             `proportional` draws by number of examples; `temperature` by
-            examples ** (1 / temperature), as multilingual BERT and T5 mix their
-            corpora (https://arxiv.org/abs/1910.10683, section 3.5.2).
+            examples ** (1 / temperature), as in multilingual BERT and T5
+            (https://arxiv.org/abs/1910.10683, section 3.5.2).
         weights: Integer weights ≥ 1.
         examples: Examples of each data set.
-        temperature: 1 is `proportional`, larger is closer to equal shares.
+        temperature: 1 equals `proportional`; larger values are closer to equal shares.
 
     Raises:
-        UserError: an unknown weighting, or a temperature that is not positive.
+        UserError: An unknown weighting, or a temperature that is not positive.
     """
     if weighting == "weights":
         return tuple(weights)
@@ -89,29 +90,31 @@ class Mixture:
         factor = -(-_MIN_BLOCK // sum(reduced))
         return tuple(weight * factor for weight in reduced)
 
-    def draws(self, start: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns (data set, earlier draws of that data set) of draws start … start + count.
+    def draws(self, start: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Returns (data set, number of its earlier draws) for `count` draws from `start` on.
 
         Both are int64 [count].
         """
         block, length = np.asarray(self.block), sum(self.block)
-        sources, ordinals = [], []
+        data_sets, ordinals = [], []
         for index in range(start // length, -(-(start + count) // length)):
             order, rank = _block_order(self.block, self.seed, index)
             first = max(start - index * length, 0)
             last = min(start + count - index * length, length)
             chosen = order[first:last]
-            sources.append(chosen)
+            data_sets.append(chosen)
             ordinals.append(rank[first:last] + index * block[chosen])
-        return np.concatenate(sources), np.concatenate(ordinals)
+        return np.concatenate(data_sets), np.concatenate(ordinals)
 
 
 @lru_cache(maxsize=8)
-def _block_order(block: tuple[int, ...], seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (data set of each draw, its rank among that data set's draws) of one block."""
+def _block_order(
+    block: tuple[int, ...], seed: int, index: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the data set of each draw of one block, and the draw's rank in that data set."""
     order = np.repeat(np.arange(len(block)), block)
     order = order[permutation(len(order), seed, "mixture", index)]
     rank = np.empty_like(order)
-    for source, draws in enumerate(block):
-        rank[order == source] = np.arange(draws)
+    for data_set, draws in enumerate(block):
+        rank[order == data_set] = np.arange(draws)
     return order, rank

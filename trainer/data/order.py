@@ -1,9 +1,9 @@
-"""In which order the examples of one data set come: an epoch after the other.
+"""The order of one data set's examples, epoch after epoch.
 
-An epoch reads the shards in an order shuffled by (seed, epoch), a window of
-consecutive shards at a time, and shuffles the examples inside the window. So
-memory is bounded by the window, every epoch holds every example exactly once,
-and any position is found by arithmetic: no earlier example is read.
+An epoch reads the shards in an order shuffled by (seed, epoch), one window of
+consecutive shards at a time, and shuffles the examples inside the window. The window
+bounds the memory, every epoch contains every example exactly once, and any position
+is computed without reading earlier examples.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rejoinder.trainer.data.seeds import permutation
 
@@ -23,8 +24,8 @@ class Window:
         shards: Indices of the shards, ascending.
         start: Examples of the epoch before this window.
         size: Examples in the window.
-        epoch: Number of the epoch.
-        index: Number of the window in the epoch.
+        epoch: Index of the epoch.
+        index: Index of the window in the epoch.
     """
 
     shards: tuple[int, ...]
@@ -40,9 +41,9 @@ class Order:
 
     Attributes:
         sizes: Examples of each shard.
-        window: Shards are added to a window until it holds this many examples.
-        name: What the shuffling depends on, e.g. (seed, data set).
-        shuffle: False keeps the corpus' own order (one window after the other).
+        window: Minimum examples of a window; whole shards are added until it holds them.
+        name: Name of the random stream, e.g. (seed, data set).
+        shuffle: False keeps the order of the corpus.
     """
 
     sizes: tuple[int, ...]
@@ -60,10 +61,10 @@ class Order:
         return _windows(self, epoch)
 
     def slices(self, position: int, count: int) -> list[tuple[Window, slice]]:
-        """Returns where the examples at positions position … position + count lie.
+        """Returns the locations of the examples from `position` to `position + count`.
 
-        Positions count on through the epochs. Each element is a window and a
-        slice of its `rows`.
+        Positions continue through the epochs. Each element is a window and a slice
+        of its `rows`.
         """
         found = []
         while count:
@@ -76,8 +77,8 @@ class Order:
             count -= last - first
         return found
 
-    def rows(self, window: Window) -> np.ndarray:
-        """Returns the order inside the window: int64 indices into its shards laid end to end."""
+    def rows(self, window: Window) -> NDArray[np.int64]:
+        """Returns the order inside the window: int64 indices into its concatenated shards."""
         if not self.shuffle:
             return np.arange(window.size)
         return permutation(window.size, *self.name, "examples", window.epoch, window.index)

@@ -1,4 +1,4 @@
-"""Makes batches beside the training step and hands them to the replicas."""
+"""Makes batches ahead of the training step and distributes them to the replicas."""
 
 import queue
 import threading
@@ -6,41 +6,43 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from rejoinder.trainer.data.layout import Arranged
+import tensorflow as tf
+
+from rejoinder.trainer.data.layout import HostBatch
 
 
 @dataclass(frozen=True)
-class Fed:
+class PrefetchedBatch:
     """A batch on its devices.
 
     Attributes:
-        inputs: What `strategy.run` takes: a dict of per-replica tensors.
-        arranged: The batch as the host made it, for its counts.
+        inputs: Argument of `strategy.run`: a dict of per-replica tensors.
+        host_batch: The same batch on the host, with its token counts.
     """
 
     inputs: Any
-    arranged: Arranged
+    host_batch: HostBatch
 
 
-class Feed:
-    """Batches first, first + 1, … made by a thread of their own.
+class Prefetcher:
+    """An iterator over the batches of steps first, first + 1, … that one thread makes.
 
-    A distributed `tf.data` iterator can neither be saved nor begin anywhere;
-    this one begins at any step, and works on remote TPU hosts too, because it
-    hands over tensors and not a Python function.
+    A distributed `tf.data` iterator can neither be saved nor start at any step. This
+    one starts at any step, and it also works with remote TPU hosts, because it sends
+    tensors and not a Python function.
 
     Args:
-        make: Returns the batch of a step.
-        strategy: Where the batches go.
+        make: Function from a step to its batch.
+        strategy: Strategy whose replicas receive the batches.
         first: First step.
-        last: Step to end before; None never ends.
-        prefetch: Batches made ahead.
+        last: Step before which to stop; None means never.
+        prefetch: Maximum batches that wait in the queue.
     """
 
     def __init__(
         self,
-        make: Callable[[int], Arranged],
-        strategy,
+        make: Callable[[int], HostBatch],
+        strategy: tf.distribute.Strategy,
         *,
         first: int = 0,
         last: int | None = None,
@@ -48,16 +50,16 @@ class Feed:
     ):
         self._make = make
         self._strategy = strategy
-        self._queue: queue.Queue[Arranged | BaseException | None] = queue.Queue(max(prefetch, 1))
+        self._queue: queue.Queue[HostBatch | BaseException | None] = queue.Queue(max(prefetch, 1))
         self._stop = threading.Event()
         self.next_step = first
         self._thread = threading.Thread(target=self._run, args=(first, last), daemon=True)
         self._thread.start()
 
-    def __iter__(self) -> Iterator[Fed]:
+    def __iter__(self) -> Iterator[PrefetchedBatch]:
         return self
 
-    def __next__(self) -> Fed:
+    def __next__(self) -> PrefetchedBatch:
         item = self._queue.get()
         if item is None:
             self._queue.put(None)
@@ -65,10 +67,10 @@ class Feed:
         if isinstance(item, BaseException):
             raise item
         self.next_step += 1
-        return Fed(self._distribute(item), item)
+        return PrefetchedBatch(self._distribute(item), item)
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Stops the thread."""
         self._stop.set()
         while self._thread.is_alive():
             try:
@@ -83,10 +85,10 @@ class Feed:
                 self._put(self._make(step))
                 step += 1
             self._put(None)
-        except BaseException as error:  # the consumer raises it, in its own thread
+        except BaseException as error:  # raised again in the consumer's thread
             self._put(error)
 
-    def _put(self, item: Arranged | BaseException | None) -> None:
+    def _put(self, item: HostBatch | BaseException | None) -> None:
         while not self._stop.is_set():
             try:
                 self._queue.put(item, timeout=0.1)
@@ -94,14 +96,12 @@ class Feed:
             except queue.Full:
                 continue
 
-    def _distribute(self, arranged: Arranged) -> Any:
-        import tensorflow as tf
-
-        replicas = len(arranged.replicas)
+    def _distribute(self, batch: HostBatch) -> Any:
+        replicas = len(batch.replicas)
         return self._strategy.experimental_distribute_values_from_function(
             lambda context: {
                 name: tf.convert_to_tensor(array)
-                for name, array in arranged.replicas[
+                for name, array in batch.replicas[
                     context.replica_id_in_sync_group % replicas
                 ].items()
             }

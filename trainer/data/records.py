@@ -1,13 +1,16 @@
-"""Reads shards into memory: token ids end to end, no Python object per example."""
+"""Reads shards into memory as flat arrays, without a Python object per example."""
 
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rejoinder.corpus import features
 from rejoinder.corpus.manifest import Shard
+from rejoinder.corpus.splitmix64 import INCREMENT, mix
 from rejoinder.errors import UserError
 
 _PARSE_BATCH = 4096  # records parsed by one call
@@ -15,17 +18,22 @@ _PARSE_BATCH = 4096  # records parsed by one call
 
 @dataclass(frozen=True)
 class Ragged:
-    """Rows of different length: row i is `values[splits[i]:splits[i + 1]]` (values int32)."""
+    """Rows of different lengths: row i is `values[splits[i]:splits[i + 1]]`.
 
-    values: np.ndarray
-    splits: np.ndarray
+    Attributes:
+        values: int32 [total].
+        splits: int64 [n + 1].
+    """
+
+    values: NDArray[np.int32]
+    splits: NDArray[np.int64]
 
     @property
-    def lengths(self) -> np.ndarray:
+    def lengths(self) -> NDArray[np.int64]:
         """Length of each row, int64 [n]."""
         return np.diff(self.splits)
 
-    def take(self, rows: np.ndarray) -> "Ragged":
+    def take(self, rows: NDArray[np.int64]) -> "Ragged":
         """Returns the given rows, in that order."""
         starts = self.splits[rows]
         lengths = self.splits[rows + 1] - starts
@@ -35,29 +43,23 @@ class Ragged:
 
     @staticmethod
     def concatenate(parts: Sequence["Ragged"]) -> "Ragged":
-        """Lays rows end to end."""
+        """Returns the rows of all parts, in order."""
         lengths = np.concatenate([part.lengths for part in parts])
         values = np.concatenate([part.values for part in parts])
         return Ragged(values, np.concatenate([[0], np.cumsum(lengths)]))
 
-    def keys(self) -> np.ndarray:
+    def keys(self) -> NDArray[np.int64]:
         """Returns a 64-bit hash of each row, int64 [n]: equal rows have equal keys.
 
-        A polynomial hash modulo 2^64 whose words are mixed first (the finalizer
-        of splitmix64), so that a collision among 10^4 rows has odds of 10^-12.
+        A sum modulo 2^64 of words that are mixed by the finalizer of splitmix64, so
+        that the probability of a collision among 10^4 rows is about 10^-12.
         """
-        words = self.values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        words = _mix(words)
+        words = self.values.astype(np.uint64) + np.uint64(INCREMENT)
+        words = mix(words)
         position = np.arange(len(words)) - np.repeat(self.splits[:-1], self.lengths)
-        words = _mix(words ^ _mix(position.astype(np.uint64)))
+        words = mix(words ^ mix(position.astype(np.uint64)))
         sums = np.concatenate([[np.uint64(0)], np.cumsum(words, dtype=np.uint64)])
         return (sums[self.splits[1:]] - sums[self.splits[:-1]]).view(np.int64)
-
-
-def _mix(words: np.ndarray) -> np.ndarray:
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
 
 
 @dataclass(frozen=True)
@@ -67,25 +69,25 @@ class Pairs:
     Attributes:
         context: Token ids of the contexts.
         response: Token ids of the responses.
-        extra: Further arrays [n] by name, where asked for: `thread_key` int64,
-            `context_log_q` and `response_log_q` float32.
+        extra: Further arrays [n] by name: `context_log_q` and `response_log_q`
+            float32, if requested.
     """
 
     context: Ragged
     response: Ragged
-    extra: dict[str, np.ndarray] = field(default_factory=dict)
+    extra: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.context.splits) - 1
 
-    def take(self, rows: np.ndarray) -> "Pairs":
+    def take(self, rows: NDArray[np.int64]) -> "Pairs":
         """Returns the given pairs, in that order."""
         extra = {name: array[rows] for name, array in self.extra.items()}
         return Pairs(self.context.take(rows), self.response.take(rows), extra)
 
     @staticmethod
     def concatenate(parts: Sequence["Pairs"]) -> "Pairs":
-        """Lays pairs end to end."""
+        """Returns the pairs of all parts, in order."""
         if len(parts) == 1:
             return parts[0]
         return Pairs(
@@ -95,37 +97,30 @@ class Pairs:
         )
 
 
-def read_shard(folder: str, shard: Shard, *, threads: bool = False) -> Pairs:
+def read_shard(folder: str, shard: Shard) -> Pairs:
     """Reads one shard.
 
     Args:
         folder: Corpus folder, local or any path TensorFlow reads.
         shard: The shard's entry in the manifest.
-        threads: Whether to read the thread of each pair as well.
 
     Raises:
-        UserError: the file is missing, damaged, or not what the manifest says.
+        UserError: The file is missing or damaged, or does not match the manifest.
     """
     import tensorflow as tf
 
     path = posixpath.join(folder, shard.name)
-    spec: dict = {
+    spec = {
         name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
         for name in features.ID_FEATURES
     }
-    if threads:
-        spec[features.THREAD_ID] = tf.io.FixedLenFeature([], tf.string)
 
-    def parse(serialized: tf.Tensor) -> dict:
+    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(serialized, spec)
         result = {}
         for name in features.ID_FEATURES:
             result[f"{name}.values"] = tf.cast(parsed[name].values, tf.int32)
             result[f"{name}.lengths"] = parsed[name].row_lengths()
-        if threads:
-            result["thread"] = tf.strings.to_hash_bucket_fast(
-                parsed[features.THREAD_ID], tf.int64.max
-            )
         return result
 
     dataset = tf.data.TFRecordDataset(path, buffer_size=8 << 20).batch(_PARSE_BATCH)
@@ -145,16 +140,12 @@ def read_shard(folder: str, shard: Shard, *, threads: bool = False) -> Pairs:
         )
     if not parts:
         empty = Ragged(np.empty(0, np.int32), np.zeros(1, np.int64))
-        return Pairs(empty, empty, {"thread_key": np.empty(0, np.int64)} if threads else {})
-    return Pairs(
-        _join(parts, features.CONTEXT_IDS),
-        _join(parts, features.RESPONSE_IDS),
-        {"thread_key": np.concatenate([part["thread"] for part in parts])} if threads else {},
-    )
+        return Pairs(empty, empty)
+    return Pairs(_join(parts, features.CONTEXT_IDS), _join(parts, features.RESPONSE_IDS))
 
 
 def with_log_frequency(pairs: Pairs) -> Pairs:
-    """Returns the pairs with log(occurrences among these pairs) of either text, for logQ."""
+    """Adds the logarithm of how often each text occurs among these pairs, for logQ."""
     extra = dict(pairs.extra)
     for side, texts in (("context", pairs.context), ("response", pairs.response)):
         _, index, counts = np.unique(texts.keys(), return_inverse=True, return_counts=True)
@@ -162,7 +153,7 @@ def with_log_frequency(pairs: Pairs) -> Pairs:
     return Pairs(pairs.context, pairs.response, extra)
 
 
-def _join(parts: list[dict], name: str) -> Ragged:
+def _join(parts: list[dict[str, NDArray[Any]]], name: str) -> Ragged:
     lengths = np.concatenate([part[f"{name}.lengths"] for part in parts])
     values = np.concatenate([part[f"{name}.values"] for part in parts])
     return Ragged(values, np.concatenate([[0], np.cumsum(lengths)]))

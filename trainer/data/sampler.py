@@ -2,8 +2,8 @@
 
 A batch has `datasets_per_batch` equal parts. Each part comes from the data set
 that `mixture` draws for it and continues that data set's `order` where its
-previous draw ended; both are arithmetic, so a restart at any step reads one
-window of shards and no more.
+previous draw ended. Both are computed from the step number, so a restart at any
+step reads only one window of shards.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rejoinder.corpus.manifest import Shard
 from rejoinder.errors import UserError
@@ -20,27 +21,27 @@ from rejoinder.trainer.data.records import Pairs, read_shard, with_log_frequency
 
 
 @dataclass(frozen=True)
-class Source:
-    """One data set as one host sees it: its folder and the host's share of the shards."""
+class DataSet:
+    """A corpus split, or one host's share of it: name, corpus folder and shards."""
 
     name: str
     folder: str
     shards: tuple[Shard, ...]
 
 
-def host_share(source: Source, host: int, hosts: int) -> Source:
-    """Returns the source with every `hosts`-th shard, beginning with `host`.
+def host_share(data_set: DataSet, host: int, hosts: int) -> DataSet:
+    """Returns the data set with every `hosts`-th shard, starting with shard `host`.
 
     Raises:
-        UserError: some host would have no shard.
+        UserError: There are fewer shards than hosts.
     """
-    shards = tuple(shard for shard in source.shards if shard.examples)
+    shards = tuple(shard for shard in data_set.shards if shard.examples)
     if len(shards) < hosts:
         raise UserError(
-            f"{source.folder}: has {len(shards)} shards for {hosts} hosts; every host reads "
-            f"shards of its own: make the corpus again with --num-shards of at least {hosts}"
+            f"{data_set.folder}: has {len(shards)} shards for {hosts} hosts; each host needs at "
+            f"least one shard: make the corpus again with --num-shards of at least {hosts}"
         )
-    return Source(source.name, source.folder, shards[host::hosts])
+    return DataSet(data_set.name, data_set.folder, shards[host::hosts])
 
 
 @dataclass(frozen=True)
@@ -49,32 +50,34 @@ class Batch:
 
     Attributes:
         pairs: The pairs.
-        source: Index of the data set of each pair, int32 [n].
+        data_set: Index of the data set of each pair, int32 [n].
     """
 
     pairs: Pairs
-    source: np.ndarray
+    data_set: NDArray[np.int32]
 
 
 class Sampler:
     """Reads batches by step.
 
     Args:
-        sources: This host's share of each data set.
-        mixture: Which data set each part of a batch comes from.
+        data_sets: This host's share of each data set.
+        mixture: The data set of each part of a batch.
         batch_size: Pairs of one batch on this host.
-        datasets_per_batch: Parts of a batch that are drawn on their own; 1 gives
+        datasets_per_batch: Parts of a batch that are drawn independently; 1 gives
             batches of one data set, `batch_size` fully mixed ones.
         window: Pairs that are shuffled together (`order`).
-        seed: Seed of everything.
-        shuffle: False keeps the corpus' order.
-        threads: Whether to read the thread of each pair.
+        seed: Seed of all shuffling.
+        shuffle: False keeps the order of the corpus.
         log_frequency: Whether to count how often each text occurs in its window.
+
+    Raises:
+        UserError: `datasets_per_batch` does not divide `batch_size`.
     """
 
     def __init__(
         self,
-        sources: Sequence[Source],
+        data_sets: Sequence[DataSet],
         mixture: Mixture,
         *,
         batch_size: int,
@@ -82,12 +85,11 @@ class Sampler:
         window: int = 1_000_000,
         seed: int = 0,
         shuffle: bool = True,
-        threads: bool = False,
         log_frequency: bool = False,
     ):
         if batch_size % datasets_per_batch:
             raise UserError(
-                f"train_data.datasets_per_batch: must divide the batch of one host "
+                f"task.train_data.datasets_per_batch: must divide the batch of one host "
                 f"({batch_size}), got {datasets_per_batch}"
             )
         self._mixture = mixture
@@ -95,50 +97,48 @@ class Sampler:
         self._part_size = batch_size // datasets_per_batch
         self._streams = [
             _Stream(
-                source,
+                data_set,
                 Order(
-                    tuple(shard.examples for shard in source.shards),
+                    tuple(shard.examples for shard in data_set.shards),
                     window,
-                    (seed, source.name),
+                    (seed, data_set.name),
                     shuffle,
                 ),
-                threads,
                 log_frequency,
             )
-            for source in sources
+            for data_set in data_sets
         ]
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of step `step` ≥ 0.
 
         Raises:
-            UserError: a shard that the batch needs is missing or damaged.
+            UserError: A shard that the batch needs is missing or damaged.
         """
         drawn, ordinals = self._mixture.draws(step * self._parts, self._parts)
-        parts, sources = [], []
-        # A data set drawn several times is read in one piece: its draws are consecutive.
-        for source in np.unique(drawn):
-            mine = ordinals[drawn == source]
-            count = len(mine) * self._part_size
-            parts.append(self._streams[source].read(int(mine[0]) * self._part_size, count))
-            sources.append(np.full(count, source, np.int32))
-        return Batch(Pairs.concatenate(parts), np.concatenate(sources))
+        parts, indices = [], []
+        # The draws of one data set in a batch are consecutive, so they are read at once.
+        for index in np.unique(drawn):
+            own = ordinals[drawn == index]
+            count = len(own) * self._part_size
+            parts.append(self._streams[index].read(int(own[0]) * self._part_size, count))
+            indices.append(np.full(count, index, np.int32))
+        return Batch(Pairs.concatenate(parts), np.concatenate(indices))
 
 
 class _Stream:
-    """One data set's endless order, with the windows in use held in memory."""
+    """One data set's endless order, with the windows in use kept in memory."""
 
-    def __init__(self, source: Source, order: Order, threads: bool, log_frequency: bool):
-        self._source = source
+    def __init__(self, data_set: DataSet, order: Order, log_frequency: bool):
+        self._data_set = data_set
         self._order = order
-        self._threads = threads
         self._log_frequency = log_frequency
         self._shards: dict[int, Future[Pairs]] = {}
-        self._windows: dict[Window, tuple[Pairs, np.ndarray]] = {}
+        self._windows: dict[Window, tuple[Pairs, NDArray[np.int64]]] = {}
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="shards")
 
     def read(self, position: int, count: int) -> Pairs:
-        """Returns the pairs at positions position … position + count."""
+        """Returns `count` pairs, starting at `position`."""
         slices = self._order.slices(position, count)
         needed = dict.fromkeys(window for window, _ in slices)
         self._windows = {w: held for w, held in self._windows.items() if w in needed}
@@ -149,17 +149,14 @@ class _Stream:
             [self._windows[w][0].take(self._windows[w][1][rows]) for w, rows in slices]
         )
 
-    def _load(self, window: Window) -> tuple[Pairs, np.ndarray]:
+    def _load(self, window: Window) -> tuple[Pairs, NDArray[np.int64]]:
         following = self._after(window)
         keep = {*window.shards, *following.shards}
         self._shards = {shard: held for shard, held in self._shards.items() if shard in keep}
         for shard in (*window.shards, *following.shards):
-            if shard not in self._shards:  # the following window is read while this one is used
+            if shard not in self._shards:  # read the next window in advance
                 self._shards[shard] = self._pool.submit(
-                    read_shard,
-                    self._source.folder,
-                    self._source.shards[shard],
-                    threads=self._threads,
+                    read_shard, self._data_set.folder, self._data_set.shards[shard]
                 )
         pairs = Pairs.concatenate([self._shards[shard].result() for shard in window.shards])
         if self._log_frequency:

@@ -1,10 +1,12 @@
-"""Small made-up corpora in the on-disk form that `corpus` defines."""
+"""Small synthetic corpora in the on-disk format that `rejoinder.corpus` defines."""
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from rejoinder.corpus import features
 from rejoinder.corpus.manifest import Manifest, Shard
@@ -21,15 +23,14 @@ def write_corpus(
     shards: int = 4,
     test_pairs: int = 0,
     seed: int = 0,
-    tokenizer: str = "made-up",
+    tokenizer: str = "synthetic",
     max_length: int = 32,
     lengths: tuple[int, int] = (4, 20),
-    threads: bool = False,
 ) -> Path:
-    """Writes a corpus whose pairs are learnable and all different.
+    """Writes a corpus of distinct, learnable pairs.
 
-    The i-th pair's context holds i in its first two ids, so a test can tell
-    which pair a batch holds (`pair_number`); the response repeats some ids of
+    The first two ids of a context encode the number of its pair, so a test can
+    identify the pairs of a batch (`pair_number`). The response repeats some ids of
     the context.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,13 +41,13 @@ def write_corpus(
         names = [shard_name(split, index, shards) for index in range(shards)] if count else []
         entries = []
         for index, name in enumerate(names):
-            mine = list(enumerate(examples))[index::shards]
+            own = examples[index::shards]
             path = folder / name
             with tf.io.TFRecordWriter(str(path)) as writer:
-                for number, (context, response) in mine:
-                    writer.write(serialize(context, response, f"t{number // 3}" if threads else ""))
+                for context, response in own:
+                    writer.write(serialize(context, response))
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
-            entries.append(Shard(name, len(mine), path.stat().st_size, digest))
+            entries.append(Shard(name, len(own), path.stat().st_size, digest))
         splits[split] = entries
     manifest = Manifest(
         name=folder.name,
@@ -55,15 +56,17 @@ def write_corpus(
         tokenizer=tokenizer,
         pad_id=PAD,
         vocab_size=VOCABULARY,
-        has_text=["train", "test"] if threads else [],
+        has_text=[],
     )
     (folder / MANIFEST).write_text(manifest.to_json())
     (folder / COMPLETED).touch()
     return folder
 
 
-def make_pair(number: int, rng, lengths: tuple[int, int]) -> tuple[list[int], list[int]]:
-    """Returns context and response ids; the context's first two ids spell `number`."""
+def make_pair(
+    number: int, rng: np.random.Generator, lengths: tuple[int, int]
+) -> tuple[list[int], list[int]]:
+    """Returns context and response ids; the first two ids of the context encode `number`."""
     high, low = divmod(number, 190)
     sizes = rng.integers(*lengths, size=2)
     context = [10 + high, 10 + low, *rng.integers(10, VOCABULARY, sizes[0] - 2)]
@@ -72,26 +75,22 @@ def make_pair(number: int, rng, lengths: tuple[int, int]) -> tuple[list[int], li
     return wrap[0], wrap[1]
 
 
-def pair_number(context: np.ndarray) -> int:
+def pair_number(context: NDArray[np.int32]) -> int:
     """Returns the number of the pair that a context belongs to."""
     return int(context[1] - 10) * 190 + int(context[2] - 10)
 
 
-def serialize(context: list[int], response: list[int], thread: str = "") -> bytes:
+def serialize(context: list[int], response: list[int]) -> bytes:
     """Returns one pair as a serialized `tf.train.Example`."""
     values = {
         features.CONTEXT_IDS: tf.train.Feature(int64_list=tf.train.Int64List(value=context)),
         features.RESPONSE_IDS: tf.train.Feature(int64_list=tf.train.Int64List(value=response)),
     }
-    if thread:
-        values[features.THREAD_ID] = tf.train.Feature(
-            bytes_list=tf.train.BytesList(value=[thread.encode()])
-        )
     return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()
 
 
-# Overrides of the published recipe with which a run on that corpus takes seconds.
-TINY_RUN = {
+# Overrides of the default configuration with which a run on such a corpus takes seconds.
+TINY_RUN: dict[str, Any] = {
     "task": {
         "model": {
             "max_length": 32,
@@ -113,8 +112,8 @@ TINY_RUN = {
 }
 
 
-def write_trainable_corpus(folder: Path, **options) -> Path:
-    """Writes a corpus that carries a real tokenizer of `VOCABULARY` entries, ready to train on."""
+def write_trainable_corpus(folder: Path, **options: Any) -> Path:
+    """Writes a corpus with a real tokenizer of `VOCABULARY` entries, ready to train on."""
     import random
 
     from rejoinder.models.tokenizer import Tokenizer

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from rejoinder.trainer.data.layout import PackedLayout, PaddedLayout, cut_to, deal, rows_needed
+from rejoinder.trainer.data.layout import (
+    PackedLayout,
+    PaddedLayout,
+    balance_replicas,
+    cut_to,
+    rows_needed,
+)
 from rejoinder.trainer.data.records import Pairs, Ragged
 from rejoinder.trainer.data.sampler import Batch
 
@@ -20,7 +26,7 @@ def batch() -> Batch:
 
 
 def test_replicas_get_all_pairs_and_even_tokens(batch):
-    shares = deal(batch.pairs, 8)
+    shares = balance_replicas(batch.pairs, 8)
     assert sorted(np.concatenate(shares).tolist()) == list(range(64))
     tokens = [batch.pairs.take(rows) for rows in shares]
     sums = [int(p.context.splits[-1] + p.response.splits[-1]) for p in tokens]

@@ -10,7 +10,7 @@ import pytest
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
 from rejoinder.trainer.data.mixture import Mixture
-from rejoinder.trainer.data.sampler import Sampler, Source, host_share
+from rejoinder.trainer.data.sampler import DataSet, Sampler, host_share
 from rejoinder.trainer.data.seeds import permutation
 from rejoinder.trainer.data.testing import pair_number, write_corpus
 
@@ -31,9 +31,9 @@ def folders(tmp_path_factory):
     return [first, write_corpus(base / "second", pairs=300, shards=4, seed=2)]
 
 
-def sources(folders):
+def data_sets(folders):
     return [
-        Source(folder.name, str(folder), tuple(load_manifest(str(folder)).splits["train"]))
+        DataSet(folder.name, str(folder), tuple(load_manifest(str(folder)).splits["train"]))
         for folder in folders
     ]
 
@@ -41,7 +41,7 @@ def sources(folders):
 def sampler(folders, weights=(2, 1), batch_size=32, seed=0, **options):
     options = {"window": 150} | options
     return Sampler(
-        sources(folders), Mixture(weights, seed), batch_size=batch_size, seed=seed, **options
+        data_sets(folders), Mixture(weights, seed), batch_size=batch_size, seed=seed, **options
     )
 
 
@@ -49,8 +49,8 @@ def content(batch) -> list[tuple[int, int]]:
     """Returns (data set, pair number) of each pair of a batch."""
     texts = batch.pairs.context
     return [
-        (int(source), pair_number(texts.values[texts.splits[i] : texts.splits[i + 1]]))
-        for i, source in enumerate(batch.source)
+        (int(data_set), pair_number(texts.values[texts.splits[i] : texts.splits[i + 1]]))
+        for i, data_set in enumerate(batch.data_set)
     ]
 
 
@@ -73,12 +73,12 @@ def test_exact_batches_of_a_seed(folders):
 def replay(folders, weights, batch_size, window, seed):
     """Yields the content of every batch from step 0 on by walking, without any arithmetic."""
 
-    def pairs(source):
+    def pairs(data_set):
         for epoch in count():
             members: list[int] = []
             number = 0
-            shards = source.shards
-            order = permutation(len(shards), seed, source.name, "shards", epoch).tolist()
+            shards = data_set.shards
+            order = permutation(len(shards), seed, data_set.name, "shards", epoch).tolist()
             for shard in order:
                 members.append(shard)
                 held = sum(shards[member].examples for member in members)
@@ -88,7 +88,7 @@ def replay(folders, weights, batch_size, window, seed):
                         for first in sorted(members)
                         for i in range(shards[first].examples)
                     ]
-                    name = (seed, source.name, "examples", epoch, number)
+                    name = (seed, data_set.name, "examples", epoch, number)
                     yield from (numbers[i] for i in permutation(held, *name))
                     members, number = [], number + 1
 
@@ -97,7 +97,7 @@ def replay(folders, weights, batch_size, window, seed):
         for index in count():
             yield from block[permutation(len(block), seed, "mixture", index)].tolist()
 
-    streams = [pairs(source) for source in sources(folders)]
+    streams = [pairs(data_set) for data_set in data_sets(folders)]
     for drawn in draws():
         yield [(drawn, number) for number in islice(streams[drawn], batch_size)]
 
@@ -118,9 +118,9 @@ def test_seeds_give_different_batches(folders):
 
 def test_one_data_set_to_a_batch_and_mixed_batches(folders):
     for step in range(5):
-        assert len(set(sampler(folders).batch(step).source)) == 1
+        assert len(set(sampler(folders).batch(step).data_set)) == 1
     mixed = sampler(folders, datasets_per_batch=32).batch(0)
-    assert set(mixed.source) == {0, 1}
+    assert set(mixed.data_set) == {0, 1}
 
 
 def test_each_epoch_of_each_data_set_holds_every_pair_once(folders):
@@ -139,7 +139,7 @@ def test_epochs_follow_on_inside_a_batch(folders):
 def test_hosts_read_disjoint_shares(folders):
     seen = []
     for host in range(3):
-        share = [host_share(sources(folders)[0], host, 3)]
+        share = [host_share(data_sets(folders)[0], host, 3)]
         size = sum(shard.examples for shard in share[0].shards)
         one = Sampler(share, Mixture((1,), 0), batch_size=size, window=100)
         seen += [number for _, number in content(one.batch(0))]
@@ -148,7 +148,7 @@ def test_hosts_read_disjoint_shares(folders):
 
 def test_too_few_shards_for_the_hosts(folders):
     with pytest.raises(UserError, match="has 5 shards for 6 hosts"):
-        host_share(sources(folders)[0], 0, 6)
+        host_share(data_sets(folders)[0], 0, 6)
 
 
 def test_parts_must_divide_the_batch(folders):

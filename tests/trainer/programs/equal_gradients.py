@@ -16,15 +16,16 @@ import tf_keras
 from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.trainer.collectives import sum_over_replicas
+from rejoinder.trainer.config import LossOptions
 from rejoinder.trainer.data.layout import PackedLayout, PaddedLayout
 from rejoinder.trainer.data.records import Pairs, Ragged
 from rejoinder.trainer.data.sampler import Batch
 from rejoinder.trainer.data.testing import VOCABULARY, make_pair
 from rejoinder.trainer.gradients import gradients
-from rejoinder.trainer.loss import LossOptions, contrastive_loss
+from rejoinder.trainer.loss import contrastive_loss
 
 PAIRS, WIDTH, SEGMENTS = 16, 24, 6
-OPTIONS = LossOptions(log_q=True, margin=0.05, dims=(8, 16))
+OPTIONS = LossOptions(log_q=True, margin=0.05, matryoshka_dims=[8, 16])
 
 
 def batch() -> Batch:

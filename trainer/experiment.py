@@ -1,0 +1,162 @@
+"""Executes a run with Model Garden's runner and orbit's controller."""
+
+import math
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+import orbit
+import tensorflow as tf
+import tf_keras
+from absl import logging
+from official.core import train_lib, train_utils
+
+from rejoinder.errors import UserError
+from rejoinder.trainer import report
+from rejoinder.trainer.config import ExperimentConfig
+from rejoinder.trainer.loop import Stopped, Trainer
+from rejoinder.trainer.model_folder import write_model_folder
+from rejoinder.trainer.progress import Evaluations, Progress
+from rejoinder.trainer.run import Run, open_run
+from rejoinder.trainer.stopping import EarlyStopping, StoppedEarly
+from rejoinder.trainer.strategy import make_strategy
+from rejoinder.trainer.task import DualEncoderTask
+
+_LOWER_RATE = "lower the peak learning rate (trainer.optimizer_config.learning_rate)"
+
+
+def run_experiment(config: ExperimentConfig, model_dir: str, mode: str, devices: int = 0) -> int:
+    """Trains or evaluates as configured.
+
+    Args:
+        config: The resolved configuration.
+        model_dir: Folder of checkpoints, summaries and reports.
+        mode: `train`, `eval`, `train_and_eval` or `continuous_eval`.
+        devices: Logical CPU devices of the strategy `mirrored`.
+
+    Returns:
+        The exit status of the command.
+
+    Raises:
+        UserError: The run cannot start, or failed for a reason that the user can fix.
+    """
+    strategy = make_strategy(
+        config.runtime.distribution_strategy,
+        tpu=config.runtime.tpu,
+        num_gpus=config.runtime.num_gpus,
+        devices=devices,
+    )
+    if config.trainer.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    return execute(open_run(config, model_dir, mode=mode, strategy=strategy))
+
+
+def execute(run: Run) -> int:
+    """Executes a checked run and returns the exit status; writes to MODEL_DIR.
+
+    Raises:
+        UserError: See `run_experiment`.
+    """
+    logging.set_verbosity(logging.ERROR)
+    # Orbit prints every event; `Progress` and `Evaluations` print the same values.
+    orbit.controller._log = logging.info
+    tf_keras.mixed_precision.set_global_policy(run.dtype_policy)
+    with run.strategy.scope():
+        trainer = Trainer(run, DualEncoderTask(run))
+        if run.trains and tf.train.latest_checkpoint(run.model_dir) is None:
+            trainer.initialize()  # missing or unfit weights are an error before the first write
+    eval_actions = [Evaluations(trainer.global_step), *_early_stopping(run.config)]
+    if run.trains:
+        write_model_folder(run)
+    if run.evaluates:
+        trainer.checkpoint_exporter = train_utils.maybe_create_best_ckpt_exporter(
+            run.config, run.model_dir
+        )
+    runner = train_lib.OrbitExperimentRunner(
+        distribution_strategy=run.strategy,
+        task=trainer.task,
+        mode=run.mode,
+        params=run.config,
+        model_dir=run.model_dir,
+        trainer=trainer,
+        enable_async_checkpointing=run.config.trainer.async_checkpoints,
+    )
+    runner.controller.eval_actions += tuple(eval_actions)
+    if run.trains:
+        return _train(runner, trainer, run)
+    runner.run()
+    report.print_evaluated(run)
+    return 0
+
+
+def _train(runner: train_lib.OrbitExperimentRunner, trainer: Trainer, run: Run) -> int:
+    config = run.config.trainer
+    progress = Progress(trainer.global_step, config.train_steps)
+    runner.controller.train_actions += (_check_finite(config.recovery_max_trials), progress)
+    report.print_start(run, trainer)
+    if config.recovery_max_trials > 0 and not runner.checkpoint_manager.latest_checkpoint:
+        runner.controller.save_checkpoint()  # the one to recover from in the first steps
+    previous = {
+        number: signal.signal(number, lambda n, _: setattr(trainer, "stop_signal", n))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    began = time.monotonic()
+    try:
+        runner.run()
+    except Stopped as stopped:
+        runner.controller.save_checkpoint()
+        runner.checkpoint_manager.sync()
+        step = int(trainer.global_step.numpy())
+        print(
+            f"\n{stopped}: saved {runner.checkpoint_manager.latest_checkpoint} at step {step}; "
+            "run the same command again to continue",
+            file=sys.stderr,
+        )
+        return 128 + stopped.signal_number
+    except tf.errors.OpError as error:
+        if "No space left" not in str(error):
+            raise
+        raise UserError(
+            f"{run.model_dir}: the disk is full; free space and run the same command again, "
+            f"which continues from {runner.checkpoint_manager.latest_checkpoint}"
+        ) from error
+    except RuntimeError as error:  # raised by Model Garden when recovery has not helped
+        if not str(error).startswith("The loss value is"):
+            raise
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{reason} {config.recovery_max_trials} recoveries did not help; {_LOWER_RATE}"
+        ) from error
+    except StoppedEarly as reason:
+        runner.controller.save_checkpoint()
+        print(f"stopped early: {reason}")
+    finally:
+        trainer.close()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    report.finish(run, trainer, progress, time.monotonic() - began)
+    return 0
+
+
+def _early_stopping(config: ExperimentConfig) -> list[EarlyStopping]:
+    if not config.trainer.early_stopping_patience:
+        return []
+    return [
+        EarlyStopping(
+            config.trainer.best_checkpoint_eval_metric,
+            config.trainer.best_checkpoint_metric_comp,
+            config.trainer.early_stopping_patience,
+        )
+    ]
+
+
+def _check_finite(recovery_max_trials: int) -> Callable[[dict[str, float]], None]:
+    def check(logs: dict[str, float]) -> None:
+        if recovery_max_trials < 0 and not math.isfinite(logs["training_loss"]):
+            raise UserError(
+                f"the loss is {logs['training_loss']}; {_LOWER_RATE}, or set "
+                "trainer.recovery_max_trials to return to the last checkpoint instead"
+            )
+
+    return check

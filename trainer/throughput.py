@@ -1,0 +1,48 @@
+"""Counts of the pairs and tokens that training steps consumed, and their rates."""
+
+from dataclasses import dataclass
+
+from rejoinder.trainer.data.layout import HostBatch
+
+
+@dataclass
+class Throughput:
+    """Counts over some training steps.
+
+    Attributes:
+        steps: Steps.
+        pairs: Pairs, over all hosts.
+        tokens: Real tokens of this host.
+        capacity: Token positions of this host, padding included.
+        cut: Tokens cut from this host's longest sentences because rows were full.
+        seconds: Wall time of the steps.
+    """
+
+    steps: int = 0
+    pairs: int = 0
+    tokens: int = 0
+    capacity: int = 0
+    cut: int = 0
+    seconds: float = 0.0
+
+    def add_step(self, batch: HostBatch, pairs: int) -> None:
+        """Counts a step on a batch of `pairs` pairs over all hosts."""
+        self.steps += 1
+        self.pairs += pairs
+        self.tokens += batch.tokens
+        self.capacity += batch.capacity
+        self.cut += batch.cut
+
+    def add(self, other: "Throughput") -> None:
+        """Adds the counts of other steps."""
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def metrics(self) -> dict[str, float]:
+        """Returns the rates (per second) and shares for the logs."""
+        return {
+            "pairs_per_second": self.pairs / self.seconds,
+            "tokens_per_second": self.tokens / self.seconds,
+            "real_tokens": self.tokens / self.capacity,
+            "cut_tokens": self.cut / max(self.tokens, 1),
+        }
