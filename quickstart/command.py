@@ -6,7 +6,6 @@ a table of what they wrote.
 
 import argparse
 import glob
-import importlib.resources
 import shutil
 import time
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from rejoinder.quickstart.sample import write_dump
 from rejoinder.quickstart.steps import Step, run_step
 from rejoinder.quickstart.summary import print_summary
 
-CONFIG = str(importlib.resources.files("rejoinder") / "configs" / "quickstart.yaml")
+CONFIG = "quickstart"  # shipped with the package
 VOCABULARY_SIZE = 6000
 SAMPLE_THREADS = 3000
 # Quickstart replaces a folder only if this file shows that quickstart made it.
