@@ -11,6 +11,7 @@ import pkgutil
 import sys
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import rejoinder
 
@@ -30,14 +31,13 @@ def build(output: Path) -> int:
     """
     import pdoc.render
 
-    # pdoc looks names up in the module's dictionary, where lazy names are missing.
-    for name in rejoinder.__all__:
-        setattr(rejoinder, name, getattr(rejoinder, name))
     modules = [
         module.name
         for module in pkgutil.walk_packages(rejoinder.__path__, "rejoinder.", _fail)
         if not module.name.endswith("__main__")
     ]
+    for package in {module.rpartition(".")[0] for module in modules}:
+        _resolve_lazy_names(sys.modules[package])
     for module in modules:
         _list_in_all(module)
     pdoc.render.configure(docformat="google")
@@ -52,6 +52,12 @@ def build(output: Path) -> int:
 
 def _fail(package: str) -> None:
     raise RuntimeError(f"cannot import {package}") from sys.exception()
+
+
+def _resolve_lazy_names(package: ModuleType) -> None:
+    """Stores the names of `__all__` in the package's dictionary, the only place pdoc looks in."""
+    for name in getattr(package, "__all__", []):
+        setattr(package, name, getattr(package, name))
 
 
 def _list_in_all(module: str) -> None:
