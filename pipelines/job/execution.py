@@ -39,6 +39,9 @@ _RUNNER_ERRORS = {
     r"Unexpected pipeline runner: (.*?)\. Valid values are (.*?) or the fully": (
         r"--runner \1: is not a runner of Beam; its runners are \2"
     ),
+    r"^FutureTimeoutError: ": (
+        "--job_endpoint: no job service answers there; check the address, and that the service runs"
+    ),
 }
 
 
@@ -96,7 +99,7 @@ def user_message(error: BaseException) -> str | None:
     """
     text = str(error)
     for pattern, message in _RUNNER_ERRORS.items():
-        if found := re.search(pattern, text):
+        if found := re.search(pattern, f"{type(error).__name__}: {text}"):
             return found.expand(message)
     if "Pipeline has validations errors" in text:  # an option that the runner requires
         return " ".join(text.split())

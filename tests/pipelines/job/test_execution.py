@@ -6,6 +6,7 @@ import sys
 
 import apache_beam as beam
 import pytest
+from grpc import FutureTimeoutError
 
 from rejoinder.errors import UserError
 from rejoinder.pipelines.job import execution, runners
@@ -96,6 +97,10 @@ def test_a_job_server_that_cannot_be_fetched_names_its_option(name):
     assert f"--{name}_job_server_jar" in (execution.user_message(error) or "")
 
 
+def test_a_job_service_that_does_not_answer_names_its_option():
+    assert "--job_endpoint" in (execution.user_message(FutureTimeoutError()) or "")
+
+
 def test_an_unknown_runner_is_an_error_that_lists_the_runners():
     with pytest.raises(UserError, match=r"^--runner NoRunner: is not .* FlinkRunner, "):
         execution.run_pipeline(runners.choose("NoRunner", 1, []), lambda pipeline: None)
@@ -121,8 +126,6 @@ def test_dataflow_without_project_is_an_error_that_names_it():
     choice = runners.choose("DataflowRunner", 1, DATAFLOW[1:])
     with pytest.raises(UserError, match="project"):
         execution.dataflow_steps(choice, lambda pipeline: None)
-    with pytest.raises(UserError, match="project"):
-        execution.run_pipeline(choice, lambda pipeline: None)
 
 
 @pytest.mark.parametrize("command", ["preprocess", "pairs", "embed"])
