@@ -1,12 +1,12 @@
-"""Sentences per second of our encoder beside sentence-transformers, in one run.
+"""Compares sentences per second of our encoder and sentence-transformers, in one run.
 
     python benchmarks/encode.py --model ~/.cache/rejoinder/all-mpnet-base-v2 \
         --texts ../shared/data/reddit_dumps/RC_2015-derived.zst --field body
 
-Each runner is a process of its own that loads the model once; the rounds take
-turns, so that a change in the machine's speed meets all of them. sentence-
-transformers first looks for its best batch size. The floor is what the matrix
-products of the real tokens alone would take at the machine's measured rate.
+Each runner is a separate process that loads the model once. The runners take turns, so
+that a change in the machine's speed affects all of them. sentence-transformers first
+searches its best batch size. The floor is the time that the matrix products of the real
+tokens would take at the machine's measured rate.
 """
 
 import argparse
@@ -85,7 +85,7 @@ def load_peer(name: str, args: argparse.Namespace, texts: list[str]):
     from sentence_transformers import SentenceTransformer
 
     if name.startswith("onnx"):
-        import optimum.onnxruntime  # noqa: F401 - says at once whether it is installed
+        import optimum.onnxruntime  # noqa: F401 - fails here if it is not installed
     torch.set_num_threads(args.threads)
     backend = "onnx" if name.startswith("onnx") else "torch"
     model = SentenceTransformer(os.path.expanduser(args.model), device="cpu", backend=backend)

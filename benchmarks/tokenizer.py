@@ -1,12 +1,12 @@
-"""Texts tokenized per second on one core: ours beside Hugging Face's `tokenizers`.
+"""Compares texts tokenized per second on one core with Hugging Face's `tokenizers`.
 
     python benchmarks/tokenizer.py --tokenizer ../shared/data/tokenizer \
         --texts ../shared/data/reddit_dumps/RC_2015-derived.zst --field body
 
-Both run on one thread, on the same batches, in turns, to ids cut to 128 tokens
-with special tokens; both are asked in the fastest way they offer (ours compiled
-as a graph, theirs as `encode_batch_fast` without parallelism). CPU seconds are
-counted, so that other work on the machine matters less. The ids are compared.
+Both run on one thread, on the same batches, in turns, and return ids cut to 128 tokens
+with special tokens; both use their fastest function (ours is compiled as a graph,
+theirs is `encode_batch_fast` without parallelism). CPU seconds are counted, because
+other load on the machine affects them less. The ids are compared.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """The text of `COMPLETED`: the sha256 of every other file of a corpus.
 
-The manifest holds the shards' checksums, but nothing in a manifest can vouch for
-the manifest. The form is that of coreutils, so `sha256sum -c COMPLETED`, run in
-the folder, checks a corpus without this project.
+The manifest holds the checksums of the shards, but cannot hold its own. The format is
+that of coreutils, so `sha256sum -c COMPLETED`, run in the folder, checks a corpus
+without this project.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ def sha256(data: bytes) -> str:
 
 
 def to_text(digests: Mapping[str, str]) -> str:
-    """Returns one line a file, sorted by its name; names are relative to the corpus folder."""
+    """Returns one line per file, sorted by name; names are relative to the corpus folder."""
     return "".join(f"{digest}{_SEPARATOR}{name}\n" for name, digest in sorted(digests.items()))
 
 
 def from_text(text: str) -> dict[str, str]:
-    """Reads `to_text`'s result: digest by name. Lines of another form are left out."""
+    """Returns the digest by name, from `to_text`'s result; other lines are ignored."""
     lines = (line.partition(_SEPARATOR) for line in text.splitlines())
     return {name: digest for digest, separator, name in lines if separator}

@@ -1,4 +1,4 @@
-"""`data_config.json`: which data sets a model trains on, and how often each is drawn.
+"""`data_config.json`: the data sets that a model trains on, and their weights.
 
 The format is that of the original training script of the all-* models
 (https://huggingface.co/sentence-transformers/all-mpnet-base-v2, `data_config.json`):
@@ -11,14 +11,20 @@ from dataclasses import dataclass
 
 from rejoinder.errors import UserError
 
-# The original names files ("reddit/RC_2015.jsonl.gz"); the corpus made of such a
-# file is the folder of that name without these endings.
+# The original file names data files ("reddit/RC_2015.jsonl.gz"); the corpus made of such
+# a file is the folder with that name without these endings.
 _FILE_ENDINGS = (".gz", ".zst", ".bz2", ".xz", ".jsonl", ".json", ".ndjson")
 
 
 @dataclass(frozen=True)
 class DataSource:
-    """One data set: corpus folder name, draw weight (≥ 1), its pairs if the file states them."""
+    """One data set.
+
+    Attributes:
+        name: Corpus folder, relative to the data folder.
+        weight: Weight with which it is drawn, at least 1.
+        lines: Number of pairs, if the file has it.
+    """
 
     name: str
     weight: int
@@ -26,7 +32,7 @@ class DataSource:
 
 
 def corpus_name(name: str) -> str:
-    """Returns `name` without file endings: the corpus folder, relative to the data folder."""
+    """Returns a name without file endings: the corpus folder, relative to the data folder."""
     while True:
         for ending in _FILE_ENDINGS:
             if name.endswith(ending):

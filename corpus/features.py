@@ -5,7 +5,7 @@ CONTEXT_IDS = "context_ids"
 RESPONSE_IDS = "response_ids"
 ID_FEATURES = (CONTEXT_IDS, RESPONSE_IDS)
 
-# bytes, UTF-8: in the test split always, in the train split with --keep-text.
+# bytes, UTF-8: always in the test split, and with --keep-text in the train split.
 CONTEXT = "context"
 RESPONSE = "response"
 CONTEXT_AUTHOR = "context_author"

@@ -15,7 +15,7 @@ _SHARD = re.compile(r"(?P<split>[a-z]+)\.tfrecord-(?P<index>\d{5})-of-(?P<count>
 
 
 def shard_name(split: str, index: int, count: int) -> str:
-    """Returns e.g. `train.tfrecord-00003-of-00016`, the name TFDS expects too."""
+    """Returns a shard's file name in TFDS' form, such as `train.tfrecord-00003-of-00016`."""
     if not 0 <= index < count <= 99_999:
         raise ValueError(
             f"shard index must be in [0, count) and count at most 99999, got {index} of {count}"

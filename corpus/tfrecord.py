@@ -27,7 +27,7 @@ def _header(length: int) -> bytes:
 
 
 def frame(records: Iterable[bytes]) -> bytes:
-    """Returns the bytes of a TFRecord file that holds `records`."""
+    """Returns the bytes of a TFRecord file with the given records."""
     crc32c, pack = google_crc32c.value, struct.Struct("<I").pack
     parts: list[bytes] = []
     add = parts.append

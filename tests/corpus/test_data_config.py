@@ -23,7 +23,7 @@ def test_the_original_format_is_read():
     ("name", "expected"),
     [("a.jsonl.gz", "a"), ("a.json.zst", "a"), ("v1.5", "v1.5"), ("a/b.ndjson", "a/b")],
 )
-def test_file_endings_are_no_part_of_a_corpus_name(name, expected):
+def test_file_endings_are_removed_from_a_corpus_name(name, expected):
     assert corpus_name(name) == expected
 
 
@@ -44,6 +44,6 @@ def test_file_endings_are_no_part_of_a_corpus_name(name, expected):
         ('[{"name": "a.jsonl", "weight": 1}, {"name": "a", "weight": 2}]', "listed twice"),
     ],
 )
-def test_a_mistake_is_refused_with_its_place(text, message):
+def test_the_message_names_the_wrong_entry_and_key(text, message):
     with pytest.raises(UserError, match=message):
         parse_data_config(text)

@@ -34,7 +34,7 @@ def test_the_manifest_lists_the_shards_with_rows_in_order(tmp_path):
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"spec": null}', '{"spec": {}}'])
-def test_a_folder_that_names_no_model_has_none(tmp_path, text):
+def test_a_folder_without_a_model_name_gives_none(tmp_path, text):
     if text is not None:
         (tmp_path / "manifest.json").write_text(text)
     assert embeddings.embedding_model(str(tmp_path)) is None

@@ -33,7 +33,7 @@ def test_examples_are_summed_over_the_shards_of_a_split():
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format_version": 1}', "null"])
-def test_text_that_is_no_manifest_is_refused_by_name(text):
+def test_other_text_is_refused_with_the_name_of_the_file(text):
     with pytest.raises(UserError, match=r"out/manifest\.json"):
         Manifest.from_json(text, source="out/manifest.json")
 
@@ -52,6 +52,6 @@ def test_a_folder_without_completed_is_not_a_corpus(tmp_path):
     assert load_manifest(str(tmp_path)) == MANIFEST
 
 
-def test_a_missing_folder_is_said_to_be_missing(tmp_path):
+def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         load_manifest(str(tmp_path / "nowhere"))

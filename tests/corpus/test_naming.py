@@ -24,5 +24,5 @@ def test_an_index_outside_the_count_is_refused(index, count):
 @pytest.mark.parametrize(
     "name", ["manifest.json", "train.tfrecord-1-of-2", "train.tfrecord-00000-of-00001.tmp"]
 )
-def test_other_files_are_no_shards(name):
+def test_other_file_names_are_not_shard_names(name):
     assert parse_shard_name(name) is None

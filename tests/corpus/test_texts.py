@@ -50,12 +50,12 @@ def test_a_split_with_text_gives_its_manifest(corpus):
     assert require_text(corpus, "test").name == "demo"
 
 
-def test_a_split_without_text_says_how_to_make_it(corpus):
+def test_a_split_without_text_is_refused_with_the_command_for_it(corpus):
     with pytest.raises(UserError, match=r"train split carries no text.*--keep-text"):
         require_text(corpus, "train")
 
 
-def test_an_unknown_split_names_those_there_are(corpus):
+def test_an_unknown_split_is_refused_with_the_existing_ones(corpus):
     with pytest.raises(UserError, match=r"no dev split \(it has: test, train\)"):
         require_text(corpus, "dev")
 

@@ -5,7 +5,7 @@ from rejoinder.corpus import tfrecord
 
 
 @pytest.mark.parametrize("records", [[], [b""], [b"one", b"", b"x" * 100_000]])
-def test_tensorflow_reads_our_frames_and_we_read_those_of_tensorflow(tmp_path, records):
+def test_tensorflow_reads_our_frames_and_we_read_its_frames(tmp_path, records):
     path = str(tmp_path / "file")
     with open(path, "wb") as file:
         file.write(tfrecord.frame(records))
@@ -17,7 +17,7 @@ def test_tensorflow_reads_our_frames_and_we_read_those_of_tensorflow(tmp_path, r
         assert list(tfrecord.read_frames(file.read())) == records
 
 
-def test_every_changed_or_missing_byte_is_noticed():
+def test_every_changed_or_missing_byte_is_an_error():
     data = tfrecord.frame([b"first record", b"second"])
     for position in range(len(data)):
         bad = bytearray(data)

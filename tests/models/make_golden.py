@@ -28,7 +28,7 @@ def main() -> None:
         intermediate_size=24,
         max_position_embeddings=152,
         layer_norm_eps=1e-5,
-        # Large weights: with the usual 0.02 a wrong bias or norm hardly shows.
+        # Large weights, because with the usual 0.02 a wrong bias or norm changes little.
         initializer_range=0.5,
     )
     model = MPNetForMaskedLM(config).eval()
@@ -37,7 +37,7 @@ def main() -> None:
             if "LayerNorm" in name or name.endswith("bias"):
                 parameter.add_(0.3 * torch.randn_like(parameter))
     rng = np.random.default_rng(20)
-    # Lengths on both sides of the relative bias's largest distance, 128.
+    # Lengths below and above the maximum distance of the relative bias, 128.
     lengths = [3, 4, 9, 20, 150]
     token_ids = np.full([len(lengths), max(lengths)], PAD, np.int64)
     for row, length in zip(token_ids, lengths, strict=True):

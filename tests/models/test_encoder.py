@@ -1,4 +1,4 @@
-"""Loading models from where they lie, and embedding texts with them."""
+"""Loading models and embedding texts."""
 
 import itertools
 import json
@@ -57,7 +57,7 @@ def model_dir(tiny, tokenizer_folder, tmp_path):
 
 
 def one_by_one(folder, texts, max_length=32):
-    """Embeds each text alone, the plain way."""
+    """Embeds each text by itself, without batching."""
     loaded = load_model(folder)
     rows = loaded.tokenizer(tf.constant(list(texts)), max_length).ids.to_list()
     return np.concatenate([loaded.encoder({"token_ids": tf.constant([row])}) for row in rows])
@@ -78,11 +78,11 @@ def test_a_string_is_one_text_and_no_texts_are_no_rows(folder):
     encoder = Encoder.load(folder)
     assert encoder.encode("the fox").shape == (16,)
     assert encoder.encode([]).shape == (0, 16)
-    # A lone surrogate is a valid Python string but no UTF-8.
+    # A lone surrogate is valid in a Python string but not in UTF-8.
     assert np.isfinite(encoder.encode(["\ud800 fox"])).all()
 
 
-def test_an_endless_iterator_is_read_a_window_at_a_time(folder):
+def test_an_endless_iterator_is_read_window_by_window(folder):
     read = itertools.count()
     source = (f"text {next(read)}" for _ in itertools.count())
     encoder = Encoder.load(folder)
@@ -93,7 +93,7 @@ def test_an_endless_iterator_is_read_a_window_at_a_time(folder):
     np.testing.assert_allclose(first[7], encoder.encode("text 7"), atol=1e-5)
 
 
-def test_wrong_arguments_are_named(folder):
+def test_wrong_arguments_are_refused(folder):
     encoder = Encoder.load(folder)
     with pytest.raises(TypeError, match="must be strings, got int"):
         encoder.encode(["a", 3])
@@ -112,7 +112,7 @@ def test_bfloat16_is_close(folder, texts):
     assert (exact * half).sum(1).min() > 0.999
 
 
-def test_steps_hold_every_text_once_and_are_bounded():
+def test_steps_contain_every_text_once_and_have_a_maximum_size():
     lengths = np.random.default_rng(0).integers(2, 129, 3000)
     order = np.argsort(-lengths)
     steps = list(cut_steps(lengths, order, None))
@@ -123,7 +123,7 @@ def test_steps_hold_every_text_once_and_are_bounded():
     assert max(len(step) for step in cut_steps(lengths, order, 5)) == 5
 
 
-def test_few_texts_of_different_lengths_are_hardly_padded():
+def test_few_texts_of_different_lengths_get_little_padding():
     lengths = np.arange(100, 3, -1)
     steps = list(cut_steps(lengths, np.arange(len(lengths)), None))
     np.testing.assert_array_equal(np.concatenate(steps), np.arange(len(lengths)))
@@ -160,7 +160,7 @@ class TestModelDir:
             load_model(model_dir)
 
 
-def test_a_saved_model_or_its_versions_embed_alike(folder, texts, tmp_path):
+def test_a_saved_model_and_its_folder_of_versions_give_equal_embeddings(folder, texts, tmp_path):
     loaded = load_model(folder)
     module = tf.Module()
     module.parts = [loaded.tokenizer, loaded.encoder]
@@ -181,7 +181,7 @@ def test_a_saved_model_or_its_versions_embed_alike(folder, texts, tmp_path):
 
 
 class TestFolder:
-    def test_has_what_sentence_transformers_reads(self, folder):
+    def test_the_folder_has_the_files_that_sentence_transformers_reads(self, folder):
         kinds = [module["type"] for module in json.loads((folder / "modules.json").read_text())]
         assert kinds == [
             f"sentence_transformers.models.{kind}"
@@ -193,7 +193,7 @@ class TestFolder:
         for name in ("tokenizer.json", "vocab.txt", "config.json", "1_Pooling/config.json"):
             assert (folder / name).exists()
 
-    def test_takes_the_length_from_where_it_is(self, folder, tiny, tmp_path):
+    def test_the_maximum_length_is_read_from_the_folder(self, folder, tiny, tmp_path):
         save_sentence_transformers(tmp_path / "again", tiny, folder)
         assert load_model(tmp_path / "again").max_length == 32
 
@@ -205,14 +205,14 @@ class TestFolder:
             ("modules.json", [{"path": "3", "type": "x.models.Dense"}], "Dense is not supported"),
         ],
     )
-    def test_a_model_that_does_more_is_refused(self, folder, tmp_path, file, value, message):
+    def test_a_model_with_another_module_is_refused(self, folder, tmp_path, file, value, message):
         shutil.copytree(folder, tmp_path / "other")
         (tmp_path / "other" / file).write_text(json.dumps(value))
         with pytest.raises(UserError, match=message):
             load_model(tmp_path / "other")
 
 
-def test_importing_the_package_is_light():
+def test_importing_the_package_does_not_import_tensorflow():
     import subprocess
     import sys
 

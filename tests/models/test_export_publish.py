@@ -45,7 +45,7 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     assert list(tmp_path.glob(".export-*/")) == []
 
 
-def test_object_stores_are_refused_with_the_way_out(tmp_path):
+def test_buckets_are_refused_with_an_alternative(tmp_path):
     with pytest.raises(UserError, match="copy the version folder"):
         publish(type(tmp_path)("gs://bucket/model"), write_file)
 
@@ -62,7 +62,7 @@ publish(pathlib.Path(sys.argv[1]), write)
 """
 
 
-def test_kill_9_leaves_nothing_a_server_would_load_and_the_next_export_cleans_up(tmp_path):
+def test_a_killed_export_leaves_no_version_and_the_next_one_cleans_up(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", HANGING_EXPORT, str(tmp_path)])
     deadline = time.monotonic() + 30
     while not list(tmp_path.glob(".export-*/saved_model.pb")) and time.monotonic() < deadline:

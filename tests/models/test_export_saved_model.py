@@ -1,4 +1,4 @@
-"""The exported folder: its signatures, its files, and who can load it."""
+"""The exported folder: signatures and files."""
 
 import hashlib
 
@@ -38,7 +38,7 @@ def expected_embeddings(texts):
     return TinyEncoder()({"token_ids": tokens.ids.to_tensor(1)}).numpy()
 
 
-def test_text_in_embedding_out(signatures):
+def test_a_text_gives_its_embedding(signatures):
     out = signatures["serving_default"](text=tf.constant(TEXTS))
     assert set(out) == {"embedding", "num_tokens", "truncated"}
     np.testing.assert_allclose(out["embedding"], expected_embeddings(TEXTS), atol=1e-6)
@@ -59,14 +59,14 @@ def test_score_is_the_cosine_of_each_pair(signatures):
     np.testing.assert_allclose(out["score"], expected, atol=1e-6)
 
 
-def test_tokenize_then_encode_tokens_equals_the_text_signature(signatures):
+def test_tokenize_and_encode_tokens_equal_the_text_signature(signatures):
     tokens = signatures["tokenize"](text=tf.constant(TEXTS))
     assert tokens["token_ids"].shape == (4, 32)
     out = signatures["encode_tokens"](token_ids=tokens["token_ids"])
     np.testing.assert_allclose(out["embedding"], expected_embeddings(TEXTS), atol=1e-6)
 
 
-def test_an_empty_batch_gives_an_empty_answer(signatures):
+def test_an_empty_batch_gives_an_empty_result(signatures):
     out = signatures["serving_default"](text=tf.constant([], tf.string))
     assert out["embedding"].shape == (0, DIMENSION)
 
@@ -76,14 +76,14 @@ def test_too_wide_token_rows_are_refused(signatures):
         signatures["encode_tokens"](token_ids=tf.zeros([1, 33], tf.int32))
 
 
-def test_no_string_operation_in_the_numeric_part(version):
+def test_the_numeric_part_has_no_string_operation(version):
     module = tf.saved_model.load(str(version))
     graph = module.encode_token_ids.get_concrete_function().graph
     dtypes = {tensor.dtype for op in graph.get_operations() for tensor in op.outputs}
     assert tf.string not in dtypes
 
 
-def test_a_text_is_encoded_in_its_own_width_whatever_its_neighbours():
+def test_the_width_of_a_text_does_not_depend_on_other_texts():
     shapes = []
 
     def encode(ids):
@@ -96,7 +96,7 @@ def test_a_text_is_encoded_in_its_own_width_whatever_its_neighbours():
     assert shapes == [[2, 4], [1, 16], [1, 32]]
 
 
-def test_one_step_never_exceeds_its_token_budget():
+def test_a_step_has_a_maximum_number_of_tokens():
     sizes = []
 
     def encode(ids):
@@ -116,7 +116,7 @@ def test_widths_end_with_the_limit():
         bucket_widths(0)
 
 
-def test_manifest_names_every_file_with_its_hash(version):
+def test_the_manifest_lists_every_file_with_its_hash(version):
     manifest = ExportManifest.read(version)
     on_disk = {p.relative_to(version).as_posix() for p in version.rglob("*") if p.is_file()}
     assert set(manifest.files) == on_disk - {"manifest.json"}
@@ -126,7 +126,7 @@ def test_manifest_names_every_file_with_its_hash(version):
     assert (manifest.dimension, manifest.max_length) == (DIMENSION, 32)
 
 
-def test_warmup_holds_one_record_for_each_signature_and_width(version):
+def test_the_warmup_file_has_a_record_for_each_signature_and_width(version):
     prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
     seen = []
     module = tf.saved_model.load(str(version))
@@ -146,7 +146,7 @@ def test_warmup_holds_one_record_for_each_signature_and_width(version):
     assert sorted(seen) == sorted((*one, width) for one in wanted for width in bucket_widths(32))
 
 
-def test_batching_parameters_parse_as_the_server_parses_them(version):
+def test_the_batching_parameters_are_valid_protobuf_text(version):
     # tensorflow_serving.BatchingParameters, which no Python package ships.
     file = descriptor_pb2.FileDescriptorProto(
         name="batching.proto", package="t", dependency=["google/protobuf/wrappers.proto"]

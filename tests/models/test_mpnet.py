@@ -211,8 +211,8 @@ class TestBfloat16:
         finally:
             tf_keras.mixed_precision.set_global_policy(before)
         assert encoder.mpnet.layers[0].intermediate.compute_dtype == "bfloat16"
-        # The residual stream: rounded after every sum, one real comment in 300 came out at a
-        # cosine of 0.9988 to float32.
+        # With a rounded residual stream, one real comment in 300 had a cosine of 0.9988 to
+        # float32.
         assert encoder.mpnet(tf.constant(golden.token_ids[:1])).dtype == tf.float32
 
 
@@ -249,7 +249,7 @@ class TestSerialization:
     def test_every_layer_is_restored_from_its_config(self, make_encoder):
         encoder = make_encoder(dropout=0.3, recompute=True, frozen_layers=1)
         layers = [encoder, *encoder._flatten_layers(include_self=False)]
-        ours = [layer for layer in layers if type(layer).__module__.startswith("models.")]
+        ours = [layer for layer in layers if type(layer).__module__.startswith("rejoinder.models.")]
         assert len({type(layer) for layer in ours}) == 6
         for layer in ours:
             restored = type(layer).from_config(layer.get_config())
@@ -298,7 +298,7 @@ class TestConfig:
 
 def test_relative_buckets_have_t5s_edges():
     buckets = relative_buckets(300, 32)
-    # Behind the query: 0…7 alone, then logarithmic up to bucket 15; ahead: 16 more.
+    # Keys before the query: buckets 0…7, then logarithmic up to 15; after it: 16 more.
     assert buckets[200, 200] == 0
     assert [buckets[200, 200 - d] for d in (1, 7, 8, 127, 128, 199)] == [1, 7, 8, 15, 15, 15]
     assert [buckets[0, d] for d in (1, 7, 8, 127, 128, 299)] == [17, 23, 24, 31, 31, 31]

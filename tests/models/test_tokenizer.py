@@ -73,7 +73,7 @@ mixed_scripts = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(st.lists(mixed_scripts, min_size=1, max_size=20))
 def test_equals_hugging_face_on_mixed_scripts(ours, theirs, texts):
-    # Surrogates are no UTF-8; how they are read is tested below.
+    # Surrogates are not valid UTF-8; they are tested below.
     clean = [text.encode("utf-8", "ignore").decode() for text in texts]
     assert differences(ours, theirs, clean) == []
 
@@ -84,7 +84,7 @@ def test_equals_hugging_face_at_every_length(ours, theirs, texts):
         assert differences(ours, theirs, joined, max_length) == [], max_length
 
 
-def test_lengths_and_truncation_are_told(ours):
+def test_lengths_and_truncation_are_returned(ours):
     tokens = ours(tf.constant(["the fox", "the " * 50, ""]), 10)
     assert tokens.num_tokens.numpy()[1:].tolist() == [10, 2]
     assert tokens.truncated.numpy().tolist() == [False, True, False]
@@ -115,7 +115,7 @@ class TestBrokenText:
         assert ids(ours, broken) == ids(ours, repaired)
         assert differences(ours, theirs, repaired) == []
 
-    def test_nul_and_control_characters_vanish(self, ours):
+    def test_nul_and_control_characters_are_dropped(self, ours):
         assert ids(ours, ["f\0o\x01x\x7f"]) == ids(ours, ["fox"])
 
     def test_texts_without_words_are_the_two_special_tokens(self, ours):
@@ -136,7 +136,7 @@ class TestBrokenText:
 
 
 class TestInGraphs:
-    def test_tf_data_maps_it(self, ours, texts):
+    def test_it_runs_in_a_dataset(self, ours, texts):
         data = tf.data.Dataset.from_tensor_slices(list(texts)).batch(3)
         rows = [row for batch in data.map(lambda t: ours(t).ids) for row in batch.to_list()]
         assert rows == ids(ours, list(texts))
@@ -146,7 +146,7 @@ class TestInGraphs:
         lengths = run(tf.constant(list(texts)), tf.constant(5, tf.int32))
         assert lengths.numpy().tolist() == [5] * len(texts)
 
-    def test_a_saved_model_carries_it(self, ours, texts, tmp_path):
+    def test_it_runs_in_a_saved_model(self, ours, texts, tmp_path):
         module = tf.Module()
         module.tokenizer = ours
         signature = [tf.TensorSpec([None], tf.string)]
@@ -174,7 +174,7 @@ class TestFolder:
         names = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"]
         assert list(ours.folder_files) == [str(tokenizer_folder / name) for name in names]
 
-    def test_the_fingerprint_follows_the_behaviour(self, ours, folder):
+    def test_the_fingerprint_depends_on_the_settings(self, ours, folder):
         assert Tokenizer.from_folder(folder).fingerprint == ours.fingerprint
         self.change(folder, lambda data: data["normalizer"].update(lowercase=False))
         assert Tokenizer.from_folder(folder).fingerprint != ours.fingerprint
@@ -188,7 +188,7 @@ class TestFolder:
             {"handle_chinese_chars": False},
         ],
     )
-    def test_other_normalizer_settings_are_followed(self, folder, settings, texts):
+    def test_other_normalizer_settings_are_applied(self, folder, settings, texts):
         self.change(folder, lambda data: data["normalizer"].update(settings))
         ours, theirs = Tokenizer.from_folder(folder), hugging_face_tokenizer(folder)
         assert differences(ours, theirs, texts) == []
@@ -211,7 +211,7 @@ class TestFolder:
             Tokenizer.from_folder(folder)
 
     def test_a_missing_or_broken_file_is_named(self, folder):
-        with pytest.raises(UserError, match=r"nowhere/tokenizer\.json does not exist"):
+        with pytest.raises(UserError, match=r"nowhere/tokenizer\.json: does not exist"):
             Tokenizer.from_folder(folder / "nowhere")
         (folder / "tokenizer.json").write_text("{")
         with pytest.raises(UserError, match=r"tokenizer\.json: cannot be read as JSON"):

@@ -18,7 +18,7 @@ from rejoinder.models.weights import (
 
 @pytest.fixture
 def folder(golden, tmp_path):
-    """A copy of the tiny checkpoint that a test may spoil."""
+    """A copy of the tiny checkpoint that a test may change."""
     shutil.copytree(golden.folder, tmp_path / "model")
     return tmp_path / "model"
 
@@ -49,7 +49,7 @@ def test_a_round_trip_is_bit_equal(make_encoder, golden, tmp_path):
     assert MPNetConfig.from_folder(tmp_path) == make_encoder().config
 
 
-def test_the_pooler_is_carried_through(make_encoder, tmp_path):
+def test_the_pooler_is_kept(make_encoder, tmp_path):
     encoder = make_encoder()
     encoder.mpnet.pooler.kernel.assign_add(np.ones([16, 16], np.float32))
     save_huggingface_weights(encoder, tmp_path)
@@ -59,7 +59,7 @@ def test_the_pooler_is_carried_through(make_encoder, tmp_path):
     assert not any(encoder.mpnet.pooler.kernel is v for v in encoder.trainable_variables)
 
 
-def test_all_unfit_tensors_are_listed_and_nothing_is_changed(folder):
+def test_all_wrong_tensors_are_listed_and_no_variable_is_changed(folder):
     def edit(tensors):
         del tensors["mpnet.encoder.layer.0.attention.attn.q.bias"]
         del tensors["mpnet.embeddings.LayerNorm.weight"]
@@ -98,7 +98,7 @@ def test_sharded_and_half_precision_checkpoints_are_read(folder, make_encoder, d
         np.testing.assert_allclose(one, other, rtol=5e-3, atol=1e-6)
 
 
-def test_what_is_no_safetensors_checkpoint_is_refused(folder, tmp_path):
+def test_a_checkpoint_without_safetensors_is_refused(folder, tmp_path):
     encoder = fresh(folder)
     (folder / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"model\.safetensors: is damaged"):
