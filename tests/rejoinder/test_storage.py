@@ -139,7 +139,7 @@ def test_files_and_folders_exist_and_others_do_not(folder):
         ("nothing/*", []),
     ],
 )
-def test_a_glob_matches_like_a_shell_s(folder, pattern, expected):
+def test_a_glob_matches_as_in_a_shell(folder, pattern, expected):
     for name in ("RC_2.zst", "RC_1.zst", "2015/RC_3.zst", "2015/old/RC_4.zst", "x1", "x[1]"):
         storage.write_bytes(storage.join(folder, name), b"12")
     assert _paths(folder, pattern) == expected
