@@ -1,11 +1,11 @@
-"""What lifts quality at a small budget: one short run for each changed setting.
+"""The effect of each setting on quality at a small budget: one short run per setting.
 
-    python -m benchmarks.ablation --data CORPUS --output FOLDER [--pairs 57344] [--only NAME …]
+    python -m benchmarks.ablation --corpus CORPUS --output FOLDER [--pairs 57344] [--only NAME …]
 
-Every run trains `--config` on equally many pairs in the same order. The first, `base`, takes
-batches of 1,024, as the published recipe, and else changes nothing; each other changes one
-thing of `base`. `rejoinder evaluate` then compares all with it, pair by pair on the same batches.
-A run that is finished is not trained again.
+Every run trains `--config` on the same number of pairs in the same order. The first, `base`,
+uses batches of 1,024, as the published recipe; each other run changes one setting of `base`.
+`rejoinder evaluate` then compares all with `base`, pair by pair on the same batches. A finished
+run is not trained again.
 """
 
 import argparse
@@ -36,7 +36,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 
 
 def overrides(variant: str, pairs: int) -> str:
-    """Returns `--params_override` for a run over `pairs` pairs, a tenth of it warm-up."""
+    """Returns `--params-override` for a run over `pairs` pairs, a tenth of it warm-up."""
     keys = {_BATCH: _BASE_BATCH, **VARIANTS[variant]}
     steps = pairs // int(str(keys[_BATCH]))
     values = {
@@ -54,14 +54,14 @@ def _yaml(value: object) -> str:
 
 
 def main() -> None:
-    """Trains what is missing, then evaluates all."""
+    """Trains the missing runs, then evaluates all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True, help="corpus folder, texts kept in its test split")
+    parser.add_argument("--corpus", required=True, help="corpus with texts in its test split")
     parser.add_argument("--output", type=Path, required=True, help="a folder for each run")
-    parser.add_argument("--config", default="configs/small_reddit_2015.yaml")
+    parser.add_argument("--config", default="small_reddit_2015")
     parser.add_argument("--pairs", type=int, default=57_344, help="pairs that each run trains on")
     parser.add_argument(
-        "--override", default="", metavar="KEYS", help="further --params_override of every run"
+        "--override", default="", metavar="KEYS", help="further --params-override of every run"
     )
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     args = parser.parse_args()
@@ -69,13 +69,13 @@ def main() -> None:
         print(f"-- {variant}", flush=True)
         keys = ",".join(filter(None, (args.override, overrides(variant, args.pairs))))
         _python(
-            *("-m", "rejoinder", "train", "--mode=train", f"--config_file={args.config}"),
-            *(f"--data={args.data}", f"--model_dir={args.output / variant}"),
-            f"--params_override={keys}",
+            *("-m", "rejoinder", "train", "--mode=train", f"--config={args.config}"),
+            *(f"--corpus={args.corpus}", f"--model-dir={args.output / variant}"),
+            f"--params-override={keys}",
         )
     models = ",".join(f"{variant}={args.output / variant}" for variant in args.only)
     _python(
-        *("-m", "rejoinder", "evaluate", "--model", models, "--corpus", args.data),
+        *("-m", "rejoinder", "evaluate", "--model", models, "--corpus", args.corpus),
         *("--output", str(args.output / "evaluation"), "--no-baselines"),
     )
 

@@ -1,16 +1,25 @@
-"""Texts packed per second on one core, and the share of real tokens in the rows.
+"""Milliseconds to pack a batch on one core, and the share of real tokens in the rows.
 
-    python benchmarks/packing.py
+    python -m benchmarks.packing
 
-Lengths are drawn like those of Reddit comments under the training filter (mean
-18.5 tokens, 99th percentile about 36).
+Compares the packer of the trainer (`rejoinder.models.packing`, a fixed number of rows) with
+that of the server (`rejoinder.serving.engine.packing`, the cheapest number of rows). Lengths are
+drawn like those of Reddit comments under the training filter (mean 18.5 tokens, 99th percentile
+about 36).
 """
 
 import argparse
-import os
+import math
 import time
+from collections.abc import Callable
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
+from numpy.typing import NDArray
+
+from rejoinder.models.packing import PackedBatch, pack
+from rejoinder.serving.engine.packing import pack_rows
+
+PAD = 1
 
 
 def main() -> None:
@@ -19,43 +28,44 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--row-length", type=int, default=128)
-    parser.add_argument("--max-segments", type=int, default=16)
-    parser.add_argument("--texts", type=int, nargs="+", default=[256, 1024, 2048])
-    parser.add_argument("--fill", type=float, default=0.95, help="share of real tokens aimed at")
-    parser.add_argument("--batches", type=int, default=200)
+    parser.add_argument("--max-segments", type=int, default=32)
+    parser.add_argument("--texts", type=int, nargs="+", default=[16, 512, 2048])
+    parser.add_argument("--fill", type=float, default=0.95, help="target share of real tokens")
+    parser.add_argument("--batches", type=int, default=10)
     args = parser.parse_args()
 
-    import numpy as np
-    import tensorflow as tf
-
-    from rejoinder.models.packing import pack
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    print("| texts a batch | rows | real tokens | batches that fit | texts per CPU second |")
-    print("| --- | --- | --- | --- | --- |")
+    print("| texts a batch | packer | rows | real tokens | batches that fit | ms a batch |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for texts in args.texts:
         rng = np.random.default_rng(0)
         lengths = np.clip(rng.lognormal(2.87, 0.32, [args.batches, texts]).round(), 3, 128)
-        rows = int(np.ceil(lengths.mean() * texts / args.row_length / args.fill))
-        batches = [
-            tf.RaggedTensor.from_row_lengths(tf.zeros([n.sum()], tf.int32), n)
-            for n in lengths.astype(np.int64)
-        ]
-        step = tf.function(
-            lambda ids, rows=rows: pack(ids, args.row_length, rows, args.max_segments, 1),
-            input_signature=[tf.RaggedTensorSpec([None, None], tf.int32)],
-        )
-        step(batches[0])
-        start = time.process_time()
-        packed = [step(batch) for batch in batches]
-        seconds = time.process_time() - start
-        fits = np.mean([bool(batch.fits) for batch in packed])
-        real = np.mean([(batch.segment_ids.numpy() > 0).mean() for batch in packed])
-        print(
-            f"| {texts} | {rows} x {args.row_length} | {real:.1%} | {fits:.0%} "
-            f"| {texts * args.batches / seconds:,.0f} |"
-        )
+        rows = math.ceil(lengths.mean() * texts / args.row_length / args.fill)
+        splits = [np.cumsum([0, *batch]).astype(np.int64) for batch in lengths]
+        values = [np.full(batch[-1], 7, np.int32) for batch in splits]
+        pieces = [np.split(v, s[1:-1]) for v, s in zip(values, splits, strict=True)]
+
+        def fixed(index: int, rows: int = rows, values=values, splits=splits) -> PackedBatch:
+            return pack(values[index], splits[index], args.row_length, rows, args.max_segments, PAD)
+
+        def cheapest(index: int, pieces=pieces) -> PackedBatch:
+            return PackedBatch(*pack_rows(pieces[index], pad_id=PAD, longest=128), fits=True)
+
+        report(texts, "trainer", fixed, args.batches)
+        report(texts, "server", cheapest, args.batches)
+
+
+def report(texts: int, name: str, packer: Callable[[int], PackedBatch], batches: int) -> None:
+    """Prints one row of the table."""
+    began = time.process_time()
+    packed = [packer(index) for index in range(batches)]
+    seconds = time.process_time() - began
+    shapes: list[NDArray[np.int32]] = [batch.segment_ids for batch in packed]
+    real = np.mean([(segments > 0).mean() for segments in shapes])
+    fits = np.mean([batch.fits for batch in packed])
+    print(
+        f"| {texts} | {name} | {shapes[0].shape[0]} x {shapes[0].shape[1]} | {real:.1%} "
+        f"| {fits:.0%} | {seconds / batches * 1000:,.2f} |"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""How fast batches come, beside the floor (reading and parsing the records alone) and the trainer.
+"""Rates of the sampler and the packer, compared with reading alone and with the trainer.
 
-python -m benchmarks.sampler --data CORPUS [--batch 1024] [--epochs 3]
+python -m benchmarks.sampler --corpus CORPUS [--batch 1024] [--epochs 3]
 
 The trainer is that of the published recipe on this machine: mpnet-base's sizes, random weights.
 """
@@ -13,22 +13,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def main() -> None:
-    """Prints the rates of the floor, the sampler, the sampler with packing, and the trainer."""
+    """Prints the rates of reading, of the sampler with and without packing, and of the trainer."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--corpus", required=True)
     parser.add_argument("--batch", type=int, default=1024)
     parser.add_argument("--epochs", type=int, default=3)
     arguments = parser.parse_args()
 
     from rejoinder.corpus.manifest import load_manifest
-    from rejoinder.trainer.config import dual_encoder
+    from rejoinder.trainer.config import default_config
     from rejoinder.trainer.data.corpora import open_corpora
     from rejoinder.trainer.data.inputs import Shares, TrainInput
     from rejoinder.trainer.data.mixture import Mixture
     from rejoinder.trainer.data.records import read_shard
-    from rejoinder.trainer.data.sampler import Sampler, Source
+    from rejoinder.trainer.data.sampler import DataSet, Sampler
 
-    shards = tuple(load_manifest(arguments.data).splits["train"])
+    shards = tuple(load_manifest(arguments.corpus).splits["train"])
     pairs = sum(shard.examples for shard in shards)
     steps = arguments.epochs * pairs // arguments.batch
     rates = {}
@@ -36,12 +36,12 @@ def main() -> None:
     began = time.perf_counter()
     for _ in range(arguments.epochs):
         for shard in shards:
-            read_shard(arguments.data, shard)
-    rates["read and parse (the floor)"] = arguments.epochs * pairs / (time.perf_counter() - began)
+            read_shard(arguments.corpus, shard)
+    rates["read and parse (the limit)"] = arguments.epochs * pairs / (time.perf_counter() - began)
 
     def fresh() -> Sampler:
         return Sampler(
-            [Source("data", arguments.data, shards)],
+            [DataSet("data", arguments.corpus, shards)],
             Mixture((1,), 0),
             batch_size=arguments.batch,
             window=max(1, pairs // 4),
@@ -53,8 +53,8 @@ def main() -> None:
         sampler.batch(step)
     rates["sampler, windows of a quarter"] = steps * arguments.batch / (time.perf_counter() - began)
 
-    config = dual_encoder()
-    config.task.train_data.input_path = arguments.data
+    config = default_config()
+    config.task.train_data.input_path = arguments.corpus
     config.task.train_data.global_batch_size = arguments.batch
     data = TrainInput(config.task, open_corpora(config.task.train_data, "data"), Shares())
     data(0)
@@ -64,7 +64,7 @@ def main() -> None:
         len(packed) * arguments.batch / (time.perf_counter() - began)
     )
 
-    rates["the trainer, float32"] = consumption(arguments.data)
+    rates["the trainer, float32"] = consumption(arguments.corpus)
     for name, rate in rates.items():
         print(f"{name:<32} {rate:>12,.0f} pairs/s")
     times = rates["sampler and packing to 128"] / rates["the trainer, float32"]
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def consumption(folder: str, batch: int = 32, steps: int = 3) -> float:
-    """Returns the pairs/s that the published recipe's step takes here, batches ready or not."""
+    """Returns the pairs per second that the trainer of the published recipe reaches here."""
     import tensorflow as tf
 
     from benchmarks.train_contenders import build_trainer

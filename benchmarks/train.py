@@ -1,14 +1,14 @@
 """Training throughput on real pairs: ours, ours padded to 128, and sentence-transformers.
 
-    python -m benchmarks.train --data CORPUS [--model FOLDER] [--batch 64] [--rounds 3] \
+    python -m benchmarks.train --corpus CORPUS [--model FOLDER] [--batch 64] [--rounds 3] \
       [--precision float32 bfloat16] [--contenders packed peer]
 
-The corpus must carry texts (--keep-text). Every contender has a process of its own and both
-cores while its turn lasts: the same weights (a sentence-transformers folder), the same pairs in
-the same order, the same batch size, loss (one direction, scale 20), dropout, AdamW and clip. After
-a warm-up all take turns, `--rounds` times over; the rate is the median over a contender's turns.
-The floor is what the real tokens' floating point operations take at the rate of this machine's
-matrix product in the same precision, as large as the model's own.
+The corpus must contain texts (--keep-text). Every contender runs in its own process and uses both
+cores during its turn. All use the same weights (a sentence-transformers folder), pairs, order,
+batch size, loss (one direction, scale 20), dropout, AdamW and clip. After a warm-up they take
+turns, `--rounds` times; the rate is the median of a contender's turns. The limit is the rate at
+which this machine could do only the matrix products of the real tokens, measured with a product of
+the model's size in the same precision.
 """
 
 import argparse
@@ -28,14 +28,14 @@ _WARM_UP = 2  # steps before the first turn
 
 
 def main() -> None:
-    """Runs the contenders in turns and prints their rates beside the floor."""
+    """Runs the contenders in turns and prints their rates and the limit."""
     local = os.environ.get(
         "REJOINDER_MPNET", str(Path.home() / ".cache/rejoinder/all-mpnet-base-v2")
     )
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--corpus", required=True)
     parser.add_argument("--model", default=local)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
@@ -49,11 +49,11 @@ def main() -> None:
 
 
 def take_turns(arguments: argparse.Namespace, precision: str) -> dict[str, list[dict]]:
-    """Returns what each contender did in each of its turns."""
+    """Returns the results of each contender, one for each turn."""
     processes = {}
     for name in arguments.contenders:
         command = [sys.executable, "-m", "benchmarks.train_contenders", name]
-        command += ["--data", arguments.data, "--model", arguments.model]
+        command += ["--corpus", arguments.corpus, "--model", arguments.model]
         command += ["--batch", str(arguments.batch), "--precision", precision]
         processes[name] = subprocess.Popen(
             command,
@@ -62,7 +62,7 @@ def take_turns(arguments: argparse.Namespace, precision: str) -> dict[str, list[
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        answer(processes[name], name)  # ready: the next one loads alone
+        answer(processes[name], name)  # ready, so that the next one loads alone
         turn(processes[name], name, _WARM_UP)
     results: dict[str, list[dict]] = {name: [] for name in processes}
     for _ in range(arguments.rounds):
@@ -75,7 +75,7 @@ def take_turns(arguments: argparse.Namespace, precision: str) -> dict[str, list[
 
 
 def turn(process: subprocess.Popen, name: str, steps: int) -> dict:
-    """Lets a contender train `steps` steps and returns what it did."""
+    """Lets a contender train `steps` steps and returns its result."""
     assert process.stdin is not None
     process.stdin.write(f"{steps}\n")
     process.stdin.flush()
@@ -92,7 +92,7 @@ def answer(process: subprocess.Popen, name: str) -> dict:
 
 
 def report(precision: str, results: dict[str, list[dict]], arguments: argparse.Namespace) -> None:
-    """Prints one precision's rates, the floor and the ratios."""
+    """Prints the rates, the limit and the ratios of one precision."""
     pairs = arguments.batch * arguments.steps
     rates = {
         name: statistics.median(pairs / result["seconds"] for result in turns)
@@ -108,15 +108,15 @@ def report(precision: str, results: dict[str, list[dict]], arguments: argparse.N
         )
     first = next(iter(results))
     tokens = statistics.mean(result["tokens"] for result in results[first]) / pairs
-    floor, rate = floor_pairs_per_second(tokens, precision, arguments.model)
-    name = f"the floor, at {rate / 1e9:,.0f} GFLOP/s"
-    print(f"{name:<38} {floor:>7.2f} pairs/s, {tokens:.1f} tokens to a pair")
+    limit, rate = limit_pairs_per_second(tokens, precision, arguments.model)
+    name = f"the limit, at {rate / 1e9:,.0f} GFLOP/s"
+    print(f"{name:<38} {limit:>7.2f} pairs/s, {tokens:.1f} tokens to a pair")
     for name in list(results)[1:]:
         print(f"{rates[first] / rates[name]:.2f} times {CONTENDERS[name]}")
-    print(f"{rates[first] / floor:.0%} of the floor", flush=True)
+    print(f"{rates[first] / limit:.0%} of the limit", flush=True)
 
 
-def floor_pairs_per_second(tokens: float, precision: str, model: str) -> tuple[float, float]:
+def limit_pairs_per_second(tokens: float, precision: str, model: str) -> tuple[float, float]:
     """Returns the pairs/s of the real tokens' matrix products alone, and the rate in FLOP/s."""
     import tensorflow as tf
 

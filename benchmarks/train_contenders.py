@@ -1,15 +1,16 @@
-"""One contender of `benchmarks.train`: trains as many steps as a line on its input asks for.
+"""One contender of `benchmarks.train`: reads a number of steps per input line and trains them.
 
-    python -m benchmarks.train_contenders packed --data CORPUS --model FOLDER
+    python -m benchmarks.train_contenders packed --corpus CORPUS --model FOLDER
 
-Prints {"ready": …} and then, for each number of steps read, one JSON line with what they did.
-Between two lines it holds still, so that contenders can take turns on one machine.
+Prints {"ready": true} and then, for each number of steps read, one JSON line with the result.
+It waits between two lines, so that contenders can take turns on one machine.
 """
 
 import argparse
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -31,16 +32,16 @@ ROW_LENGTH, ROW_COUNTS = 64, 4
 
 
 def main() -> None:
-    """Trains when told to."""
+    """Trains the requested steps."""
     parser = argparse.ArgumentParser()
     parser.add_argument("contender", choices=CONTENDERS)
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--corpus", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--precision", choices=("float32", "bfloat16"), required=True)
     arguments = parser.parse_args()
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not stand between the replies
+    os.dup2(2, 1)  # output of libraries must not mix with the replies
 
     def turns() -> Iterator[int]:
         print(json.dumps({"ready": True}), file=replies, flush=True)
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def ours(arguments: argparse.Namespace, turns: Iterator[int], reply) -> None:
-    """Trains with our trainer, feed included."""
+    """Trains with our trainer, including its data pipeline."""
     import tensorflow as tf
     import tf_keras
 
@@ -73,7 +74,7 @@ def ours(arguments: argparse.Namespace, turns: Iterator[int], reply) -> None:
             "task.model.init_from": arguments.model,
             "task.loss.symmetric": False,
             "task.loss.scale": SCALE,
-            "task.train_data.input_path": arguments.data,
+            "task.train_data.input_path": arguments.corpus,
             "task.train_data.global_batch_size": arguments.batch,
             "task.train_data.shuffle": False,
             "task.train_data.prefetch": 1,
@@ -103,31 +104,30 @@ def build_trainer(values: dict[str, Any]) -> "Trainer":
     """Returns our trainer under `values` of dotted configuration keys, on one CPU device."""
     import tensorflow as tf
 
-    from rejoinder.trainer import initialization
-    from rejoinder.trainer.data.corpora import open_corpora
     from rejoinder.trainer.loop import Trainer
-    from rejoinder.trainer.run import read_config
-    from rejoinder.trainer.task import DualEncoder
+    from rejoinder.trainer.resolve import read_config
+    from rejoinder.trainer.run import open_run
+    from rejoinder.trainer.task import DualEncoderTask
 
-    config = read_config("rejoinder/dual_encoder", [], "", values)
-    corpora = open_corpora(config.task.train_data, "data")
-    base = initialization.find_base(config.task.model, corpora)
-    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
-        return Trainer(config, DualEncoder(config.task, base, CLIP), train=True, evaluate=False)
+    config = read_config([], "", values)
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    run = open_run(config, tempfile.mkdtemp(), mode="train", strategy=strategy)
+    with strategy.scope():
+        return Trainer(run, DualEncoderTask(run))
 
 
 def warm_up(trainer: "Trainer") -> None:
     """Runs one batch of each shape among the first, so that no turn compiles a step."""
-    from rejoinder.trainer.data.prefetch import Feed
+    from rejoinder.trainer.data.prefetch import Prefetcher
 
-    feed = Feed(trainer.train_input, trainer.strategy, last=40, prefetch=1)
+    prefetcher = Prefetcher(trainer.train_input, trainer.strategy, last=40, prefetch=1)
     shapes = set()
-    for fed in feed:
-        shape = fed.arranged.replicas[0]["token_ids"].shape
+    for batch in prefetcher:
+        shape = batch.host_batch.replicas[0]["token_ids"].shape
         if shape not in shapes:
             shapes.add(shape)
-            trainer._compiled_step(fed.inputs)
-    feed.close()
+            trainer._compiled_step(batch.inputs)
+    prefetcher.close()
     trainer.global_step.assign(0)
     trainer.optimizer.iterations.assign(0)
 
@@ -139,8 +139,6 @@ def peer(arguments: argparse.Namespace, turns: Iterator[int], reply) -> None:
     (`get_batch_sampler` overrides transformers' `group_by_length`); every column of
     a batch is padded to its longest text.
     """
-    import tempfile
-
     import torch
     from datasets import Dataset
     from sentence_transformers import (
@@ -153,7 +151,7 @@ def peer(arguments: argparse.Namespace, turns: Iterator[int], reply) -> None:
     from torch.utils.data import SequentialSampler
     from transformers import TrainerCallback
 
-    contexts, responses = read_texts(arguments.data, 200 * arguments.batch)
+    contexts, responses = read_texts(arguments.corpus, 200 * arguments.batch)
     dataset = Dataset.from_dict({"anchor": contexts, "positive": responses})
     model = SentenceTransformer(arguments.model, device="cpu")
     model.max_seq_length = 128

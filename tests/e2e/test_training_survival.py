@@ -1,4 +1,4 @@
-"""A run that is stopped or killed, and started again, ends with the bits of one that was not."""
+"""A run that was stopped or killed and restarted ends with the bits of an uninterrupted run."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def corpus(tmp_path_factory) -> Path:
         "import sys; from pathlib import Path; from rejoinder.trainer.data.testing import "
         "write_trainable_corpus; write_trainable_corpus(Path(sys.argv[1]), pairs=400)"
     )
-    # In a process of its own, so that this one never starts TensorFlow's devices.
+    # In another process, so that this one does not initialize TensorFlow's devices.
     subprocess.run([sys.executable, "-c", program, str(folder / "corpus")], check=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     return folder / "corpus"
@@ -58,8 +58,8 @@ def corpus(tmp_path_factory) -> Path:
 
 def command(corpus: Path, model_dir: Path) -> list[str]:
     return [
-        *(sys.executable, "-m", "rejoinder", "train", "--mode=train", f"--data={corpus}"),
-        *(f"--config_file={corpus.parent / 'config.yaml'}", f"--model_dir={model_dir}"),
+        *(sys.executable, "-m", "rejoinder", "train", "--mode=train", f"--corpus={corpus}"),
+        *(f"--config={corpus.parent / 'config.yaml'}", f"--model-dir={model_dir}"),
     ]
 
 
@@ -76,8 +76,8 @@ def weights(model_dir: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(corpus) -> dict[str, np.ndarray]:
-    model_dir = corpus.parent / "undisturbed"
+def uninterrupted(corpus) -> dict[str, np.ndarray]:
+    model_dir = corpus.parent / "uninterrupted"
     subprocess.run(command(corpus, model_dir), check=True)
     return weights(model_dir)
 
@@ -88,7 +88,7 @@ def assert_same_bits(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]
         np.testing.assert_array_equal(got[name], value, err_msg=name)
 
 
-def test_sigterm_saves_and_the_next_run_goes_on(corpus, undisturbed):
+def test_sigterm_saves_and_the_next_run_continues(corpus, uninterrupted):
     model_dir = corpus.parent / "terminated"
     process = subprocess.Popen(
         command(corpus, model_dir), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -100,15 +100,15 @@ def test_sigterm_saves_and_the_next_run_goes_on(corpus, undisturbed):
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
-    assert "the same command goes on from there" in errors
+    assert "run the same command again to continue" in errors
     subprocess.run(command(corpus, model_dir), check=True)
     report = json.loads((model_dir / "training.json").read_text())
     assert 0 < report["steps_this_run"] < STEPS
-    assert_same_bits(weights(model_dir), undisturbed)
+    assert_same_bits(weights(model_dir), uninterrupted)
 
 
-def test_kill_at_random_moments(corpus, undisturbed):
-    """Kills every run a random time after its first sign of training, also while it saves."""
+def test_kill_at_random_moments(corpus, uninterrupted):
+    """Kills each run a random time after its first step, also while it saves."""
     model_dir = corpus.parent / "killed"
     moments = random.Random(0)
     kills = 0
@@ -125,14 +125,14 @@ def test_kill_at_random_moments(corpus, undisturbed):
         process.communicate()
         kills += 1
         if process.returncode == 0:
-            break  # it was through before the kill came
+            break  # it ended before the signal arrived
     subprocess.run(command(corpus, model_dir), check=True)
-    assert_same_bits(weights(model_dir), undisturbed)
+    assert_same_bits(weights(model_dir), uninterrupted)
 
 
-def test_changed_data_is_refused(corpus, undisturbed):
-    model_dir = corpus.parent / "undisturbed"
-    changed = [*command(corpus, model_dir), "--params_override=task.train_data.seed=1"]
+def test_changed_data_are_an_error(corpus, uninterrupted):
+    model_dir = corpus.parent / "uninterrupted"
+    changed = [*command(corpus, model_dir), "--params-override=task.train_data.seed=1"]
     result = subprocess.run(changed, capture_output=True, text=True)
     assert result.returncode == 1
     assert "task.train_data.seed changed from 0 to 1 since its checkpoint" in result.stderr
@@ -158,12 +158,12 @@ def may_mount() -> bool:
         return False
 
 
-@pytest.mark.skipif(not may_mount(), reason="no file system may be mounted to fill")
-def test_full_disk_is_said_and_the_next_run_goes_on(corpus, undisturbed, tmp_path):
+@pytest.mark.skipif(not may_mount(), reason="this machine allows no mount of a small file system")
+def test_a_full_disk_is_reported_and_the_next_run_continues(corpus, uninterrupted, tmp_path):
     model_dir, kept = tmp_path / "model", tmp_path / "kept"
     model_dir.mkdir()
     kept.mkdir()
-    before = corpus.parent / "undisturbed"
+    before = corpus.parent / "uninterrupted"
     checkpoint = sum(file.stat().st_size for file in before.glob(f"ckpt-{STEPS}.*"))
     encoder = sum(file.stat().st_size for file in (before / "encoder").iterdir())
     room = encoder + int(3.5 * checkpoint)
@@ -171,6 +171,6 @@ def test_full_disk_is_said_and_the_next_run_goes_on(corpus, undisturbed, tmp_pat
     process = subprocess.run([*IN_A_NAMESPACE, FULL_DISK, "bash", *arguments], check=False)
     errors = (kept / "first.err").read_text()
     assert process.returncode == 1, errors
-    assert f"{model_dir}: the disk is full; free space and repeat the command" in errors
+    assert f"{model_dir}: the disk is full; free space and run the same command again" in errors
     assert "Traceback" not in errors
-    assert_same_bits(weights(kept), undisturbed)
+    assert_same_bits(weights(kept), uninterrupted)

@@ -1,4 +1,4 @@
-"""`--dry-run` says what a run would be: configuration, data, sizes, work, and writes nothing."""
+"""`--dry-run` prints configuration, data, sizes and work of a run, and writes nothing."""
 
 import math
 import os
@@ -43,7 +43,7 @@ def printed(trainable_corpus, tmp_path_factory) -> tuple[dict, dict[str, str]]:
     return yaml.safe_load(resolved), {name: value.strip() for name, value in cells}
 
 
-def test_the_resolved_configuration_is_whole(printed, trainable_corpus):
+def test_the_resolved_configuration_is_complete(printed, trainable_corpus):
     resolved, _ = printed
     assert resolved["task"]["train_data"]["input_path"] == str(trainable_corpus)
     for key, value in OVERRIDES.items():
@@ -69,13 +69,25 @@ def test_sizes_are_those_of_the_run(printed, make_trainer):
     assert {"memory, about", "work of a step", "time, about"} <= set(rows)
 
 
-def test_the_work_of_a_step_grows_with_what_it_is_made_of():
+def test_the_work_of_a_step_grows_with_tokens_and_weights():
     one = estimate.step_flops(weights=1000, tokens=64, row=32, hidden=16, layers=1)
     assert one == 3 * 64 * (2 * 1000 + 4 * 32 * 16)
     assert estimate.step_flops(1000, 128, 32, 16, 1) == 2 * one
 
 
-def test_frozen_layers_cost_their_forward_pass_alone():
+def test_frozen_layers_cost_only_their_forward_pass():
     whole = estimate.step_flops(1000, 64, 32, 16, layers=4)
     half = estimate.step_flops(1000, 64, 32, 16, layers=4, frozen_layers=2)
     assert half == pytest.approx(whole * 2 / 3)
+
+
+def test_recomputation_costs_a_forward_pass_and_keeps_one_layer():
+    from rejoinder.models.mpnet import MPNetConfig
+
+    plain = estimate.step_flops(1000, 64, 32, 16, layers=4)
+    assert estimate.step_flops(1000, 64, 32, 16, layers=4, recompute=True) == plain * 4 / 3
+    config = MPNetConfig(vocab_size=100, num_hidden_layers=12)
+    kept = estimate.activation_bytes(8, 128, config)
+    one_layer = kept / 12
+    recomputed = estimate.activation_bytes(8, 128, config, recompute=True)
+    assert one_layer < recomputed < 1.5 * one_layer

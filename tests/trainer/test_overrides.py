@@ -1,4 +1,4 @@
-"""A key that does not exist, or a value of another kind, never passes in silence."""
+"""A key that does not exist, or a value of another type, is an error."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_wrong_kind_of_value(values, message):
         apply(values)
 
 
-def test_whole_numbers_become_floats_where_the_key_holds_one():
+def test_whole_numbers_become_floats_for_float_keys():
     assert isinstance(apply({"task": {"loss": {"scale": 20}}}).task.loss.scale, float)
 
 

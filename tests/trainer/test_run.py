@@ -1,4 +1,4 @@
-"""Whole runs on a tiny corpus: what ends, saves, recovers or refuses them."""
+"""Whole runs on a tiny corpus: checks, checkpoints, recovery, and the end of a run."""
 
 import json
 import math
@@ -41,7 +41,7 @@ def run(trainable_corpus, tmp_path):
 
 
 def final(folder) -> dict[str, np.ndarray]:
-    """Returns the model's weights in the last checkpoint, which is that of the last step."""
+    """Returns the model's weights in the checkpoint of the last step."""
     reader = tf.train.load_checkpoint(str(folder))
     assert reader.get_tensor("global_step/.ATTRIBUTES/VARIABLE_VALUE") == STEPS
     names = [name for name in reader.get_variable_to_shape_map() if name.startswith("model/")]
@@ -65,7 +65,7 @@ def events(folder) -> dict[str, list[tuple[int, float]]]:
     return curves
 
 
-def test_curves_hold_what_one_wants_to_see(run):
+def test_the_curves_of_a_run_are_complete(run):
     folder = run(mode="train_and_eval")
     curves = events(folder / "train")
     assert {
@@ -85,7 +85,7 @@ def test_asynchronous_checkpoints_hold_the_same_weights(run):
 
 
 def test_the_best_checkpoint_is_kept(run, monkeypatch):
-    """Evaluations score 1, 3, 2: the one at the second evaluation's step stays."""
+    """Evaluations score 1, 3, 2: the checkpoint of the second one is kept."""
     scores = iter([1.0, 3.0, 2.0])
     monkeypatch.setattr(Trainer, "evaluate", lambda self, steps: _scored(self, next(scores)))
     folder = run({"trainer": {"best_checkpoint_export_subdir": "best"}}, mode="train_and_eval")
@@ -117,17 +117,17 @@ def test_training_stops_early_and_keeps_its_last_step(run, monkeypatch, capsys):
 
 def test_early_stopping_needs_a_metric_that_exists(run):
     watch = {"early_stopping_patience": 1, "best_checkpoint_eval_metric": "f1"}
-    with pytest.raises(UserError, match=r"best_checkpoint_eval_metric: no metric 'f1'; there are"):
+    with pytest.raises(UserError, match=r"best_checkpoint_eval_metric: no metric 'f1'; the "):
         run({"trainer": watch}, mode="train_and_eval")
 
 
-def test_a_loss_that_is_no_number_ends_the_run(run):
+def test_a_loss_that_is_not_finite_ends_the_run(run):
     with pytest.raises(UserError, match=r"the loss is nan; lower the peak learning rate"):
         run(_explosive(0))
 
 
 def test_recovery_that_never_helps_ends_the_run(run):
-    """Same weights, same batches: a blow-up of the recipe itself comes back every time."""
+    """The weights and batches are the same, so a divergence of the recipe repeats."""
     with pytest.raises(
         UserError, match=r"The loss value is NaN .* 1 recoveries did not help; lower the"
     ):
@@ -139,9 +139,9 @@ def _explosive(trials):
     return {"trainer": {"optimizer_config": rate, "recovery_max_trials": trials or -1}}
 
 
-def test_a_passing_blow_up_leaves_no_trace(run, monkeypatch):
-    """Broken weights and a NaN loss once: the run goes back to its checkpoint and is whole."""
-    undisturbed = final(run(folder="undisturbed"))
+def test_a_run_recovers_from_a_single_divergence(run, monkeypatch):
+    """Weights and loss are NaN once: the run restores its checkpoint and ends like any other."""
+    uninterrupted = final(run(folder="uninterrupted"))
     train, broken = Trainer.train, []
 
     def break_once(self, steps):
@@ -156,7 +156,7 @@ def test_a_passing_blow_up_leaves_no_trace(run, monkeypatch):
     monkeypatch.setattr(Trainer, "train", break_once)
     folder = run({"trainer": {"recovery_max_trials": 1}}, folder="recovered")
     assert broken
-    assert_close(final(folder), undisturbed)
+    assert_close(final(folder), uninterrupted)
 
 
 def test_continuous_evaluation_ends_with_the_last_checkpoint(run):
@@ -181,7 +181,7 @@ def test_full_disk_names_the_folder(run, monkeypatch):
 
 
 def test_another_corpus_is_refused_by_name(run, trainable_corpus, monkeypatch):
-    """The manifest says other shards than those the checkpoint was trained on."""
+    """The manifest names other shards than those of the checkpoint."""
     from rejoinder.trainer import run as module
 
     run()
@@ -229,3 +229,62 @@ def test_a_checkpoint_of_another_model_is_refused(run):
     with pytest.raises(UserError, match="the encoder's hidden_size changed from 16 to 64"):
         run(wider, mode="eval")
     run({"task": {"model": two_layers | {"frozen_layers": 1}}}, mode="eval")  # trains nothing
+
+
+@pytest.mark.parametrize("mode", ["train", "eval", "train_and_eval"])
+def test_a_run_loads_the_manifest_of_a_corpus_once(run, monkeypatch, mode):
+    from rejoinder.trainer.data import corpora
+
+    if mode == "eval":
+        run()
+    load, loaded = corpora.load_manifest, []
+    monkeypatch.setattr(corpora, "load_manifest", lambda f: loaded.append(f) or load(f))
+    run(mode=mode)
+    assert len(loaded) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"task": {"train_data": {"global_batch_size": 0}}}, r"train_data\.global_batch_size"),
+        ({"task": {"train_data": {"split": "dev"}}}, r"no 'dev' pairs \(task\.train_data\.split\)"),
+        ({"task": {"validation_data": {"split": "dev"}}}, r"task\.validation_data\.split"),
+        ({"task": {"validation_data": {"global_batch_size": 99}}}, r"must not exceed the pairs"),
+        ({"task": {"grad_cache_chunks": 0}}, r"task\.grad_cache_chunks: must be at least 1"),
+        ({"task": {"loss": {"matryoshka_dims": [99]}}}, r"task\.loss\.matryoshka_dims: .* \[99\]"),
+        ({"task": {"model": {"init_from": "nowhere"}}}, "nowhere"),
+        ({"runtime": {"mixed_precision_dtype": "float16"}}, "must be float32 or bfloat16"),
+        ({"trainer": {"best_checkpoint_metric_comp": "more"}}, "must be higher or lower"),
+    ],
+)
+def test_a_run_that_cannot_start_writes_nothing(run, tmp_path, monkeypatch, values, message):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(UserError, match=message):
+        run(values, mode="train_and_eval")
+    assert not (tmp_path / "model").exists()
+
+
+def test_weights_of_another_model_write_nothing(run, tmp_path, trainable_corpus):
+    """The base model's checkpoint does not hold the encoder that its folder describes."""
+    base = run(folder="base")
+    config = json.loads((base / "encoder/config.json").read_text())
+    (base / "encoder/config.json").write_text(json.dumps(config | {"hidden_size": 32}))
+    with pytest.raises(Exception, match=r"(?i)shape|incompatible"):
+        run({"task": {"model": {"init_from": str(base)}}})
+    assert not (tmp_path / "model").exists()
+
+
+def test_the_end_names_what_was_written_and_the_next_commands(run, trainable_corpus, capsys):
+    folder = run(mode="train")
+    report = json.loads((folder / "training.json").read_text())
+    assert report["command"].startswith("rejoinder train")
+    end = capsys.readouterr().out.split("trained\n")[1]
+    assert f"{folder}/ckpt-{STEPS}" in end
+    assert f"{folder}/training.json" in end
+    assert f"rejoinder evaluate --model {folder} --corpus {trainable_corpus}" in end
+    assert f"rejoinder export --model {folder}" in end
+    run(mode="train")
+    assert "already trained to step 12; nothing to do" in capsys.readouterr().out
+    assert json.loads((folder / "training.json").read_text()) == report
+    run(mode="eval")
+    assert f"rejoinder evaluate --model {folder}" in capsys.readouterr().out.split("evaluated\n")[1]

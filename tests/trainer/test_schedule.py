@@ -1,4 +1,4 @@
-"""The learning rate: warm-up ends exactly at the peak, decay exactly at zero."""
+"""Learning rate: the warm-up ends exactly at the peak, the decay exactly at zero."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_peak_is_exact():
     assert max(schedule(step).numpy() for step in range(490, 511)) == np.float32(2e-5)
 
 
-def test_stated_decay_is_kept():
+def test_configured_decay_steps_are_kept():
     config = default_config()
     config.trainer.optimizer_config.learning_rate.polynomial.decay_steps = 7
     complete_schedule(config.trainer)

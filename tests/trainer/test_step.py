@@ -1,4 +1,4 @@
-"""The training step as a graph, and what its options do."""
+"""The training step as a graph, and the effect of its options."""
 
 import json
 
@@ -53,7 +53,7 @@ def test_training_lowers_the_loss_and_evaluation_sees_it(make_trainer):
     assert after["validation_loss"] < before["validation_loss"]
 
 
-def test_the_loss_of_a_data_set_is_told_where_it_had_pairs(make_trainer, tmp_path):
+def test_the_loss_of_a_data_set_is_logged_if_it_had_pairs(make_trainer, tmp_path):
     for name in "ab":
         write_trainable_corpus(tmp_path / name, pairs=60, test_pairs=40)
     weights = [{"name": "a", "weight": 1}, {"name": "b", "weight": 1}]
@@ -63,9 +63,9 @@ def test_the_loss_of_a_data_set_is_told_where_it_had_pairs(make_trainer, tmp_pat
     seen = set()
     for _ in range(4):
         logs = run(trainer, 1)
-        told = {name: value for name, value in logs.items() if name in ("loss_a", "loss_b")}
-        assert list(told.values()) == [pytest.approx(logs["training_loss"], rel=1e-5)]
-        seen |= set(told)
+        logged = {name: value for name, value in logs.items() if name in ("loss_a", "loss_b")}
+        assert list(logged.values()) == [pytest.approx(logs["training_loss"], rel=1e-5)]
+        seen |= set(logged)
     assert seen == {"loss_a", "loss_b"}
 
 
@@ -85,7 +85,7 @@ def test_frozen_layers_that_leave_nothing_to_train_name_the_key(make_trainer, fr
         make_trainer({"task": {"model": {"frozen_layers": frozen}}})
 
 
-def test_dropout_is_that_of_the_weights_unless_set(make_trainer, tmp_path):
+def test_dropout_is_that_of_the_base_model_unless_set(make_trainer, tmp_path):
     first = make_trainer({"task": {"model": {"hidden_dropout_prob": 0.3}}})
     save_sentence_transformers(tmp_path, first.model, first.task._run.base.tokenizer_folder)
     for chosen, expected in ({}, 0.3), ({"hidden_dropout_prob": 0}, 0.0):
@@ -96,18 +96,18 @@ def test_dropout_is_that_of_the_weights_unless_set(make_trainer, tmp_path):
 
 
 def test_xla_compiles_the_whole_step(make_trainer):
-    """Without dropout, whose random bits XLA draws in its own way."""
-    still = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    plain = make_trainer({"task": {"model": still}})
-    compiled = make_trainer({"task": {"model": still}, "runtime": {"enable_xla": True}})
+    """Without dropout, because XLA generates other random bits."""
+    no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    plain = make_trainer({"task": {"model": no_dropout}})
+    compiled = make_trainer({"task": {"model": no_dropout}, "runtime": {"enable_xla": True}})
     for _ in range(2):
         a, b = run(plain, 1), run(compiled, 1)
         np.testing.assert_allclose(b["training_loss"], a["training_loss"], rtol=1e-5)
         np.testing.assert_allclose(b["gradient_norm"], a["gradient_norm"], rtol=1e-4)
 
 
-def test_restored_run_goes_on_with_the_same_bits(make_trainer, tmp_path):
-    """Dropout included: masks are a function of the step."""
+def test_a_restored_run_continues_with_the_same_bits(make_trainer, tmp_path):
+    """Dropout masks are a function of the step."""
     whole = make_trainer()
     run(whole, 3)
     path = whole.checkpoint.save(str(tmp_path / "ckpt"))
@@ -136,6 +136,17 @@ def test_average_of_the_weights_is_evaluated(make_trainer):
     np.testing.assert_allclose(trainer.model.weights[0].numpy(), before, atol=1e-5)
     average = trainer.optimizer.get_slot(trainer.model.trainable_variables[0], "average")
     assert np.abs(average.numpy()).max() > 0
+
+
+def test_recomputed_activations_give_the_same_step(make_trainer):
+    """Dropout masks included; what is saved is memory, measured in docs/training.md."""
+    results = []
+    for recompute in (False, True):
+        trainer = make_trainer({"task": {"model": {"recompute": recompute}}})
+        assert trainer.model.mpnet.recompute is recompute
+        logs = run(trainer, 3)
+        results.append((logs["training_loss"], logs["gradient_norm"]))
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"layout": "padded"}, {"layout": "bucketed"}])

@@ -1,11 +1,11 @@
-"""The whole step of one of eight replicas compiles under XLA, collectives included.
+"""The whole step of one of eight replicas compiles under XLA, with its collectives.
 
 `MirroredStrategy` never compiles a step as a whole, and XLA's CPU runtime has no collectives to
 run ("Collectives are not yet implemented for CPU devices when compiling with XLA"), so such a
 step cannot run here. It can be compiled: with the strategy's all-reduce as the collective
 operation that XLA knows, the compiler makes one program for eight replicas of forward and
-backward pass, reduction, clip and optimizer. What its arithmetic gives on eight replicas is held
-by `test_equal_gradients`, uncompiled.
+backward pass, reduction, clip and optimizer. `test_equal_gradients` tests the results of eight
+replicas without compilation.
 """
 
 import re
@@ -21,7 +21,7 @@ REPLICAS = 8
 
 @pytest.fixture
 def one_of_eight(monkeypatch):
-    """Makes the step that of a replica among eight; returns the placeholder of its number."""
+    """Makes the step one of a replica among eight; returns the state with its index."""
     state = {"instance": 0, "replica": None}
 
     def reduce_one(value):
@@ -73,6 +73,6 @@ def test_the_step_compiles_for_eight_replicas(make_trainer, one_of_eight, overri
     assert set(groups) == {everyone}
     # The embeddings of all replicas: 8 x 16 pairs, context beside response.
     assert re.search(r"f32\[8,16,32\]\S* all-reduce\(", program)
-    # Nothing of the step is left to the host.
-    for foreign in ('custom-call-target="xla_python', "outfeed(", "infeed(", " send(", " recv("):
-        assert foreign not in program
+    # No part of the step runs on the host.
+    for host_call in ('custom-call-target="xla_python', "outfeed(", "infeed(", " send(", " recv("):
+        assert host_call not in program

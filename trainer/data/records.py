@@ -1,6 +1,5 @@
 """Reads shards into memory as flat arrays, without a Python object per example."""
 
-import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rejoinder import storage
 from rejoinder.corpus import features
 from rejoinder.corpus.manifest import Shard
+from rejoinder.corpus.reading import read_columns
 from rejoinder.corpus.splitmix64 import INCREMENT, mix
 from rejoinder.errors import UserError
 
-_PARSE_BATCH = 4096  # records parsed by one call
+_BATCH = 65_536  # records decoded by one call
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,9 @@ class Ragged:
 
     @staticmethod
     def concatenate(parts: Sequence["Ragged"]) -> "Ragged":
-        """Returns the rows of all parts, in order."""
+        """Returns the rows of all parts, in order; without parts, no row."""
+        if not parts:
+            return Ragged(np.empty(0, np.int32), np.zeros(1, np.int64))
         lengths = np.concatenate([part.lengths for part in parts])
         values = np.concatenate([part.values for part in parts])
         return Ragged(values, np.concatenate([[0], np.cumsum(lengths)]))
@@ -101,47 +104,30 @@ def read_shard(folder: str, shard: Shard) -> Pairs:
     """Reads one shard.
 
     Args:
-        folder: Corpus folder, local or any path TensorFlow reads.
+        folder: Corpus folder, on any file system of `rejoinder.storage`.
         shard: The shard's entry in the manifest.
 
     Raises:
         UserError: The file is missing or damaged, or does not match the manifest.
     """
-    import tensorflow as tf
-
-    path = posixpath.join(folder, shard.name)
-    spec = {
-        name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64)
-        for name in features.ID_FEATURES
-    }
-
-    def parse(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        parsed = tf.io.parse_example(serialized, spec)
-        result = {}
-        for name in features.ID_FEATURES:
-            result[f"{name}.values"] = tf.cast(parsed[name].values, tf.int32)
-            result[f"{name}.lengths"] = parsed[name].row_lengths()
-        return result
-
-    dataset = tf.data.TFRecordDataset(path, buffer_size=8 << 20).batch(_PARSE_BATCH)
-    dataset = dataset.map(parse, num_parallel_calls=2, deterministic=True).prefetch(2)
-    try:
-        parts = list(dataset.as_numpy_iterator())
-    except tf.errors.NotFoundError as error:
-        raise UserError(f"{path}: shard is missing; make the corpus again") from error
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        reason = error.message.splitlines()[0]
-        raise UserError(f"{path}: shard is damaged ({reason}); make the corpus again") from error
-    count = sum(len(part["context_ids.lengths"]) for part in parts)
-    if count != shard.examples:
+    path = storage.join(folder, shard.name)
+    if not storage.exists(path):
+        raise UserError(f"{path}: shard is missing; make the corpus again")
+    columns: dict[str, list[Ragged]] = {name: [] for name in features.ID_FEATURES}
+    for reader, spans in read_columns(path, features.ID_FEATURES, _BATCH):
+        for name, parts in columns.items():
+            values, splits = reader.ids(spans[name])
+            parts.append(Ragged(values.astype(np.int32), splits))
+    context, response = (
+        Ragged.concatenate(columns[name]) for name in (features.CONTEXT_IDS, features.RESPONSE_IDS)
+    )
+    pairs = Pairs(context, response)
+    if len(pairs) != shard.examples:
         raise UserError(
-            f"{path}: holds {count} pairs, manifest.json says {shard.examples}; "
+            f"{path}: contains {len(pairs)} pairs, manifest.json says {shard.examples}; "
             "make the corpus again"
         )
-    if not parts:
-        empty = Ragged(np.empty(0, np.int32), np.zeros(1, np.int64))
-        return Pairs(empty, empty)
-    return Pairs(_join(parts, features.CONTEXT_IDS), _join(parts, features.RESPONSE_IDS))
+    return pairs
 
 
 def with_log_frequency(pairs: Pairs) -> Pairs:
@@ -151,9 +137,3 @@ def with_log_frequency(pairs: Pairs) -> Pairs:
         _, index, counts = np.unique(texts.keys(), return_inverse=True, return_counts=True)
         extra[f"{side}_log_q"] = np.log(counts[index]).astype(np.float32)
     return Pairs(pairs.context, pairs.response, extra)
-
-
-def _join(parts: list[dict[str, NDArray[Any]]], name: str) -> Ragged:
-    lengths = np.concatenate([part[f"{name}.lengths"] for part in parts])
-    values = np.concatenate([part[f"{name}.values"] for part in parts])
-    return Ragged(values, np.concatenate([[0], np.cumsum(lengths)]))

@@ -1,8 +1,9 @@
-"""Batches get static shapes without losing a pair."""
+"""Batches get static shapes, and no pair is lost."""
 
 import numpy as np
 import pytest
 
+from rejoinder.errors import UserError
 from rejoinder.trainer.data.layout import (
     PackedLayout,
     PaddedLayout,
@@ -53,7 +54,7 @@ def test_full_rows_cut_the_longest_sentences(batch):
 
 
 def test_a_batch_takes_the_fewest_rows_that_hold_it(batch):
-    """Both replicas get the same number; the last number stands even if it must cut."""
+    """Both replicas get the same number of rows; only with the largest number is it cut."""
     tokens = int(batch.pairs.context.splits[-1] + batch.pairs.response.splits[-1])
     few, enough, more = tokens // 128 - 1, tokens // 128 + 4, tokens // 128 + 9
     for counts, expected in [([few], few), ([few, enough, more], enough), ([few, more], more)]:
@@ -61,6 +62,11 @@ def test_a_batch_takes_the_fewest_rows_that_hold_it(batch):
         assert [f["token_ids"].shape[0] for f in arranged.replicas] == [expected] * 2
         assert arranged.capacity == 2 * expected * 64
         assert (arranged.cut > 0) == (expected == few)
+
+
+def test_rows_with_too_few_segments_name_the_key(batch):
+    with pytest.raises(UserError, match=r"task\.train_data\.max_segments: 38 rows with at most 2"):
+        PackedLayout(1, 64, [38], 2, 1).arrange(batch)
 
 
 def test_cut_texts_keep_their_last_token():

@@ -1,4 +1,4 @@
-"""Draws follow the weights, and any draw is found without the ones before it."""
+"""Draws follow the weights, and any draw is computed without the earlier ones."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from rejoinder.trainer.data.mixture import Mixture, integer_weights
 SIGNIFICANCE = 1e-4
 
 
-def test_draws_do_not_depend_on_where_reading_begins():
+def test_draws_do_not_depend_on_where_reading_starts():
     mixture = Mixture((3, 1, 6), seed=7)
     sources, ordinals = mixture.draws(0, 5_000)
     for start, count in [(0, 1), (1, 1), (999, 2), (1_234, 2_000), (4_999, 1)]:
@@ -53,13 +53,13 @@ def test_successive_draws_look_independent():
     assert stats.chi2_contingency(table).pvalue > SIGNIFICANCE
 
 
-def test_far_draw_is_reached_at_once():
+def test_a_distant_draw_is_computed_directly():
     sources, ordinals = Mixture((3, 1), seed=0).draws(10**15, 4)
     assert sources.shape == ordinals.shape == (4,)
     assert abs(ordinals[sources == 0][0] / 10**15 - 0.75) < 1e-9
 
 
-def test_weights_are_taken_as_they_stand():
+def test_weights_are_used_unchanged():
     assert integer_weights("weights", weights=[7, 3], examples=[1, 1]) == (7, 3)
 
 

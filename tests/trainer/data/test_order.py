@@ -1,4 +1,4 @@
-"""Each epoch holds every example once, within bounded windows."""
+"""Each epoch contains every example once, in windows of bounded size."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_epochs_differ():
     assert numbers(order, 0, sum(SIZES)) != numbers(order, sum(SIZES), sum(SIZES))
 
 
-def test_any_position_is_found_without_the_ones_before():
+def test_any_position_is_computed_without_the_earlier_ones():
     order = Order(SIZES, 50, ("seed",))
     everything = numbers(order, 0, 3 * sum(SIZES))
     for position, count in [(0, 1), (10, 100), (174, 2), (175, 1), (300, 200)]:

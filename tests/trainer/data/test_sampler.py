@@ -1,4 +1,4 @@
-"""The batch of a step is a function of the seed and the step alone."""
+"""The batch of a step is a function only of the seed and the step."""
 
 import hashlib
 from collections import Counter
@@ -65,13 +65,13 @@ def test_batch_is_the_same_from_a_fresh_sampler(folders, step, parts):
 
 
 def test_exact_batches_of_a_seed(folders):
-    """Guards the order itself: a change here breaks every run that is to be resumed."""
+    """A changed order would break every run that is resumed."""
     numbers = [content(sampler(folders).batch(step))[:3] for step in (0, 1, 12_345)]
     assert numbers == EXACT
 
 
 def replay(folders, weights, batch_size, window, seed):
-    """Yields the content of every batch from step 0 on by walking, without any arithmetic."""
+    """Yields the content of every batch from step 0 on, drawn one after the other."""
 
     def pairs(data_set):
         for epoch in count():
@@ -102,10 +102,10 @@ def replay(folders, weights, batch_size, window, seed):
         yield [(drawn, number) for number in islice(streams[drawn], batch_size)]
 
 
-def test_batches_far_ahead_are_those_that_walking_there_finds(folders):
-    walked = replay(folders, (2, 1), 32, 150, 0)
+def test_distant_batches_equal_those_drawn_one_after_the_other(folders):
+    drawn_in_order = replay(folders, (2, 1), 32, 150, 0)
     one = sampler(folders)
-    for step, expected in enumerate(islice(walked, 12_346)):
+    for step, expected in enumerate(islice(drawn_in_order, 12_346)):
         if step in (0, 1, 1_000, 12_345):
             assert content(one.batch(step)) == expected
     digest = hashlib.sha256(repr(expected).encode()).hexdigest()
@@ -129,7 +129,7 @@ def test_each_epoch_of_each_data_set_holds_every_pair_once(folders):
     assert Counter(seen) == Counter(range(500))
 
 
-def test_epochs_follow_on_inside_a_batch(folders):
+def test_a_batch_can_span_two_epochs(folders):
     one = sampler(folders[:1], weights=(1,), batch_size=32)
     seen = [number for step in range(32) for _, number in content(one.batch(step))]
     assert Counter(seen[:500]) == Counter(range(500))
@@ -156,17 +156,19 @@ def test_parts_must_divide_the_batch(folders):
         sampler(folders, datasets_per_batch=5)
 
 
-def test_damaged_shard_names_the_file(tmp_path):
+def test_a_damaged_shard_names_the_file_and_the_byte(tmp_path):
     folder = write_corpus(tmp_path / "damaged", pairs=40, shards=1)
     shard = next(folder.glob("train.*"))
     data = bytearray(shard.read_bytes())
     data[len(data) // 2] ^= 0xFF
     shard.write_bytes(data)
-    with pytest.raises(UserError, match=r"train\.tfrecord-00000-of-00001: shard is damaged"):
+    with pytest.raises(
+        UserError, match=r"train\.tfrecord-00000-of-00001: wrong data checksum at byte offset \d+"
+    ):
         sampler([folder], weights=(1,), batch_size=8).batch(0)
 
 
-def test_missing_shard_names_the_file(tmp_path):
+def test_a_missing_shard_names_the_file(tmp_path):
     folder = write_corpus(tmp_path / "missing", pairs=40, shards=1)
     made = sampler([folder], weights=(1,), batch_size=8)
     next(folder.glob("train.*")).unlink()

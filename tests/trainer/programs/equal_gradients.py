@@ -49,7 +49,7 @@ def batch() -> Batch:
 
 def compute(replicas: int, packed: bool, chunks: int) -> dict[str, np.ndarray]:
     """Returns the loss of the batch and the summed gradient of every variable."""
-    # Groups of collectives are known by number in a process, so only the largest
+    # TensorFlow numbers the groups of collectives per process, so only the largest
     # strategy may use them.
     strategy = tf.distribute.MirroredStrategy(
         [f"CPU:{i}" for i in range(replicas)],
