@@ -90,7 +90,8 @@ embed: setup ## Embed texts, write Parquet shards: INPUT='RC_*.zst' OUTPUT=dir M
 
 .PHONY: search
 search: setup ## Search a corpus by meaning: CORPUS=dir MODEL=path QUERY='…'
-	$(REJOINDER) search --corpus $(CORPUS) --model $(MODEL) $(if $(QUERY),--query "$$QUERY") $(ARGS)
+	$(REJOINDER) search --corpus $(CORPUS) \
+	  $(if $(filter-out file,$(origin MODEL)),--model $(MODEL)) $(if $(QUERY),--query "$$QUERY") $(ARGS)
 
 ##@ Develop
 

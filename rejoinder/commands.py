@@ -6,13 +6,21 @@ import sys
 from typing import NamedTuple, Protocol
 
 from rejoinder import cli
+from rejoinder.errors import UserError
 
 
 class Command(NamedTuple):
-    """A subcommand: the module whose `main(argv)` runs it, and one line of help."""
+    """A subcommand.
+
+    Attributes:
+        module: The module whose `main(argv)` runs it.
+        help: One line for `rejoinder --help`.
+        extra: The extra of the distribution that brings the packages only this command needs.
+    """
 
     module: str
     help: str
+    extra: str = ""
 
 
 class Main(Protocol):
@@ -44,7 +52,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "export": Command(
             "rejoinder.models.export", "write a SavedModel and a sentence-transformers folder"
         ),
-        "serve": Command("rejoinder.serving.server", "serve exported models over HTTP and gRPC"),
+        "serve": Command(
+            "rejoinder.serving.server", "serve exported models over HTTP and gRPC", extra="serving"
+        ),
     },
     "retrieval": {
         "embed": Command("rejoinder.retrieval.embed", "embed any number of texts into Parquet"),
@@ -93,5 +103,14 @@ def dispatch(argv: list[str]) -> int | None:
             file=sys.stderr,
         )
         return 2
-    entry: Main = importlib.import_module(COMMANDS[name].module).main
-    return entry(rest)
+    command = COMMANDS[name]
+    try:
+        entry: Main = importlib.import_module(command.module).main
+        return entry(rest)
+    except ModuleNotFoundError as error:
+        if not command.extra:
+            raise
+        raise UserError(
+            f"{name}: the package {error.name} is not installed; "
+            f"pip install 'rejoinder[{command.extra}]'"
+        ) from error
