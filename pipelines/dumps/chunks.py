@@ -9,7 +9,8 @@ import numpy as np
 
 from rejoinder import storage
 from rejoinder.pipelines.dumps.codecs import DamagedArchiveError
-from rejoinder.pipelines.dumps.decompress import read_blocks, read_stored
+from rejoinder.pipelines.dumps.content import read_content
+from rejoinder.pipelines.dumps.decompress import read_stored
 
 # Also the limit of a line's length, newline included; all known comments are below 1 MiB.
 CHUNK_BYTES = 16 << 20
@@ -90,8 +91,33 @@ def read_chunks(
     Raises:
         UserError: The file cannot be read or, as `DamagedArchiveError`, is damaged.
     """
+    blocks = file_blocks(path, summary, checksum, keep_damaged, progress)
+    yield from cut_chunks(
+        blocks, summary, begin=begin, end=end, chunk_bytes=chunk_bytes, limit=limit
+    )
+
+
+def cut_chunks(
+    blocks: Generator[bytes, None, None],
+    summary: FileSummary,
+    *,
+    begin: int = 0,
+    end: int | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
+    limit: int = 0,
+) -> Iterator[Chunk]:
+    """Cuts the decompressed bytes of a file into chunks; see `read_chunks`.
+
+    Args:
+        blocks: The bytes. Closed when reading stops before their end.
+        summary: Its `stored_bytes` is the position in the file behind the last block; its
+            `lines` is updated.
+        begin: First stored byte of the range.
+        end: End of the range.
+        chunk_bytes: Size of a chunk, and limit of a line's length.
+        limit: Number of lines to read; 0 reads all.
+    """
     first_line = 1
-    blocks = _blocks(path, summary, checksum, keep_damaged, progress)
     for index, (pieces, lines, oversize) in enumerate(_cut(blocks, chunk_bytes)):
         stored = summary.stored_bytes
         if end is not None and stored >= end:
@@ -124,18 +150,19 @@ class _Counted:
         return data
 
 
-def _blocks(
+def file_blocks(
     path: str,
     summary: FileSummary,
     checksum: bool,
     keep_damaged: bool,
     progress: Callable[[int], None],
 ) -> Generator[bytes, None, None]:
+    """Yields the decompressed bytes of a file; see `read_chunks` for the arguments."""
     digest = hashlib.sha256() if checksum else None
     with storage.open_read(path) as file:
         source = _Counted(file, digest)
         try:
-            for block, stored in read_blocks(path, source):
+            for block, stored in read_content(path, source):
                 summary.stored_bytes = stored
                 progress(stored)
                 yield block

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import polars as pl
 
-    from rejoinder.pipelines.dumps.chunks import Chunk
+    from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary
     from rejoinder.pipelines.dumps.lines import Reject
     from rejoinder.pipelines.shards.bucket import Bucket
     from rejoinder.pipelines.shards.encode import Tokenize
@@ -24,6 +24,15 @@ class Extractor(Protocol):
     @property
     def duplicates_cross_buckets(self) -> bool:
         """See the class."""
+
+    def read_chunks(self, path: str, summary: "FileSummary", **options: Any) -> Iterator["Chunk"]:
+        """Yields the chunks of a file, as `rejoinder.pipelines.dumps.chunks.read_chunks` does.
+
+        Args:
+            path: Local path or URL of the file.
+            summary: Updated while the file is read.
+            **options: The keyword arguments of that function.
+        """
 
     def read(
         self, path: str, chunk: "Chunk"

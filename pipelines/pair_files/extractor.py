@@ -15,7 +15,7 @@ import pyarrow as pa
 from rejoinder.corpus import features as names
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
-from rejoinder.pipelines.dumps.chunks import Chunk
+from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary, read_chunks
 from rejoinder.pipelines.dumps.lines import BadLineError, Reject, check_text, excerpt, parse_json
 from rejoinder.pipelines.shards.bucket import DUPLICATE_PAIR, Bucket
 from rejoinder.pipelines.shards.encode import PairEncoder, ShardData, Tokenize
@@ -67,6 +67,10 @@ class PairFiles:
 
     options: PairOptions
     duplicates_cross_buckets: bool = False
+
+    def read_chunks(self, path: str, summary: FileSummary, **options: Any) -> Iterator[Chunk]:
+        """See `Extractor.read_chunks`."""
+        return read_chunks(path, summary, **options)
 
     def read(self, path: str, chunk: Chunk) -> tuple[pl.DataFrame, list[Reject], dict[str, int]]:
         """See `Extractor.read`."""

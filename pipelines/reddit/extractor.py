@@ -10,7 +10,7 @@ from rejoinder.pipelines.reddit.options import ExtractOptions
 if TYPE_CHECKING:
     import polars as pl
 
-    from rejoinder.pipelines.dumps.chunks import Chunk
+    from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary
     from rejoinder.pipelines.dumps.lines import Reject
     from rejoinder.pipelines.shards.bucket import Bucket
     from rejoinder.pipelines.shards.encode import Tokenize
@@ -22,6 +22,12 @@ class RedditComments:
 
     options: ExtractOptions
     duplicates_cross_buckets: bool = True
+
+    def read_chunks(self, path: str, summary: "FileSummary", **options: Any) -> Iterator["Chunk"]:
+        """See `Extractor.read_chunks`."""
+        from rejoinder.pipelines.dumps.chunks import read_chunks
+
+        return read_chunks(path, summary, **options)
 
     def read(
         self, path: str, chunk: "Chunk"

@@ -39,12 +39,12 @@ class ReadDump(beam.DoFn):
 
     def process(self, part: Part) -> Iterator[tuple[int, bytes]]:
         """Reads one part."""
-        from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
+        from rejoinder.pipelines.dumps.chunks import FileSummary
 
         summary = FileSummary()
         rejects: list[list[Any]] = []
         counts: Counter[str] = Counter()
-        for chunk in read_chunks(
+        for chunk in self._spec.extractor.read_chunks(
             part.path,
             summary,
             begin=part.begin,
