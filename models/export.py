@@ -160,24 +160,26 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
+    model = parser.add_argument_group("model")
+    model.add_argument(
         "--model",
         required=True,
         help="trainer MODEL_DIR, sentence-transformers or Hugging Face folder, or hub name",
     )
-    parser.add_argument(
+    model.add_argument("--checkpoint", help="checkpoint of a MODEL_DIR (default: the latest)")
+    export = parser.add_argument_group("export")
+    export.add_argument(
         "--output", required=True, type=Path, metavar="BASE", help="folder of all versions"
     )
-    parser.add_argument("--name", help="model name (default: BASE's last component)")
-    parser.add_argument("--version", type=int, help="version number (default: the next free one)")
-    parser.add_argument("--checkpoint", help="checkpoint of a MODEL_DIR (default: the latest)")
-    parser.add_argument(
+    export.add_argument("--name", help="model name (default: BASE's last component)")
+    export.add_argument("--version", type=int, help="version number (default: the next free one)")
+    export.add_argument(
         "--precision",
         choices=sorted(_POLICIES),
         default="float32",
         help="bfloat16 computes faster where the processor has such instructions",
     )
-    parser.add_argument(
+    export.add_argument(
         "--no-sentence-transformers",
         action="store_true",
         help="write the SavedModel only",
