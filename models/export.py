@@ -8,7 +8,6 @@ Embeddings Inference.
 """
 
 import argparse
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -192,7 +191,6 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.version is not None and args.version < 1:
         raise UserError(f"--version: must be at least 1, got {args.version}")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     folder = export_model(
         args.model,
         args.output,

@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import contextlib
 import logging
-import os
 import socket
 import sys
 from collections.abc import Sequence
@@ -57,7 +56,6 @@ def _serve(
     keys: list[str],
     listener: socket.socket,
 ) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before the first import
     import tensorflow as tf
     import uvicorn
 
