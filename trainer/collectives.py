@@ -7,7 +7,7 @@ import tensorflow as tf
 
 def replicas() -> int:
     """Returns the number of replicas of the current strategy."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    return int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 
 def replica_id() -> tf.Tensor:

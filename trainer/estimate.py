@@ -43,19 +43,23 @@ def describe(run: Run, devices: int = 0) -> str:
     trained = sum(math.prod(variable.shape) for variable in encoder.trainable_variables)
     parameters = encoder.count_params() - encoder.mpnet.pooler.count_params()
     table_size = math.prod(encoder.mpnet.word_embeddings.shape)
-    layers = {"frozen_layers": model.frozen_layers, "recompute": model.recompute}
     flops = step_flops(
         parameters - table_size,
         rows * replicas * width,
         width,
         base.hidden_size,
         base.num_hidden_layers,
-        **layers,
+        frozen_layers=model.frozen_layers,
+        recompute=model.recompute,
     )
     rate = matrix_rate()
     seconds = config.trainer.train_steps * flops / (rate * _SHARE_OF_PEAK)
     memory = _BYTES * (parameters + _COPIES * trained) + activation_bytes(
-        rows // config.task.grad_cache_chunks, width, base, **layers
+        rows // config.task.grad_cache_chunks,
+        width,
+        base,
+        frozen_layers=model.frozen_layers,
+        recompute=model.recompute,
     )
     device = tf.config.list_physical_devices()[-1].device_type
     tokens = f"{first.tokens:,} tokens, {first.tokens / first.capacity:.1%} real"

@@ -71,7 +71,7 @@ def test_the_step_compiles_for_eight_replicas(make_trainer, one_of_eight, overri
     groups = re.findall(r"all-reduce\(.*replica_groups=(\{\{[\d,]*\}\}|\[[^ ]*)", program)
     everyone = "{{" + ",".join(map(str, range(REPLICAS))) + "}}"
     assert set(groups) == {everyone}
-    # The embeddings of all replicas: 8 x 16 pairs, context beside response.
+    # The embeddings of all replicas: 8 x 16 pairs, context and response.
     assert re.search(r"f32\[8,16,32\]\S* all-reduce\(", program)
     # No part of the step runs on the host.
     for host_call in ('custom-call-target="xla_python', "outfeed(", "infeed(", " send(", " recv("):

@@ -86,7 +86,8 @@ def serialize(context: list[int], response: list[int]) -> bytes:
         features.CONTEXT_IDS: tf.train.Feature(int64_list=tf.train.Int64List(value=context)),
         features.RESPONSE_IDS: tf.train.Feature(int64_list=tf.train.Int64List(value=response)),
     }
-    return tf.train.Example(features=tf.train.Features(feature=values)).SerializeToString()
+    example = tf.train.Example(features=tf.train.Features(feature=values))
+    return bytes(example.SerializeToString())
 
 
 # Overrides of the default configuration with which a run on such a corpus takes seconds.

@@ -1,7 +1,7 @@
-"""Computes one step's loss and gradients in every arrangement; prints them as .npz.
+"""Writes one step's loss and gradients in every arrangement to an .npz file.
 
-Logical devices must exist before TensorFlow starts, so this runs as a process
-of its own: `python equal_gradients.py OUTPUT.npz`.
+Logical devices must exist before TensorFlow starts, so this runs in another process:
+`python equal_gradients.py OUTPUT.npz`.
 """
 
 import os
@@ -29,7 +29,7 @@ OPTIONS = LossOptions(log_q=True, margin=0.05, matryoshka_dims=[8, 16])
 
 
 def batch() -> Batch:
-    """Returns pairs of which some repeat a text of another."""
+    """Returns pairs, some of which repeat a text of another."""
     rng = np.random.default_rng(0)
     pairs = [make_pair(number, rng, (3, 12)) for number in range(PAIRS)]
     pairs[5] = (pairs[3][0], pairs[5][1])  # the same context twice
