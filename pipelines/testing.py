@@ -5,7 +5,7 @@ import gzip
 import json
 import lzma
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import zstandard
@@ -60,6 +60,26 @@ def ndjson(lines: Iterable[dict | bytes | str]) -> bytes:
             line = json.dumps(line)
         parts.append(line if isinstance(line, bytes) else line.encode())
     return b"".join(part + b"\n" for part in parts)
+
+
+def zst_blocks_file(lines: Sequence[dict], rows: int = 50) -> bytes:
+    """Returns comments as the bytes of a `.zst_blocks` file.
+
+    Args:
+        lines: The comments.
+        rows: Rows of a block.
+    """
+    stored = b""
+    for start in range(0, len(lines), rows):
+        encoded = [json.dumps(line).encode() for line in lines[start : start + rows]]
+        numbers, offset = [len(encoded)], 0
+        for row in encoded:
+            numbers += [offset, len(row)]
+            offset += len(row)
+        block = b"".join(number.to_bytes(4, "little") for number in numbers) + b"".join(encoded)
+        frame = COMPRESS[".zst"](block)
+        stored += len(frame).to_bytes(4, "little") + frame
+    return stored
 
 
 def awkward(lines: int, seed: int) -> list[dict | bytes]:

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import zstandard
 
 from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps import foreign
 
 # Pushshift's dumps are written with `--long=31`.
-_MAX_WINDOW = 1 << 31
+MAX_WINDOW = 1 << 31
 _GZIP_WBITS = 31
 
 
@@ -25,7 +26,7 @@ class _ZstdFrame:
     needs_input = True
 
     def __init__(self) -> None:
-        self._decoder = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
+        self._decoder = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj()
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         return self._decoder.decompress(data)
@@ -84,8 +85,11 @@ CODECS = {
     "xz": Codec(".xz", lzma.LZMADecompressor, (b"\xfd7zXZ\x00",), True),
     "gzip": Codec(".gz", _GzipMember, (b"\x1f\x8b",), True),
 }
-# First bytes of archives that contain files instead of one stream of lines.
-_FOREIGN = {b"PK\x03\x04": "zip", b"7z\xbc\xaf": "7z", b"Rar!": "rar"}
+
+
+def codec_of(head: bytes) -> str | None:
+    """Returns the name of the codec that a file's first bytes have, None if they have none."""
+    return next((name for name, c in CODECS.items() if head.startswith(c.magics)), None)
 
 
 def find_codec(path: str, head: bytes) -> str | None:
@@ -93,24 +97,24 @@ def find_codec(path: str, head: bytes) -> str | None:
 
     Args:
         path: The file's name.
-        head: Its first bytes, at least 8 if it is that long.
+        head: Its first bytes, at least `foreign.HEAD_BYTES` if it is that long.
 
     Returns:
         The codec's name, None for a plain file.
 
     Raises:
-        UserError: The file is an archive of files, or, as `DamagedArchiveError`, its
-            content is not in the format of its name.
+        UserError: The file is not a dump, or, as `DamagedArchiveError`, its content is not in
+            the format of its name.
     """
-    for magic, kind in _FOREIGN.items():
-        if head.startswith(magic):
-            raise UserError(f"{path}: is a {kind} archive; unpack it first")
-    found = next((name for name, c in CODECS.items() if head.startswith(c.magics)), None)
+    what = foreign.describe(head)
+    found = codec_of(head)
     named = next((name for name, c in CODECS.items() if path.endswith(c.ending)), None)
     if named is not None and named != found:
         content = f"is a {found} file" if found else f"begins with {head[:8]!r}"
         raise DamagedArchiveError(
             f"{path}: has the name of a {named} file but {content if head else 'is empty'} "
-            "(byte offset 0); download it again or rename it"
+            f"(byte offset 0); {f'it {what}' if what else 'download it again or rename it'}"
         )
+    if what:
+        raise UserError(f"{path}: {what}")
     return found

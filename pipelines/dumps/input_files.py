@@ -9,7 +9,7 @@ from rejoinder.errors import UserError
 
 # Approximate decompressed bytes per stored byte, by file ending: used only to choose
 # the number of buckets and to estimate times.
-_EXPANSION = {".zst": 10, ".xz": 11, ".bz2": 8, ".gz": 6}
+_EXPANSION = {".zst": 10, ".zst_blocks": 9, ".xz": 11, ".bz2": 8, ".gz": 6}
 # A bucket of this many decompressed bytes has about 200,000 comments, half of them
 # filtered, and needs 0.5 GiB of memory while it is processed.
 _BUCKET_BYTES = 256 << 20
@@ -19,7 +19,7 @@ _MIN_BUCKETS, _MAX_BUCKETS = 4, 16_384
 _MIN_PART_BYTES = 4 << 20
 # Time to decompress, as a share of the time to parse, filter and partition: used only to
 # make parts that take equally long.
-_SKIP_COST = {".zst": 0.15, ".xz": 2.2, ".bz2": 5.6, ".gz": 0.75}
+_SKIP_COST = {".zst": 0.15, ".zst_blocks": 0.2, ".xz": 2.2, ".bz2": 5.6, ".gz": 0.75}
 _SKIP_COST_PLAIN = 0.05
 
 _SUBMISSIONS = re.compile(r"(^|/)RS_[^/]*$")
