@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from rejoinder.corpus.features import TEXT_FEATURES, extra_context
-from rejoinder.errors import UserError
 from rejoinder.pipelines.job import arguments, thread_limit
 from rejoinder.pipelines.reddit.extractor import RedditComments
 from rejoinder.pipelines.reddit.options import PRESETS, ExtractOptions
+from rejoinder.pipelines.reddit.subreddits import parse_names
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -68,9 +68,10 @@ def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
         filters.add_argument(
             flag,
             nargs="+",
+            action="extend",
             default=[],
             metavar="NAME",
-            help=f"{text}; @FILE reads names, one per line",
+            help=f"{text}: names, links or comma-separated lists; @FILE reads a file of them",
         )
     filters.add_argument(
         "--sample", type=float, default=1.0, metavar="R", help="share of threads to keep"
@@ -103,21 +104,6 @@ def _options(parsed: argparse.Namespace) -> ExtractOptions:
         field.name: preset.get(field.name) or getattr(parsed, field.name)
         for field in dataclasses.fields(ExtractOptions)
     }
-    values["subreddits"] = _names("--subreddits", parsed.subreddits)
-    values["block_subreddits"] = _names("--block-subreddits", parsed.block_subreddits)
+    values["subreddits"] = parse_names("--subreddits", parsed.subreddits)
+    values["block_subreddits"] = parse_names("--block-subreddits", parsed.block_subreddits)
     return ExtractOptions(**values)
-
-
-def _names(flag: str, values: Sequence[str]) -> tuple[str, ...]:
-    """Returns subreddit names without `r/`, sorted; `@file` is replaced by the file's words."""
-    names: list[str] = []
-    for value in values:
-        if value.startswith("@"):
-            try:
-                with open(value[1:], encoding="utf-8") as file:
-                    names.extend(file.read().split())
-            except (OSError, UnicodeDecodeError) as error:
-                raise UserError(f"{flag} {value}: cannot be read ({error})") from error
-        else:
-            names.append(value)
-    return tuple(sorted({name.removeprefix("/").removeprefix("r/") for name in names}))

@@ -125,7 +125,12 @@ def filesystem(path: str) -> Any:
     Raises:
         UserError: The scheme is not supported, or its package is not installed.
     """
-    return _filesystem(path.partition("://")[0], os.getpid())
+    try:
+        return _filesystem(path.partition("://")[0], os.getpid())
+    except ImportError as error:
+        raise UserError(
+            f"{path}: s3:// paths need the s3 extra: pip install 'rejoinder[s3]'"
+        ) from error
 
 
 # A forked process can use neither its parent's connections nor its IO thread, hence `process`.
@@ -134,10 +139,8 @@ def _filesystem(scheme: str, process: int) -> Any:
     # Listings are not cached: other processes write to the same folders.
     options: dict[str, Any] = {"use_listings_cache": False, "skip_instance_cache": True}
     if scheme == "s3":
-        try:
-            from s3fs import S3FileSystem
-        except ImportError as error:
-            raise UserError("s3:// paths need the s3 extra: pip install 'rejoinder[s3]'") from error
+        from s3fs import S3FileSystem
+
         return S3FileSystem(**options)
     # `gcsfs.GCSFileSystem` asks for each bucket's type by gRPC, which the emulator lacks.
     from gcsfs.core import GCSFileSystem

@@ -25,10 +25,16 @@ def is_local(path: str) -> bool:
     Raises:
         UserError: The path has a scheme that is not supported.
     """
-    scheme, separator, _ = path.partition("://")
+    scheme, separator, rest = path.partition("://")
     if separator and scheme not in object_store.SCHEMES:
+        advice = {
+            "file": f"; here {rest}",
+            "http": "; download it first",
+            "https": "; download it first",
+        }
         raise UserError(
             f"{path}: {scheme}:// is not supported; give a local path, gs://… or s3://…"
+            f"{advice.get(scheme, '')}"
         )
     return not separator
 

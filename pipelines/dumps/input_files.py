@@ -1,7 +1,10 @@
 """Finds the input files of a run and divides them among workers."""
 
+import glob
+import os
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rejoinder import storage
@@ -24,6 +27,15 @@ _SKIP_COST_PLAIN = 0.05
 
 _SUBMISSIONS = re.compile(r"(^|/)RS_[^/]*$")
 _GLOB = re.compile(r"[*?\[]")
+# Checksums, torrents and unfinished downloads that lie beside dumps.
+_COMPANION = re.compile(
+    r"\.(sha(1|256|512)(sums?)?|md5(sums?)?|asc|sig|torrent|magnet|part|partial|aria2|crdownload|"
+    r"download|filepart|tmp|temp|!qb|!ut|bc!|idx|gzi|meta4|metalink)$",
+    re.IGNORECASE,
+)
+_ONE_SLASH = re.compile(r"([a-z0-9]{2,}):/[^/]")
+# Beyond this number of paths none is compared with its neighbours for a space in a name.
+_MAX_HINT_PATTERNS = 50
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,9 @@ def expand(
 ) -> list[storage.FileEntry]:
     """Finds the files that paths, folders, globs and comma-separated lists of them name.
 
+    Files that download tools put beside a dump are left out, with a note on standard error,
+    unless a path names them.
+
     Args:
         patterns: The user's input.
         default_patterns: Globs of the file names to read in a folder.
@@ -71,20 +86,26 @@ def expand(
         The files, sorted by path.
 
     Raises:
-        UserError: A pattern matches no file, or submissions are not accepted.
+        UserError: A pattern is no path or matches no file, a file's name is not UTF-8, or
+            submissions are not accepted.
     """
     found: dict[str, storage.FileEntry] = {}
-    for pattern in (p for group in patterns for p in group.split(",") if p):
-        entries = storage.glob(pattern)
-        if not entries and not _GLOB.search(pattern):
-            entries = [
-                entry
-                for name in default_patterns
-                for entry in storage.glob(storage.join(pattern, name))
-            ]
-        if not entries:
-            raise UserError(f"{pattern}: no such file, and no file matches this pattern")
-        found.update((entry.path, entry) for entry in entries)
+    companions: set[str] = set()
+    for pattern in patterns:
+        for part in _split(pattern):
+            entries = _find(part, default_patterns, patterns)
+            kept = [e for e in entries if e.path == part or not _COMPANION.search(e.path)]
+            companions.update(entry.path for entry in entries if entry not in kept)
+            if not kept:
+                raise UserError(f"{part}: matches only {_list(companions)}, which are not dumps")
+            found.update((entry.path, entry) for entry in kept)
+    if companions:
+        print(f"ignored {_list(companions)}: not dumps", file=sys.stderr)
+    for path in sorted(companions):
+        if path.endswith(".aria2") and path.removesuffix(".aria2") in found:
+            print(f"{path}: the download of the file beside it is not finished", file=sys.stderr)
+    for path in found:
+        _check_name(path)
     submissions = [path for path in found if _SUBMISSIONS.search(path)]
     if submissions and not accept_submissions:
         raise UserError(
@@ -92,6 +113,96 @@ def expand(
             "give the RC_ files of the same months"
         )
     return sorted(found.values())
+
+
+def _split(pattern: str) -> list[str]:
+    """Returns the parts of a comma-separated list; a file whose name has commas is one."""
+    if not pattern.strip():
+        raise UserError("--input: is empty; give a file, a folder or a glob")
+    parts = [part for part in pattern.split(",") if part]
+    if len(parts) > 1 and storage.is_local(pattern) and os.path.exists(pattern):
+        return [pattern]
+    return parts
+
+
+def _find(
+    pattern: str, names: Sequence[str], patterns: Sequence[str]
+) -> Sequence[storage.FileEntry]:
+    """Returns the files of one path, folder or glob.
+
+    Args:
+        pattern: The path, folder or glob.
+        names: Globs of the file names to read in a folder.
+        patterns: All of the user's input, for a hint.
+
+    Raises:
+        UserError: There are none.
+    """
+    if entries := storage.glob(pattern):
+        return entries
+    if not _GLOB.search(pattern) or (storage.is_local(pattern) and os.path.isdir(pattern)):
+        folder = glob.escape(pattern) if storage.is_local(pattern) else pattern
+        if entries := [e for name in names for e in storage.glob(storage.join(folder, name))]:
+            return entries
+        if storage.exists(pattern):
+            raise UserError(
+                f"{pattern}: no such file in this folder: {', '.join(names)}; "
+                f"{_suggest(pattern, folder, names)}"
+            )
+    raise UserError(
+        f"{pattern}: no such file, and no file matches this pattern{_hint(pattern, patterns)}"
+    )
+
+
+def _suggest(folder: str, escaped: str, names: Sequence[str]) -> str:
+    """Returns what to give instead of a folder without files of the expected names."""
+    inside = [e.path for e in storage.glob(storage.join(escaped, "*"))]
+    files = [path for path in inside if not _COMPANION.search(path)]
+    if files:
+        endings = {os.path.splitext(path)[1] for path in files}
+        glob_name = f"*{endings.pop()}" if len(endings) == 1 else "*"
+        return f"it has {_list(files)}; give a glob, such as '{storage.join(folder, glob_name)}'"
+    deeper = [e.path for n in names for e in storage.glob(storage.join(escaped, "*", n))]
+    if deeper:
+        return f"give the folder {deeper[0].rsplit('/', 1)[0]}"
+    return "it has no files"
+
+
+def _list(paths: Iterable[str]) -> str:
+    """Returns the first file's name and the number of the others."""
+    names = sorted(_printable(path.rsplit("/", 1)[-1]) for path in paths)
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more"
+
+
+def _hint(pattern: str, patterns: Sequence[str]) -> str:
+    """Returns the end of the message about a pattern that names no file."""
+    if pattern.startswith("~"):
+        return "; the shell expands ~ only at the beginning of an argument without quotes"
+    if found := _ONE_SLASH.match(pattern):
+        return f"; write {found[1]}:// with two slashes"
+    runs = (
+        " ".join(patterns[start:end])
+        for start in range(len(patterns))
+        for end in range(start + 2, len(patterns) + 1)
+    )
+    if len(patterns) <= _MAX_HINT_PATTERNS and any(os.path.exists(path) for path in runs):
+        return (
+            "; quote a path with a space, and give it to the command itself, because make splits "
+            "INPUT at spaces"
+        )
+    return ""
+
+
+def _check_name(path: str) -> None:
+    """Checks that a path is UTF-8, as it is written to the manifest."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{_printable(path)}: the name is not UTF-8; rename the file") from None
+
+
+def _printable(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def text_bytes(files: Sequence[storage.FileEntry]) -> int:

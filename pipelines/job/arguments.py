@@ -1,8 +1,11 @@
 """The command-line options that `preprocess` and `pairs` share, and their values with types."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from rejoinder.errors import UserError
 
 BEAM_EPILOG = (
     "Any other --option goes to Apache Beam, for example --runner=DataflowRunner --project=… "
@@ -45,6 +48,11 @@ class JobArguments:
     detach: bool
     quiet: bool
 
+    def __post_init__(self) -> None:
+        check_names(output=self.output, tokenizer=self.tokenizer, name=self.name)
+        if not 0 <= self.max_bad_ratio <= 1:
+            raise UserError(f"--max-bad-ratio: must be 0 to 1, got {self.max_bad_ratio:g}")
+
     @classmethod
     def of(cls, parsed: argparse.Namespace, beam_arguments: Sequence[str]) -> "JobArguments":
         """Returns the values of the options that the functions of this module add."""
@@ -65,10 +73,24 @@ class JobArguments:
         )
 
 
+def check_names(**options: str) -> None:
+    """Checks that the values of options are UTF-8, as they are written to JSON files.
+
+    Raises:
+        UserError: A value is not UTF-8.
+    """
+    for name, value in options.items():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(value).decode("utf-8", "backslashreplace")
+            raise UserError(f"--{name} {shown}: is not UTF-8; rename it") from None
+
+
 def add_path_arguments(parser: argparse.ArgumentParser, input_help: str) -> None:
     """Adds --input, --output, --tokenizer, --name and --overwrite."""
     paths = parser.add_argument_group("paths")
-    paths.add_argument("--input", nargs="+", required=True, metavar="PATH", help=input_help)
+    add_input_argument(paths, input_help)
     paths.add_argument("--output", required=True, metavar="DIR", help="folder of the new corpus")
     paths.add_argument(
         "--tokenizer",
@@ -78,6 +100,13 @@ def add_path_arguments(parser: argparse.ArgumentParser, input_help: str) -> None
     )
     paths.add_argument("--name", help="name of the data set (default: last part of --output)")
     paths.add_argument("--overwrite", action="store_true", help="replace what is at --output")
+
+
+def add_input_argument(group: argparse._ArgumentGroup, input_help: str) -> None:
+    """Adds --input, which may be given several times."""
+    group.add_argument(
+        "--input", nargs="+", action="extend", required=True, metavar="PATH", help=input_help
+    )
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:

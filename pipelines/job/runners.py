@@ -72,9 +72,14 @@ def choose(name: str, workers: int, beam_arguments: Sequence[str]) -> RunnerChoi
         UserError: Neither this program nor Beam knows an argument, or `workers` is below 1.
     """
     unknown = _unknown_arguments(beam_arguments)
-    if unknown:
+    if unknown and unknown[0].startswith("-"):
         raise UserError(
             f"{unknown[0]}: neither an option of this command (see --help) nor one of Beam's"
+        )
+    if unknown:
+        raise UserError(
+            f"{unknown[0]}: belongs to no option (see --help); a path with a space must be "
+            "quoted, and given to the command itself, because make splits INPUT at spaces"
         )
     if workers < 1:
         raise UserError(f"--workers: must be at least 1, got {workers}")
@@ -92,8 +97,4 @@ def _unknown_arguments(arguments: Sequence[str]) -> list[str]:
             # Two of Beam's classes may define the same flag; one is enough here.
             with contextlib.suppress(argparse.ArgumentError):
                 options._add_argparse_args(parser)
-    return [
-        argument
-        for argument in parser.parse_known_args(list(arguments))[1]
-        if argument.startswith("-")
-    ]
+    return parser.parse_known_args(list(arguments))[1]

@@ -244,11 +244,20 @@ def test_other_schemes_are_refused(path, call):
         call(path)
 
 
+def test_the_path_of_a_file_link_and_a_download_are_proposed():
+    with pytest.raises(UserError, match=r"^file:///a/b: file:// is not supported; .*; here /a/b$"):
+        storage.glob("file:///a/b")
+    with pytest.raises(UserError, match=r"^https://host/RC: .*; download it first$"):
+        storage.glob("https://host/RC")
+
+
 def test_s3_without_its_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with (
         _environment(),
-        pytest.raises(UserError, match=r"^s3:// paths need the s3 extra: pip install 'rejoin"),
+        pytest.raises(
+            UserError, match=r"^s3://bucket/a: s3:// paths need the s3 extra: pip install"
+        ),
     ):
         storage.exists("s3://bucket/a")
 
