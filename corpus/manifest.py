@@ -1,6 +1,7 @@
 """`manifest.json`: the contents, origin and checksums of a corpus."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -9,6 +10,8 @@ from rejoinder.corpus.naming import COMPLETED, MANIFEST
 from rejoinder.errors import UserError
 
 FORMAT_VERSION = 1
+# Counter of the pairs beyond the first of their line (a set, a list of positives).
+FURTHER_PAIR = "further_pair"
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class Manifest:
         has_text: Splits that carry the text features.
         options: Options that shaped the pairs, as resolved.
         inputs: One entry per input file: path, bytes, sha256.
-        counters: Every line and every pair ends in exactly one of these.
+        counters: Every line and every further pair ends in exactly one of these; see
+            `counted_lines`.
         versions: Versions of the software that wrote the corpus.
     """
 
@@ -84,6 +88,15 @@ class Manifest:
             raise UserError(
                 f"{source}: not a corpus manifest ({error}); make the corpus again"
             ) from error
+
+
+def counted_lines(counters: Mapping[str, int]) -> int:
+    """Returns the number of lines that the counters of a corpus count.
+
+    A line that gives several pairs is counted with each of them, and with all but one
+    of them in `FURTHER_PAIR`.
+    """
+    return sum(counters.values()) - 2 * counters.get(FURTHER_PAIR, 0)
 
 
 def load_manifest(folder: str) -> Manifest:

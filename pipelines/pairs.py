@@ -10,20 +10,36 @@ from collections.abc import Sequence
 
 from rejoinder.pipelines.job import arguments, thread_limit
 
+# The files that are read in a folder.
+_FOLDER_PATTERNS = (
+    *("*.jsonl", "*.jsonl.*", "*.ndjson", "*.ndjson.*", "*.json.gz"),
+    *("*.csv", "*.csv.*", "*.tsv", "*.tsv.*", "*.parquet"),
+)
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the command's parser; arguments that it does not know go to Beam."""
     parser = argparse.ArgumentParser(
         prog="rejoinder pairs",
-        description='Converts JSON lines of pairs, ["a", "b"] or {"context": "a", "response": "b"} '
-        "(plain, .gz, .zst, .bz2 or .xz), into a folder of tokenized TFRecord shards.",
+        description="Converts files of pairs of texts into a folder of tokenized TFRecord shards: "
+        'JSON lines (["a", "b"], {"query", "pos"}, {"set": […]} and others), CSV or TSV (plain, '
+        ".gz, .zst, .bz2 or .xz), or Parquet. The documentation lists the forms of a pair.",
         epilog=f"{arguments.BEAM_EPILOG} Next: `rejoinder verify` and `rejoinder train`.",
         allow_abbrev=False,
     )
     arguments.add_path_arguments(
-        parser, "files, globs or folders with *.jsonl*; local, gs:// or s3://"
+        parser,
+        "files, globs or folders with *.jsonl*, *.csv*, *.tsv* or *.parquet; local, gs:// or s3://",
     )
     pairs = parser.add_argument_group("pairs")
+    pairs.add_argument(
+        "--columns",
+        nargs=2,
+        default=(),
+        metavar=("A", "B"),
+        help="keys or columns of context and response (default: the first known form that a row "
+        "has); numbers are positions from 1 in arrays, and in CSV and TSV without a header",
+    )
     pairs.add_argument(
         "--test-share",
         type=float,
@@ -46,14 +62,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rejoinder.pipelines.job.run import make_corpus
     from rejoinder.pipelines.pair_files.extractor import TEXT_FEATURES, PairFiles, PairOptions
 
-    options = PairOptions(
-        **{field.name: getattr(parsed, field.name) for field in dataclasses.fields(PairOptions)}
-    )
+    values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(PairOptions)}
+    options = PairOptions(**values | {"columns": tuple(parsed.columns)})
     make_corpus(
         arguments.JobArguments.of(parsed, beam_arguments),
         extractor=PairFiles(options),
         options=options,
         text_features=TEXT_FEATURES,
-        default_patterns=["*.jsonl", "*.jsonl.*", "*.json.gz"],
+        default_patterns=_FOLDER_PATTERNS,
+        accept_submissions=True,  # `--columns title selftext` reads them
     )
     return 0

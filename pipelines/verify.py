@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 from rejoinder.corpus.features import CONTEXT, ID_FEATURES, RESPONSE
-from rejoinder.corpus.manifest import Manifest, Shard, load_manifest
+from rejoinder.corpus.manifest import Manifest, Shard, counted_lines, load_manifest
 from rejoinder.corpus.naming import COMPLETED, MANIFEST, parse_shard_name
 from rejoinder.errors import UserError
 
@@ -110,7 +110,7 @@ def _document_problems(folder: str, found: set[str]) -> Iterator[str]:
 
 def _counter_problems(manifest: Manifest) -> Iterator[str]:
     lines = sum(entry.get("lines", 0) for entry in manifest.inputs)
-    total = sum(manifest.counters.values())
+    total = counted_lines(manifest.counters)
     if total != lines:
         yield f"{MANIFEST}: counters add up to {total}, the inputs have {lines} lines"
     for split in manifest.splits:

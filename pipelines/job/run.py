@@ -32,6 +32,7 @@ def make_corpus(
     options: JobOptions,
     text_features: Sequence[str],
     default_patterns: Sequence[str],
+    accept_submissions: bool = False,
 ) -> None:
     """Plans a job and runs it, or prints the plan with `--dry-run`.
 
@@ -41,12 +42,15 @@ def make_corpus(
         options: The extractor's options.
         text_features: Names of the features beside the token ids.
         default_patterns: Patterns of the files to read in a folder that is given as input.
+        accept_submissions: Whether RS_ files, Reddit's submissions, are accepted.
 
     Raises:
         UserError: An option, an input, the tokenizer, the output or the runner is unusable.
     """
     runner = runners.choose(arguments.runner, arguments.workers, arguments.beam_arguments)
-    files = input_files.expand(arguments.inputs, default_patterns)
+    files = input_files.expand(
+        arguments.inputs, default_patterns, accept_submissions=accept_submissions
+    )
     plan = plan_job(arguments, files, runner, extractor, options, text_features)
     check_output(plan.output, overwrite=plan.overwrite)
     if arguments.dry_run:

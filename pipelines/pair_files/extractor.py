@@ -1,6 +1,6 @@
 """Files of ready pairs as the input of the Beam job: one JSON value per line.
 
-A line is `["a", "b"]` or `{"context": "a", "response": "b"}`.
+`forms` defines the lines that are pairs; tables are read as such lines.
 """
 
 from collections import Counter
@@ -13,17 +13,19 @@ import polars as pl
 import pyarrow as pa
 
 from rejoinder.corpus import features as names
+from rejoinder.corpus.manifest import FURTHER_PAIR
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
-from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary, read_chunks
-from rejoinder.pipelines.dumps.lines import BadLineError, Reject, check_text, excerpt, parse_json
+from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary
+from rejoinder.pipelines.dumps.lines import BadLineError, Reject, excerpt, parse_json
+from rejoinder.pipelines.pair_files import forms
+from rejoinder.pipelines.pair_files.read import delimited_kind, read_pair_chunks
 from rejoinder.pipelines.shards.bucket import DUPLICATE_PAIR, Bucket
 from rejoinder.pipelines.shards.encode import PairEncoder, ShardData, Tokenize
 from rejoinder.pipelines.shards.statistics import PairStatistics
 from rejoinder.pipelines.shuffle import hashing, partition
 
 TEXT_FEATURES = (names.CONTEXT, names.RESPONSE)
-_KEYS = ("context", "response")
 _SCHEMA = pa.schema([(name, pa.large_string()) for name in TEXT_FEATURES])
 _BUCKET_SEED, _ORDER_SEED = 4, 5
 
@@ -39,6 +41,7 @@ class PairOptions:
         limit: Lines read of each file; 0 reads all.
         max_length: Most token ids per side, `<s>` and `</s>` included.
         num_shards: Shards per split; 0 chooses by input size.
+        columns: Names of the two columns to read; empty reads every form of `forms`.
     """
 
     test_share: float = 0.1
@@ -47,10 +50,13 @@ class PairOptions:
     limit: int = 0
     max_length: int = 128
     num_shards: int = 0
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.test_share <= 1:
             raise UserError(f"--test-share: must be 0 to 1, got {self.test_share:g}")
+        if len(set(self.columns)) == 1:
+            raise UserError(f"--columns: names {self.columns[0]!r} twice; name two columns")
         for name, low in (("limit", 0), ("max_length", 3), ("num_shards", 0)):
             if getattr(self, name) < low:
                 flag = name.replace("_", "-")
@@ -58,7 +64,7 @@ class PairOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the options as JSON values."""
-        return asdict(self)
+        return {**asdict(self), "columns": list(self.columns)}
 
 
 @dataclass(frozen=True)
@@ -70,14 +76,17 @@ class PairFiles:
 
     def read_chunks(self, path: str, summary: FileSummary, **options: Any) -> Iterator[Chunk]:
         """See `Extractor.read_chunks`."""
-        return read_chunks(path, summary, **options)
+        return read_pair_chunks(path, summary, self.options.columns, **options)
 
     def read(self, path: str, chunk: Chunk) -> tuple[pl.DataFrame, list[Reject], dict[str, int]]:
         """See `Extractor.read`."""
-        pairs, rejects, blanks = [], [], 0
+        pairs: forms.Pairs = []
+        rejects: list[Reject] = []
+        blanks = good = 0
         if chunk.oversize:
             rejects.append(Reject(chunk.first_line, "line_too_long", excerpt(chunk.data)))
         else:
+            is_table = delimited_kind(path) is not None
             lines = chunk.data.split(b"\n")[: chunk.lines]
             for number, line in enumerate(lines, chunk.first_line):
                 stripped = line.strip(b" \t\r\n")
@@ -85,11 +94,34 @@ class PairFiles:
                     blanks += 1
                     continue
                 try:
-                    pairs.append(_pair(stripped))
+                    pairs.extend(self._parse(stripped, is_table))
+                    good += 1
                 except BadLineError as error:
                     rejects.append(Reject(number, str(error), excerpt(stripped)))
+            if chunk.index == 0 and not good:
+                self._check_keys(path, lines)
         rows = pl.DataFrame(pairs, schema=dict.fromkeys(TEXT_FEATURES, pl.String), orient="row")
-        return rows, rejects, {"blank_line": blanks}
+        further = {FURTHER_PAIR: len(pairs) - good} if len(pairs) > good else {}
+        return rows, rejects, {"blank_line": blanks, **further}
+
+    def _parse(self, line: bytes, is_table: bool) -> forms.Pairs:
+        value = parse_json(line)
+        if is_table and isinstance(value, list):
+            raise BadLineError(value[0])  # a row that `delimited` could not read
+        return forms.pairs_of(value, self.options.columns)
+
+    def _check_keys(self, path: str, lines: Sequence[bytes]) -> None:
+        """Raises an error if the first object among the lines has no keys of a pair."""
+        for line in lines:
+            try:
+                value = parse_json(line)
+            except BadLineError:
+                continue
+            if isinstance(value, dict):
+                if forms.choose_keys(value, self.options.columns) is None:
+                    found = list(reversed(value))  # `parse_json` reverses them
+                    raise forms.unknown_keys_error(path, found, self.options.columns)
+                return
 
     def to_buckets(self, rows: pl.DataFrame, num_buckets: int) -> Iterator[tuple[int, bytes]]:
         """See `Extractor.to_buckets`; pairs with equal contexts are in one bucket."""
@@ -128,20 +160,6 @@ class PairFiles:
             shards[split] = encoder.encode(pairs, text)
             counters[f"pair/{split}"] = len(pairs)
         return Bucket(shards, counters, PairStatistics.of(encoder))
-
-
-def _pair(line: bytes) -> tuple[str, str]:
-    value = parse_json(line)
-    if isinstance(value, dict):
-        value = [value.get(key) for key in _KEYS]
-    if not isinstance(value, list) or len(value) != 2:
-        raise BadLineError("not_a_pair")
-    for text in value:
-        if not isinstance(text, str):
-            raise BadLineError("wrong_type")
-        if not text.strip():
-            raise BadLineError("empty_text")
-    return check_text(value[0]), check_text(value[1])
 
 
 def _order(rows: pl.DataFrame) -> np.ndarray:

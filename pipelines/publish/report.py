@@ -5,7 +5,7 @@ import json
 from markupsafe import Markup
 
 from rejoinder import page
-from rejoinder.corpus.manifest import Manifest
+from rejoinder.corpus.manifest import Manifest, counted_lines
 from rejoinder.pipelines.publish import plots
 from rejoinder.pipelines.shards.statistics import PairStatistics
 from rejoinder.units import format_bytes
@@ -72,7 +72,7 @@ def _count(number: int, what: str) -> str:
 
 def _counters(manifest: Manifest) -> Markup:
     counts = sorted(manifest.counters.items(), key=lambda item: (-item[1], item[0]))
-    total = sum(manifest.counters.values())
+    total = counted_lines(manifest.counters)
     rows = [[name, f"{count:,}", f"{count / max(total, 1):.2%}"] for name, count in counts]
     rows.append(["all lines", f"{total:,}", "100%"])
     return page.section(

@@ -4,6 +4,7 @@ import gzip
 import json
 from collections import Counter
 
+import polars as pl
 import pytest
 import zstandard
 
@@ -75,18 +76,72 @@ def test_equal_pairs_are_kept_once_with_drop_duplicates(tmp_path, run):
 
 
 def test_lines_that_are_not_pairs_are_rejected_and_counted(tmp_path, run):
-    bad = ['["a"]', '["a", "b", "c"]', '"a"', "{", '["a", 1]', '["a", " "]', '{"context": "a"}', ""]
+    bad = ['["a"]', "[]", '"a"', "{", '["a", 1]', '["a", " "]', '{"context": "a"}', ""]
     text = "".join(json.dumps(pair) + "\n" for pair in PAIRS) + "\n".join(bad) + "\n"
     (tmp_path / "a").write_text(text)
     with pytest.raises(UserError, match="7 of 208 lines were rejected"):
         run(tmp_path / "a")
     counters = load_manifest(run(tmp_path / "a", arguments=["--max-bad-ratio", "0.1"])).counters
     assert {k: v for k, v in counters.items() if k.startswith("rej")} == {
-        "rejected/not_a_pair": 3,
+        "rejected/not_a_pair": 4,
         "rejected/broken_json": 1,
-        "rejected/wrong_type": 2,
+        "rejected/wrong_type": 1,
         "rejected/empty_text": 1,
     }
+
+
+def test_all_forms_and_formats_make_one_corpus(tmp_path, run):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    sets = [[f"caption {n} of {image}" for n in range(3)] for image in range(40)]
+    (folder / "sets.jsonl").write_text("".join(json.dumps({"set": s}) + "\n" for s in sets))
+    (folder / "table.csv").write_text("question,answer\n" + "".join(f"{a},{b}\n" for a, b in PAIRS))
+    (folder / "triplets.jsonl.gz").write_bytes(
+        gzip.compress(b"".join(json.dumps([*pair, "no"]).encode() + b"\n" for pair in PAIRS))
+    )
+    (folder / "README.md").write_text("not read")
+    corpus = run(folder)
+    expected = Counter({(first, other): 1 for first, *rest in sets for other in rest})
+    assert found(corpus) == expected + Counter(PAIRS) + Counter(PAIRS)
+    manifest = load_manifest(corpus)
+    assert manifest.counters["further_pair"] == 40
+    assert sum(entry["lines"] for entry in manifest.inputs) == 440
+    assert list(verify.problems(corpus)) == []
+    by_split = [
+        {example["context"] for example in reading.read_examples(corpus, split)}
+        for split in ("train", "test")
+    ]
+    assert by_split[0].isdisjoint(by_split[1])
+
+
+def test_the_format_of_a_file_does_not_change_the_shards(tmp_path, run):
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in PAIRS))
+    pl.DataFrame(PAIRS, ["a", "b"], orient="row").write_csv(tmp_path / "b.csv")
+    pl.DataFrame(PAIRS, ["a", "b"], orient="row").write_parquet(tmp_path / "c.parquet")
+    shards = []
+    for name in ("a.jsonl", "b.csv", "c.parquet"):
+        columns = [] if name == "a.jsonl" else ["--columns", "a", "b"]
+        manifest = load_manifest(run(tmp_path / name, output=name[0], arguments=columns))
+        shards.append([shard.sha256 for split in manifest.splits.values() for shard in split])
+    assert shards[0] == shards[1] == shards[2]
+
+
+def test_a_file_with_unknown_keys_is_an_error_that_names_them(tmp_path, run):
+    lines = '{"prompt": "a", "reply": "b"}\n' * 3
+    (tmp_path / "a.jsonl").write_text(lines)
+    with pytest.raises(UserError, match=r"a\.jsonl: has the keys prompt, reply; wanted are set or"):
+        run(tmp_path / "a.jsonl", arguments=["--max-bad-ratio", "1"])
+    corpus = run(tmp_path / "a.jsonl", arguments=["--columns", "prompt", "reply"])
+    assert found(corpus) == Counter({("a", "b"): 3})
+    with pytest.raises(UserError, match="--columns: names 'a' twice"):
+        run(tmp_path / "a.jsonl", arguments=["--columns", "a", "a"])
+
+
+def test_submissions_are_read_by_their_columns(tmp_path, run):
+    rows = [{"title": f"title {n}", "selftext": f"text {n}", "id": str(n)} for n in range(9)]
+    (tmp_path / "RS_2006-01").write_bytes(ndjson(rows))
+    corpus = run(tmp_path / "RS_2006-01", arguments=["--columns", "title", "selftext"])
+    assert found(corpus) == Counter((row["title"], row["selftext"]) for row in rows)
 
 
 def test_a_test_share_of_0_leaves_the_test_split_empty(tmp_path, run):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import apache_beam as beam
 
+from rejoinder.corpus.manifest import counted_lines
 from rejoinder.errors import UserError
 from rejoinder.pipelines.job.steps.spec import JobSpec
 from rejoinder.pipelines.publish import publish
@@ -32,9 +33,9 @@ class Publish(beam.DoFn):
         for bucket in buckets:
             counters.update(bucket["counters"])
             statistics.add(PairStatistics.from_dict(bucket["statistics"]))
-        if sum(counters.values()) != report["lines"]:
+        if counted_lines(counters) != report["lines"]:
             raise UserError(
-                f"{report['lines']:,} lines were read but {sum(counters.values()):,} counted; "
+                f"{report['lines']:,} lines were read but {counted_lines(counters):,} counted; "
                 "nothing was published. Please report this with the input"
             )
         publish.publish(
