@@ -7,6 +7,7 @@ Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 MANIFEST = "manifest.json"
+FEATURES = "features.json"
 COMPLETED = "COMPLETED"
 REJECTS_FOLDER = "rejects"
 TOKENIZER_FOLDER = "tokenizer"  # the tokenizer that made the token ids, for the trainer

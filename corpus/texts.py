@@ -4,11 +4,19 @@ The trainer reads token ids only (`rejoinder.corpus.features.ID_FEATURES`). Text
 read shard by shard, so memory holds one shard and one batch.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 
 from rejoinder import storage
-from rejoinder.corpus.features import CONTEXT, RESPONSE
+from rejoinder.corpus.features import (
+    CONTEXT,
+    ID_FEATURES,
+    RESPONSE,
+    TEXT_FEATURES,
+    extra_context,
+)
 from rejoinder.corpus.manifest import Manifest, load_manifest
+from rejoinder.corpus.naming import FEATURES
 from rejoinder.corpus.reading import read_columns
 from rejoinder.errors import UserError
 
@@ -29,6 +37,25 @@ def require_text(folder: str, split: str) -> Manifest:
             "`rejoinder preprocess --keep-text`"
         )
     return manifest
+
+
+def text_features(folder: str) -> list[str]:
+    """Returns the names of the text features of a corpus whose splits all carry text.
+
+    Raises:
+        UserError: `features.json` is missing or is not that of a corpus.
+    """
+    path = storage.join(folder, FEATURES)
+    try:
+        found = set(json.loads(storage.read_bytes(path))["featuresDict"]["features"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: not the features of a corpus ({error}); make the corpus again"
+        ) from error
+    known = [name for name in TEXT_FEATURES if name in found]
+    extra = found - {*known, *ID_FEATURES}
+    # As many as there are, because their names are numbered.
+    return [*known, *(name for name in map(extra_context, range(len(extra))) if name in extra)]
 
 
 def read_text(

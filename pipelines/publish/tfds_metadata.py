@@ -10,6 +10,7 @@ from typing import Any
 
 from rejoinder.corpus.features import ID_FEATURES
 from rejoinder.corpus.manifest import Manifest
+from rejoinder.corpus.naming import FEATURES
 
 _CLASSES = "tensorflow_datasets.core.features."
 _VERSION = "1.0.0"
@@ -25,7 +26,7 @@ def documents(manifest: Manifest, text_features: Sequence[str]) -> dict[str, str
     everywhere = set(manifest.has_text) >= set(manifest.splits)
     return {
         "dataset_info.json": _dump(_dataset_info(manifest)),
-        "features.json": _dump(_features(text_features if everywhere else [])),
+        FEATURES: _dump(_features(text_features if everywhere else [])),
     }
 
 
