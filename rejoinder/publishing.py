@@ -1,0 +1,159 @@
+"""Makes a folder of staged files appear; a crash at any moment leaves no half folder.
+
+On a local disk the folder is complete before one rename puts it in place. An object store
+cannot rename folders: there the files are moved one by one, and the file by which readers
+recognise a finished folder is written last.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rejoinder import storage
+from rejoinder.errors import UserError
+from rejoinder.journal import Journal
+from rejoinder.output import FolderKind, check_replaceable, names
+from rejoinder.staging import REPLACED, clear_staging
+
+_READY = "ready"
+
+
+@dataclass(frozen=True)
+class Move:
+    """A staged file that becomes a file of the output: its path and its size in bytes."""
+
+    staged: str
+    bytes: int
+
+
+def publish(
+    output: str,
+    staging: str,
+    kind: FolderKind,
+    *,
+    overwrite: bool,
+    moves: Mapping[str, Move],
+    documents: Mapping[str, bytes],
+    last: str,
+) -> None:
+    """Moves staged files to their names, adds the documents and makes the output appear.
+
+    A call may be repeated after one that failed, as runners do: it continues with the
+    files that are left.
+
+    Args:
+        output: The resolved path of the folder.
+        staging: Its staging folder, on the same file system.
+        kind: What the folder is.
+        overwrite: Whether a finished folder of this kind may be replaced.
+        moves: The staged files by their names in the output.
+        documents: Content of all other files by name.
+        last: Name of the document without which the folder is not finished.
+
+    Raises:
+        UserError: A staged file is missing or has another size, the output may not be
+            replaced, or the file system failed. Nothing of the output was changed, except
+            in an object store that failed in between.
+    """
+    local = storage.is_local(output)
+    try:
+        if _is_published(output, moves, documents[last], last):
+            return
+        if local:
+            _publish_folder(output, staging, kind, overwrite, moves, documents)
+        else:
+            _publish_objects(output, staging, kind, overwrite, moves, documents, last)
+    except OSError as error:
+        raise UserError(
+            f"{output}: cannot be published ({error}); fix that and run again"
+        ) from error
+
+
+def _is_published(output: str, moves: Mapping[str, Move], content: bytes, last: str) -> bool:
+    """Whether an earlier call published exactly this: its staged files are in the output."""
+    path = storage.join(output, last)
+    return (
+        storage.exists(path)
+        and storage.read_bytes(path) == content
+        and not all(storage.exists(move.staged) for move in moves.values())
+        and all(_has_size(storage.join(output, name), move) for name, move in moves.items())
+    )
+
+
+def _has_size(path: str, move: Move) -> bool:
+    return storage.exists(path) and storage.size(path) == move.bytes
+
+
+def _require(present: bool, output: str, name: str, move: Move) -> None:
+    if not present:
+        raise UserError(
+            f"{output}: {name} was not published, because its staged file {move.staged} is missing "
+            f"or does not have {move.bytes:,} bytes; run again"
+        )
+
+
+def _publish_folder(
+    output: str,
+    staging: str,
+    kind: FolderKind,
+    overwrite: bool,
+    moves: Mapping[str, Move],
+    documents: Mapping[str, bytes],
+) -> None:
+    ready = os.path.join(staging, _READY)
+    for name, move in moves.items():
+        path = os.path.join(ready, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if os.path.exists(move.staged):  # not moved by an earlier attempt
+            os.replace(move.staged, path)
+        _require(_has_size(path, move), output, name, move)
+    for name, data in documents.items():
+        storage.write_bytes(os.path.join(ready, name), data)
+    storage.sync_tree(ready)
+    # Again, because hours may have passed since the command checked it.
+    check_replaceable(output, kind, overwrite=overwrite)
+    if os.path.lexists(output):
+        os.rename(output, os.path.join(staging, REPLACED))
+    os.rename(ready, output)
+    storage.sync(os.path.dirname(output))
+
+
+def _publish_objects(
+    output: str,
+    staging: str,
+    kind: FolderKind,
+    overwrite: bool,
+    moves: Mapping[str, Move],
+    documents: Mapping[str, bytes],
+    last: str,
+) -> None:
+    """Moves file by file; a second attempt continues with the files that are left."""
+    check_replaceable(output, kind, overwrite=overwrite)
+    journal = Journal.read(staging)
+    sizes = {entry.path: entry.size for entry in storage.list_tree(staging)}
+    moved = set()
+    for name, move in moves.items():
+        target = storage.join(output, name)
+        if move.staged in journal.staged and move.staged not in sizes:
+            _require(_has_size(target, move), output, name, move)
+            moved.add(target)
+        else:
+            _require(sizes.get(move.staged) == move.bytes, output, name, move)
+    present = set(names(output))
+    Journal(
+        frozenset({*present, *moves, *documents}),
+        frozenset(move.staged for move in moves.values()),
+    ).write(staging)
+    path = storage.join(output, last)
+    if last in present:
+        storage.delete([path])  # without it readers do not take the rest for a finished folder
+    replaced = {storage.join(output, name) for name in present} - moved - {path}
+    storage.delete(sorted(replaced))
+    for name, move in moves.items():
+        if move.staged in sizes:
+            storage.rename(move.staged, storage.join(output, name))
+    for name, data in documents.items():
+        if name != last:
+            storage.write_bytes(storage.join(output, name), data)
+    storage.write_bytes(path, documents[last])
+    clear_staging(staging)
