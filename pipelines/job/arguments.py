@@ -32,6 +32,7 @@ class JobArguments:
         dry_run: Whether to print the plan and stop.
         detach: Whether to return after submission to a cluster.
         quiet: Whether to print neither progress nor summary.
+        with_samples: Whether the report shows texts that were dropped.
     """
 
     inputs: tuple[str, ...]
@@ -47,6 +48,7 @@ class JobArguments:
     dry_run: bool
     detach: bool
     quiet: bool
+    with_samples: bool
 
     def __post_init__(self) -> None:
         check_names(output=self.output, tokenizer=self.tokenizer, name=self.name)
@@ -70,6 +72,7 @@ class JobArguments:
             dry_run=parsed.dry_run,
             detach=parsed.detach,
             quiet=parsed.quiet,
+            with_samples=not parsed.no_samples,
         )
 
 
@@ -120,6 +123,12 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shards.add_argument(
         "--num-shards", type=int, default=0, help="shards per split (default: by input size)"
+    )
+    report = parser.add_argument_group("report")
+    report.add_argument(
+        "--no-samples",
+        action="store_true",
+        help="show no texts that were dropped, for private data",
     )
     damage = parser.add_argument_group("damaged input")
     add_truncation_argument(damage)

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
     from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary
     from rejoinder.pipelines.dumps.lines import Reject
+    from rejoinder.pipelines.dumps.notes import ReadNotes
     from rejoinder.pipelines.shards.bucket import Bucket
     from rejoinder.pipelines.shards.encode import Tokenize
 
@@ -35,13 +36,14 @@ class Extractor(Protocol):
         """
 
     def read(
-        self, path: str, chunk: "Chunk"
+        self, path: str, chunk: "Chunk", notes: "ReadNotes"
     ) -> tuple["pl.DataFrame", list["Reject"], dict[str, int]]:
         """Parses and filters one chunk of a file.
 
         Args:
             path: The file, for error messages.
             chunk: Whole lines of the file.
+            notes: Updated with samples of what was dropped.
 
         Returns:
             The rows, the rejected lines, and counts of lines that end here. Rows +

@@ -116,6 +116,7 @@ def plan_job(
         shuffle_folder=storage.join(staging, disk_shuffle.FOLDER) if shuffles_on_disk else None,
         keep_damaged=arguments.keep_damaged,
         max_bad_ratio=arguments.max_bad_ratio,
+        with_samples=arguments.with_samples,
     )
     return Plan(
         output=output,

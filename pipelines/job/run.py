@@ -1,6 +1,7 @@
 """Runs a planned job: lock, pipeline, publication, summary."""
 
 import importlib.metadata
+import json
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -104,7 +105,9 @@ def _run(
         )
     if not quiet:
         seconds = time.monotonic() - started
-        print(summary.summarize(load_manifest(plan.output), plan.output, seconds))
+        report = json.loads(storage.read_bytes(storage.join(plan.output, "report.json")))
+        manifest = load_manifest(plan.output)
+        print(summary.summarize(manifest, plan.output, seconds, report["warnings"]))
 
 
 def _publication(plan: Plan, files: tokenizer_files.TokenizerFiles) -> Publication:

@@ -1,17 +1,20 @@
 """The text that a job prints at its end: counters, what was written where, and what to run next."""
 
+from collections.abc import Sequence
+
 from rejoinder.corpus.manifest import Manifest
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.tables import list_table
 
 
-def summarize(manifest: Manifest, output: str, seconds: float) -> str:
+def summarize(manifest: Manifest, output: str, seconds: float, warnings: Sequence[str] = ()) -> str:
     """Returns the summary of a finished job.
 
     Args:
         manifest: The manifest of the new corpus.
         output: The corpus folder.
         seconds: Wall time of the job.
+        warnings: What is probably not as the user wants it.
     """
     lines = sum(entry["lines"] for entry in manifest.inputs)
     counters = sorted(manifest.counters.items(), key=lambda item: -item[1])
@@ -22,6 +25,7 @@ def summarize(manifest: Manifest, output: str, seconds: float) -> str:
     return "\n".join(
         [
             list_table(rows, f"{lines:,} lines in {seconds:.1f} s"),
+            *(f"warning: {warning}" for warning in warnings),
             f"wrote {output}: {shards} shards, pairs: {pairs}; open report.html there",
             *next_steps(output),
         ]

@@ -18,6 +18,7 @@ from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary
 from rejoinder.pipelines.dumps.lines import BadLineError, Reject, excerpt, parse_json
+from rejoinder.pipelines.dumps.notes import ReadNotes
 from rejoinder.pipelines.pair_files import forms
 from rejoinder.pipelines.pair_files.read import delimited_kind, read_pair_chunks
 from rejoinder.pipelines.shards.bucket import DUPLICATE_PAIR, Bucket
@@ -78,7 +79,9 @@ class PairFiles:
         """See `Extractor.read_chunks`."""
         return read_pair_chunks(path, summary, self.options.columns, **options)
 
-    def read(self, path: str, chunk: Chunk) -> tuple[pl.DataFrame, list[Reject], dict[str, int]]:
+    def read(
+        self, path: str, chunk: Chunk, notes: ReadNotes
+    ) -> tuple[pl.DataFrame, list[Reject], dict[str, int]]:
         """See `Extractor.read`."""
         pairs: forms.Pairs = []
         rejects: list[Reject] = []

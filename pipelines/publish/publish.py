@@ -22,6 +22,7 @@ from rejoinder.corpus.naming import (
     shard_name,
 )
 from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps.notes import ReadNotes
 from rejoinder.pipelines.publish import report, tfds_metadata
 from rejoinder.pipelines.publish.staging import (
     REPLACED,
@@ -78,6 +79,7 @@ def publish(
     inputs: list[dict[str, Any]],
     counters: Mapping[str, int],
     statistics: PairStatistics,
+    notes: ReadNotes,
 ) -> None:
     """Names the staged files, adds the metadata and makes OUTPUT appear.
 
@@ -91,6 +93,7 @@ def publish(
         inputs: For the manifest.
         counters: For the manifest.
         statistics: For the report.
+        notes: For the report.
 
     Raises:
         UserError: The file system failed.
@@ -117,7 +120,7 @@ def publish(
         counters=dict(sorted(counters.items())),
         versions=publication.versions,
     )
-    documents = _documents(publication, manifest, statistics)
+    documents = _documents(publication, manifest, statistics, notes)
     digests = {shard.name: shard.sha256 for entries in splits.values() for shard in entries}
     digests[_REJECTS] = rejects["sha256"]
     digests |= {name: checksums.sha256(text.encode()) for name, text in documents.items()}
@@ -132,14 +135,14 @@ def publish(
 
 
 def _documents(
-    publication: Publication, manifest: Manifest, statistics: PairStatistics
+    publication: Publication, manifest: Manifest, statistics: PairStatistics, notes: ReadNotes
 ) -> dict[str, str]:
     """Returns the corpus' text files by name, without `COMPLETED`."""
     return {
         MANIFEST: manifest.to_json(),
         **tfds_metadata.documents(manifest, publication.text_features),
-        "report.json": report.to_json(manifest, statistics),
-        "report.html": report.to_html(manifest, statistics),
+        "report.json": report.to_json(manifest, statistics, notes),
+        "report.html": report.to_html(manifest, statistics, notes),
         **{
             f"{TOKENIZER_FOLDER}/{name}": content.decode()
             for name, content in publication.tokenizer_files

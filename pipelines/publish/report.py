@@ -6,26 +6,33 @@ from markupsafe import Markup
 
 from rejoinder import page
 from rejoinder.corpus.manifest import Manifest, counted_lines
+from rejoinder.pipelines.dumps.notes import KEPT, ReadNotes
 from rejoinder.pipelines.publish import plots
+from rejoinder.pipelines.publish.warnings import find_warnings
 from rejoinder.pipelines.shards.statistics import PairStatistics
 from rejoinder.units import format_bytes
 
 _REJECTED = "rejected/"
 
 
-def to_json(manifest: Manifest, statistics: PairStatistics) -> str:
-    """Returns the text of `report.json`: the figures behind the plots."""
+def to_json(manifest: Manifest, statistics: PairStatistics, notes: ReadNotes) -> str:
+    """Returns the text of `report.json`: figures, warnings, and samples of what was dropped."""
     values = {
         "name": manifest.name,
         "pairs": {split: manifest.examples(split) for split in manifest.splits},
         "lines": _lines(manifest),
         "counters": manifest.counters,
+        "warnings": list(find_warnings(manifest, statistics, notes)),
+        "samples": {
+            counter: [{"origin": sample.origin, "text": sample.text} for sample in samples]
+            for counter, samples in notes.samples.items()
+        },
         **statistics.to_dict(),
     }
     return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def to_html(manifest: Manifest, statistics: PairStatistics) -> str:
+def to_html(manifest: Manifest, statistics: PairStatistics, notes: ReadNotes) -> str:
     """Returns the text of `report.html`: one page that needs no other file.
 
     The same corpus always gives the same bytes.
@@ -36,8 +43,10 @@ def to_html(manifest: Manifest, statistics: PairStatistics) -> str:
             "one of the counters below."
         ),
         page.tiles(_tiles(manifest)),
+        *map(page.note, (f"Warning: {w}." for w in find_warnings(manifest, statistics, notes))),
         _counters(manifest),
         *_rejects(manifest),
+        *_samples(notes),
         *_statistics(statistics),
         page.section("Inputs", _inputs(manifest)),
         page.section("Options and versions", _settings(manifest)),
@@ -96,6 +105,21 @@ def _rejects(manifest: Manifest) -> list[Markup]:
         return []
     note = page.note("rejects/rejects.ndjson lists each with file, line number and an excerpt.")
     return [page.section("Rejected lines", note, plots.rejects(found))]
+
+
+def _samples(notes: ReadNotes) -> list[Markup]:
+    """Returns the section with texts that were dropped, folded by counter."""
+    if not notes.samples:
+        return []
+    note = page.note(
+        f"Up to {KEPT} for each reason, chosen by the hash of the comment's id or of the line. "
+        "Leave them out with --no-samples."
+    )
+    folded = [
+        page.details(counter, page.table(["from", "text"], [s[1:] for s in samples], left=(0, 1)))
+        for counter, samples in sorted(notes.samples.items())
+    ]
+    return [page.section("Samples of what was dropped", note, *folded)]
 
 
 def _statistics(statistics: PairStatistics) -> list[Markup]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary
     from rejoinder.pipelines.dumps.lines import Reject
+    from rejoinder.pipelines.dumps.notes import ReadNotes
     from rejoinder.pipelines.shards.bucket import Bucket
     from rejoinder.pipelines.shards.encode import Tokenize
 
@@ -30,10 +31,11 @@ class RedditComments:
         return read_chunks(path, summary, **options)
 
     def read(
-        self, path: str, chunk: "Chunk"
+        self, path: str, chunk: "Chunk", notes: "ReadNotes"
     ) -> tuple["pl.DataFrame", list["Reject"], dict[str, int]]:
         """See `Extractor.read`."""
         from rejoinder.pipelines.reddit.filters import build_filters, optional_columns
+        from rejoinder.pipelines.reddit.notes import find_listed, sample_filtered
         from rejoinder.pipelines.reddit.parse import parse_chunk
         from rejoinder.pipelines.reddit.rows import sample, to_rows
 
@@ -49,7 +51,14 @@ class RedditComments:
             total = parsed.height
             parsed = sample(parsed, self.options.sample)
             counts["sampled_out"] = total - parsed.height
-        return to_rows(parsed, build_filters(self.options), self.options), rejects, counts
+        filters = build_filters(self.options)
+        rows = to_rows(parsed, filters, self.options)
+        if notes.with_samples:
+            for counter, samples in sample_filtered(parsed, rows.get_column("reason"), filters):
+                notes.add_samples(counter, samples)
+        if listed := {*self.options.subreddits, *self.options.block_subreddits} - notes.matched:
+            notes.matched |= find_listed(parsed, listed)
+        return rows, rejects, counts
 
     def to_buckets(self, rows: "pl.DataFrame", num_buckets: int) -> Iterator[tuple[int, bytes]]:
         """See `Extractor.to_buckets`."""

@@ -1,5 +1,7 @@
 """Converts a parsed chunk to the rows of the shuffle."""
 
+import datetime
+
 import numpy as np
 import polars as pl
 
@@ -12,6 +14,8 @@ from rejoinder.pipelines.shuffle.partition import COLUMNS
 # Months are counted from year 0. A timestamp before Reddit's first year or far in
 # the future is invalid.
 _FIRST_MONTH, _LAST_MONTH = 2005 * 12, 2100 * 12
+# Numbers from here on are milliseconds: as seconds they are after the year 5000.
+_FIRST_MILLISECONDS = 1e11
 
 _SAMPLE_SEED = 3
 
@@ -38,7 +42,9 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
     """
     if options.clean_text:
         parsed = parsed.with_columns(markdown.clean(pl.col("body")).alias("body"))
-    rows = parsed.with_columns(reason=reason(filters), month=_month())
+    rows = parsed.with_columns(
+        reason=reason(filters), month=months(parsed.get_column("created_utc"))
+    )
     passed = pl.col("reason") == PASSED
     body: pl.Expr = pl.when(passed).then(pl.col("body"))
     if options.extra_contexts:
@@ -59,8 +65,29 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
     ).select(COLUMNS)
 
 
-def _month() -> pl.Expr:
-    seconds = pl.col("created_utc").cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
-    date = pl.from_epoch(seconds, time_unit="s").dt
+def _iso_seconds(text: str) -> float | None:
+    """Returns the seconds since 1970 of a time in ISO 8601; without a time zone it is in UTC."""
+    try:
+        time = datetime.datetime.fromisoformat(text.strip().removesuffix(" UTC"))
+        return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def months(created: pl.Series) -> pl.Series:
+    """Returns int16 [n], months counted from year 0, null where there is no time.
+
+    Args:
+        created: String [n], `created_utc`: seconds or milliseconds since 1970, or ISO 8601.
+    """
+    number = created.cast(pl.Float64, strict=False)
+    is_text = number.is_null() & created.is_not_null()
+    if is_text.any():
+        text = pl.select(pl.when(is_text).then(created)).to_series()
+        parsed = text.map_elements(_iso_seconds, return_dtype=pl.Float64, skip_nulls=True)
+        number = number.fill_null(parsed)
+    seconds = pl.when(number.abs() >= _FIRST_MILLISECONDS).then(number / 1000).otherwise(number)
+    date = pl.from_epoch(seconds.cast(pl.Int64, strict=False), time_unit="s").dt
     month = date.year().cast(pl.Int32) * 12 + date.month().cast(pl.Int32) - 1
-    return pl.when(month.is_between(_FIRST_MONTH, _LAST_MONTH)).then(month).cast(pl.Int16)
+    valid = pl.when(month.is_between(_FIRST_MONTH, _LAST_MONTH)).then(month)
+    return pl.select(valid.cast(pl.Int16)).to_series()

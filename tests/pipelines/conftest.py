@@ -31,9 +31,7 @@ def _own_threads(monkeypatch):
 def _no_plots(request, monkeypatch):
     """Skips the report's plots, which take longer than the rest of a small run."""
     if "test_report" not in request.node.nodeid:
-        monkeypatch.setattr(
-            "rejoinder.pipelines.publish.report.to_html", lambda manifest, statistics: ""
-        )
+        monkeypatch.setattr("rejoinder.pipelines.publish.report.to_html", lambda *report: "")
 
 
 @pytest.fixture

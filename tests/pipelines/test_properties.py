@@ -13,6 +13,7 @@ from rejoinder.corpus import reading
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.pipelines.dumps import chunks
 from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
+from rejoinder.pipelines.dumps.notes import ReadNotes
 from rejoinder.pipelines.reddit.extractor import RedditComments
 from rejoinder.pipelines.reddit.options import ExtractOptions
 from rejoinder.pipelines.testing import COMPRESS, awkward, expected_pairs, ndjson
@@ -38,7 +39,7 @@ def shards_of(data: bytes, options: ExtractOptions, chunk_bytes: int, order: ran
         first += lines
     order.shuffle(made)
     for chunk in made:
-        rows, rejects, ended = extractor.read("RC", chunk)
+        rows, rejects, ended = extractor.read("RC", chunk, ReadNotes())
         counters.update(ended)
         counters.update(f"rejected/{reject.reason}" for reject in rejects)
         for bucket, blob in extractor.to_buckets(rows, 3):

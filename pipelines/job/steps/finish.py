@@ -8,6 +8,7 @@ import apache_beam as beam
 
 from rejoinder.corpus.manifest import counted_lines
 from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps.notes import ReadNotes
 from rejoinder.pipelines.job.steps.spec import JobSpec
 from rejoinder.pipelines.publish import publish
 from rejoinder.pipelines.shards.statistics import PairStatistics
@@ -47,4 +48,5 @@ class Publish(beam.DoFn):
             inputs=report["inputs"],
             counters=dict(counters),
             statistics=statistics,
+            notes=ReadNotes.from_dict(report["notes"]),
         )

@@ -40,8 +40,9 @@ class ReadDump(beam.DoFn):
     def process(self, part: Part) -> Iterator[tuple[int, bytes]]:
         """Reads one part."""
         from rejoinder.pipelines.dumps.chunks import FileSummary
+        from rejoinder.pipelines.dumps.notes import ReadNotes
 
-        summary = FileSummary()
+        summary, notes = FileSummary(), ReadNotes(self._spec.with_samples)
         rejects: list[list[Any]] = []
         counts: Counter[str] = Counter()
         for chunk in self._spec.extractor.read_chunks(
@@ -54,7 +55,7 @@ class ReadDump(beam.DoFn):
             limit=self._spec.limit,
             progress=self._progress.reader(part),
         ):
-            rows, bad, ended = self._spec.extractor.read(part.path, chunk)
+            rows, bad, ended = self._spec.extractor.read(part.path, chunk, notes)
             rejects.extend([part.path, r.line, r.reason, r.excerpt] for r in bad)
             counts.update(ended)
             lines = chunk.first_line + chunk.lines - 1
@@ -68,7 +69,11 @@ class ReadDump(beam.DoFn):
             self._bytes += int(rows.estimated_size())
             if self._bytes >= _FLUSH_BYTES:
                 yield from self._flush()
-        report: dict[str, Any] = {"counts": counts, "rejects": rejects}
+        report: dict[str, Any] = {
+            "counts": counts,
+            "rejects": rejects,
+            "notes": notes.to_dict(),
+        }
         if part.is_last:
             report["input"] = {
                 "path": part.path,

@@ -26,6 +26,7 @@ class JobSpec:
         shuffle_folder: Local folder for the shuffle's data; None leaves them to the runner.
         keep_damaged: Whether to use the readable part of a damaged archive.
         max_bad_ratio: Largest share of lines that may be rejected.
+        with_samples: Whether the report shows texts that were dropped.
     """
 
     extractor: Extractor
@@ -37,6 +38,7 @@ class JobSpec:
     shuffle_folder: str | None
     keep_damaged: bool
     max_bad_ratio: float
+    with_samples: bool
 
 
 def load_blobs(spec: JobSpec, blobs: Iterable[bytes]) -> list[bytes]:

@@ -1,5 +1,6 @@
 """The step after the shuffle: writes a bucket's shards, and merges the readers' reports."""
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -8,6 +9,7 @@ from typing import Any
 import apache_beam as beam
 
 from rejoinder.errors import UserError
+from rejoinder.pipelines.dumps.notes import ReadNotes, sample_of_line
 from rejoinder.pipelines.job.progress import Progress
 from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, load_blobs
 from rejoinder.pipelines.job.tokenizer_files import TokenizerFiles, tokenize_function
@@ -61,16 +63,21 @@ def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
     Raises:
         UserError: More lines were rejected than `max_bad_ratio` allows.
     """
-    inputs, rejects = [], []
+    inputs, rejects, notes = [], [], ReadNotes()
     counters: Counter[str] = Counter()
     for blob in blobs:
         report = json.loads(blob)
         counters.update(report["counts"])
         rejects.extend(report["rejects"])
+        notes.add(ReadNotes.from_dict(report["notes"]))
         if "input" in report:
             inputs.append(report["input"])
     rejects.sort()
     counters.update(f"rejected/{reason}" for _, _, reason, _ in rejects)
+    if spec.with_samples:
+        for name, found in itertools.groupby(sorted(rejects, key=_reason), key=_reason):
+            samples = (sample_of_line(path, line, text) for path, line, _, text in found)
+            notes.add_samples(f"rejected/{name}", samples)
     lines = sum(entry["lines"] for entry in inputs)
     if len(rejects) > spec.max_bad_ratio * lines:
         table = ", ".join(
@@ -94,4 +101,9 @@ def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
         "lines": lines,
         "counters": counters,
         "rejects": staged,
+        "notes": notes.to_dict(),
     }
+
+
+def _reason(reject: list[Any]) -> str:
+    return str(reject[2])

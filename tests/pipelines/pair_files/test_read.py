@@ -14,6 +14,7 @@ import pytest
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps import chunks, decompress
 from rejoinder.pipelines.dumps.chunks import FileSummary
+from rejoinder.pipelines.dumps.notes import ReadNotes
 from rejoinder.pipelines.pair_files import delimited
 from rejoinder.pipelines.pair_files.extractor import PairFiles, PairOptions
 from rejoinder.pipelines.testing import COMPRESS
@@ -40,7 +41,7 @@ def read(path, columns=(), *, begin=0, end=None, limit=0, checksum=True):
         limit=limit,
         progress=lambda stored: None,
     ):
-        rows, bad, ended = extractor.read(str(path), chunk)
+        rows, bad, ended = extractor.read(str(path), chunk, ReadNotes())
         assert rows.height - ended.get("further_pair", 0) + len(bad) + ended["blank_line"] == (
             chunk.lines
         )

@@ -1,0 +1,64 @@
+"""The month of a comment is read from every form of `created_utc`."""
+
+import datetime
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rejoinder.pipelines.reddit.rows import months
+
+
+def months_of(*created: str | None) -> list[int | None]:
+    return months(pl.Series(created, dtype=pl.String)).to_list()
+
+
+@pytest.mark.parametrize(
+    "created",
+    [
+        "1420070400",
+        "1420070400.0",
+        "1.4200704e9",
+        "1420070400000",
+        "1420070400123.5",
+        "2015-01-01",
+        "2015-01-01T00:00:00Z",
+        "2015-01-01 00:00:00",
+        "2015-01-01 00:00:00 UTC",
+        "2015-01-01T00:00:00.123456+00:00",
+        "2014-12-31T23:00:00-01:00",
+        " 2015-01-31T23:59:59 ",
+    ],
+)
+def test_seconds_milliseconds_and_iso_8601_are_times(created):
+    assert months_of(created, "1420070400", None) == [2015 * 12, 2015 * 12, None]
+
+
+@pytest.mark.parametrize(
+    "created", ["", "yesterday", "true", "nan", "-1", "0", "1e300", "20150101", "2015-13-01", "{}"]
+)
+def test_what_is_no_time_of_reddit_has_no_month(created):
+    assert months_of(created, "1420070400") == [None, 2015 * 12]
+
+
+def test_no_times_at_all_are_unknown():
+    assert months_of(None, None) == [None, None]
+    assert months_of() == []
+
+
+@given(
+    st.datetimes(datetime.datetime(2005, 1, 1), datetime.datetime(2100, 1, 1)),
+    st.integers(-12, 14),
+)
+def test_all_forms_of_one_time_agree(time, hours):
+    utc = time.replace(tzinfo=datetime.UTC)
+    elsewhere = utc.astimezone(datetime.timezone(datetime.timedelta(hours=hours)))
+    forms = (
+        str(int(utc.timestamp())),
+        str(int(utc.timestamp() * 1000)),
+        utc.isoformat(),
+        elsewhere.isoformat(),
+        time.isoformat(sep=" "),
+    )
+    assert months_of(*forms) == [time.year * 12 + time.month - 1] * len(forms)
