@@ -66,8 +66,8 @@ def _add_text_arguments(parser: argparse.ArgumentParser) -> None:
         "--field",
         default="body",
         metavar="NAME",
-        help="the field (default body), column, or feature of a corpus (response, context) "
-        "with the text",
+        help="the field (default body; title or selftext of RS_ files), column, or feature of a "
+        "corpus (response, context) with the text",
     )
     texts.add_argument(
         "--keep", nargs="+", default=[], metavar="NAME", help="fields to write beside the embedding"

@@ -13,6 +13,10 @@ from rejoinder.corpus.texts import require_text
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps import input_files
 
+# Fields with the texts of Reddit's comments (RC_ files) and submissions (RS_ files).
+_COMMENT_FIELD = "body"
+_SUBMISSION_FIELDS = ("title", "selftext")
+
 
 @dataclass(frozen=True)
 class TextPart:
@@ -87,9 +91,26 @@ def find_parts(patterns: Sequence[str], options: ReadOptions, workers: int = 1) 
             parts += _corpus_shards(folder, options, len(parts))
             continue
         parquet = storage.glob(storage.join(folder, "*.parquet")) if "*" not in folder else []
-        for file in parquet or input_files.expand([pattern]):
+        for file in parquet or _find_dumps(pattern, options.field):
             parts += _divide(file, len({part.number for part in parts}), workers)
     return parts
+
+
+def _find_dumps(pattern: str, field: str) -> list[storage.FileEntry]:
+    """Returns the NDJSON files of a pattern: of a folder its comments, or its submissions.
+
+    Raises:
+        UserError: Nothing matches, or a file of submissions would be read for comments.
+    """
+    names = "RS_*" if field in _SUBMISSION_FIELDS else "RC_*"
+    files = input_files.expand([pattern], (names,), accept_submissions=True)
+    for file in files:
+        if field == _COMMENT_FIELD and input_files.is_submissions(file.path):
+            raise UserError(
+                f"{file.path}: RS_ files hold submissions, which have no {field!r}; "
+                f"give --field {' or '.join(_SUBMISSION_FIELDS)}, or the RC_ file of the month"
+            )
+    return files
 
 
 def _divide(file: storage.FileEntry, number: int, workers: int) -> list[TextPart]:

@@ -106,7 +106,7 @@ def expand(
             print(f"{path}: the download of the file beside it is not finished", file=sys.stderr)
     for path in found:
         _check_name(path)
-    submissions = [path for path in found if _SUBMISSIONS.search(path)]
+    submissions = [path for path in found if is_submissions(path)]
     if submissions and not accept_submissions:
         raise UserError(
             f"{submissions[0]}: RS_ files hold submissions, not comments; "
@@ -203,6 +203,11 @@ def _check_name(path: str) -> None:
 
 def _printable(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def is_submissions(path: str) -> bool:
+    """Returns whether a file has the name of Reddit's submissions, `RS_…`."""
+    return _SUBMISSIONS.search(path) is not None
 
 
 def text_bytes(files: Sequence[storage.FileEntry]) -> int:

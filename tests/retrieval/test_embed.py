@@ -155,6 +155,19 @@ def test_long_chunks_become_several_shards(tmp_path, monkeypatch):
     _check(table, [line["body"] for line in LINES])
 
 
+def test_submissions_are_read_by_their_title_or_text(tmp_path):
+    rows = [{"id": f"s{n}", "title": f"title {n}", "selftext": f"text {n}"} for n in range(3)]
+    path = _ndjson(tmp_path / "RS_2006-01", rows)
+    _ndjson(tmp_path / "RC_2006-01")
+    table, _ = _run(tmp_path, "--input", path, "--field", "title", "--keep", "id")
+    _check(table, ["title 0", "title 1", "title 2"])
+    assert table["id"].to_pylist() == ["s0", "s1", "s2"]
+    table, _ = _run(tmp_path, "--input", str(tmp_path), "--field", "selftext", name="folder")
+    _check(table, ["text 0", "text 1", "text 2"])
+    with pytest.raises(UserError, match=r"RS_2006-01: RS_ files hold submissions.*--field title"):
+        _run(tmp_path, "--input", path, name="other")
+
+
 def test_dtype_float16_stores_float16(tmp_path):
     table, _ = _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"), "--dtype", "float16")
     assert table.schema.field("embedding").type == pa.list_(pa.float16(), 3)
