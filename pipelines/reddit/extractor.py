@@ -34,6 +34,7 @@ class RedditComments:
         self, path: str, chunk: "Chunk", notes: "ReadNotes"
     ) -> tuple["pl.DataFrame", list["Reject"], dict[str, int]]:
         """See `Extractor.read`."""
+        from rejoinder.pipelines.reddit import foreign_lines
         from rejoinder.pipelines.reddit.filters import build_filters, optional_columns
         from rejoinder.pipelines.reddit.notes import find_listed, sample_filtered
         from rejoinder.pipelines.reddit.parse import parse_chunk
@@ -46,6 +47,10 @@ class RedditComments:
                 f"{path}: holds submissions (RS_ files), not comments; "
                 "give the RC_ file of the same month"
             )
+        if chunk.index == 0 and len(rejects) * 2 > chunk.lines:
+            what = foreign_lines.describe(chunk.data)
+            if what:
+                raise UserError(f"{path}: {what}")
         counts = {"blank_line": blanks}
         if self.options.sample < 1:
             total = parsed.height

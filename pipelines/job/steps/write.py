@@ -1,5 +1,6 @@
 """The step after the shuffle: writes a bucket's shards, and merges the readers' reports."""
 
+import heapq
 import itertools
 import json
 from collections import Counter
@@ -9,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 
 from rejoinder.errors import UserError
-from rejoinder.pipelines.dumps.notes import ReadNotes, sample_of_line
+from rejoinder.pipelines.dumps.notes import KEPT, ReadNotes, sample_of_line
 from rejoinder.pipelines.job.progress import Progress
 from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, load_blobs
 from rejoinder.pipelines.job.tokenizer_files import TokenizerFiles, tokenize_function
@@ -77,7 +78,7 @@ def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
     if spec.with_samples:
         for name, found in itertools.groupby(sorted(rejects, key=_reason), key=_reason):
             samples = (sample_of_line(path, line, text) for path, line, _, text in found)
-            notes.add_samples(f"rejected/{name}", samples)
+            notes.add_samples(f"rejected/{name}", heapq.nsmallest(KEPT, samples))
     lines = sum(entry["lines"] for entry in inputs)
     if len(rejects) > spec.max_bad_ratio * lines:
         table = ", ".join(
