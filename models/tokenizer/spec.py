@@ -8,6 +8,7 @@ would give wrong embeddings without an error.
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from rejoinder.errors import UserError
 
 # The files from which `transformers` loads a tokenizer. The first one is required, the
 # others are copied where they exist.
+TOKENIZER_FILE, CONFIG_FILE = "tokenizer.json", "tokenizer_config.json"
 FOLDER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
+    TOKENIZER_FILE,
+    CONFIG_FILE,
     "special_tokens_map.json",
     "vocab.txt",
     "added_tokens.json",
@@ -61,22 +63,66 @@ def read_spec(folder: str | Path) -> TokenizerSpec:
         UserError: The file is missing, not JSON, or describes another kind of
             tokenizer.
     """
-    path = Path(folder) / "tokenizer.json"
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    files: dict[str, bytes] = {}
+    for name in (TOKENIZER_FILE, CONFIG_FILE):
+        path = Path(folder) / name
+        try:
+            files[name] = path.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    return parse_spec(files, str(folder))
+
+
+def parse_spec(files: Mapping[str, bytes], folder: str) -> TokenizerSpec:
+    """Reads the files of a tokenizer folder, see `read_spec`.
+
+    Args:
+        files: Content by name.
+        folder: The folder, for messages.
+    """
+    path = f"{folder.rstrip('/')}/{TOKENIZER_FILE}"
+    if TOKENIZER_FILE not in files:
         raise UserError(
             f"{path}: does not exist; a tokenizer folder holds the tokenizer.json of a Hugging Face"
             " fast tokenizer (train one with `rejoinder vocab`)"
+        )
+    data = _parse_object(path, files[TOKENIZER_FILE])
+    config_path = f"{folder.rstrip('/')}/{CONFIG_FILE}"
+    config = _parse_object(config_path, files[CONFIG_FILE]) if CONFIG_FILE in files else {}
+    try:
+        return _spec(path, data, config)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"{path}: is not the tokenizer.json of a BERT or MPNet tokenizer ({reason}); save the "
+            "tokenizer again with transformers' `save_pretrained`"
         ) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def _parse_object(path: str, content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error}); copy the file again") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: holds a JSON {type(value).__name__}, must hold an object")
+    return value
+
+
+def _spec(path: str, data: dict[str, Any], config: dict[str, Any]) -> TokenizerSpec:
     _expect(path, "normalizer", data, "BertNormalizer")
     if not data["normalizer"].get("clean_text", True):
         raise UserError(f"{path}: normalizer.clean_text is false, must be true")
+    for name in ("lowercase", "strip_accents", "handle_chinese_chars"):
+        _expect_type(path, f"normalizer.{name}", data["normalizer"].get(name), bool)
     _expect(path, "pre_tokenizer", data, "BertPreTokenizer")
     _expect(path, "model", data, "WordPiece")
     model = data["model"]
+    _expect_type(path, "model.unk_token", model["unk_token"], str)
+    for name, kind in (("continuing_subword_prefix", str), ("max_input_chars_per_word", int)):
+        _expect_type(path, f"model.{name}", model.get(name), kind)
     vocab: dict[str, int] = dict(model["vocab"])
     for added in data.get("added_tokens", []):
         vocab.setdefault(added["content"], added["id"])
@@ -91,16 +137,16 @@ def read_spec(folder: str | Path) -> TokenizerSpec:
     return TokenizerSpec(
         tokens=tokens,
         normalizer=data["normalizer"],
-        suffix_indicator=model.get("continuing_subword_prefix", "##"),
-        max_word_chars=model.get("max_input_chars_per_word", 100),
+        suffix_indicator=model.get("continuing_subword_prefix") or "##",
+        max_word_chars=model.get("max_input_chars_per_word") or 100,
         bos_id=_token_id(path, vocab, bos),
         eos_id=_token_id(path, vocab, eos),
-        pad_id=_token_id(path, vocab, _pad_token(path, data)),
+        pad_id=_token_id(path, vocab, _pad_token(data, config)),
         unk_id=vocab[model["unk_token"]],
     )
 
 
-def _expect(path: Path, part: str, data: dict[str, Any], kind: str) -> None:
+def _expect(path: str, part: str, data: dict[str, Any], kind: str) -> None:
     found = (data.get(part) or {}).get("type")
     # Files written before tokenizers 0.10 leave out the model's type.
     if found != kind and not (part == "model" and found is None and "vocab" in data.get(part, {})):
@@ -109,7 +155,12 @@ def _expect(path: Path, part: str, data: dict[str, Any], kind: str) -> None:
         )
 
 
-def _special_tokens(path: Path, processor: dict[str, Any]) -> tuple[str, str]:
+def _expect_type(path: str, part: str, value: object, kind: type) -> None:
+    if value is not None and type(value) is not kind:
+        raise UserError(f"{path}: {part} is {value!r}, must be of type {kind.__name__}")
+
+
+def _special_tokens(path: str, processor: dict[str, Any]) -> tuple[str, str]:
     """Returns the tokens that the post-processor puts around a single text."""
     kind = processor.get("type")
     if kind in ("RobertaProcessing", "BertProcessing"):
@@ -123,21 +174,19 @@ def _special_tokens(path: Path, processor: dict[str, Any]) -> tuple[str, str]:
     )
 
 
-def _pad_token(path: Path, data: dict[str, Any]) -> str:
+def _pad_token(data: dict[str, Any], config: dict[str, Any]) -> str:
     """Returns the padding token of `tokenizer_config.json`, or else `<pad>` or `[PAD]`."""
-    config_path = path.parent / "tokenizer_config.json"
-    if config_path.exists():
-        pad = json.loads(config_path.read_text(encoding="utf-8")).get("pad_token")
-        if isinstance(pad, dict):
-            pad = pad.get("content")
-        if pad:
-            return pad
+    pad = config.get("pad_token")
+    if isinstance(pad, dict):
+        pad = pad.get("content")
+    if pad:
+        return str(pad)
     if data.get("padding"):
-        return data["padding"]["pad_token"]
+        return str(data["padding"]["pad_token"])
     return "<pad>" if "<pad>" in data["model"]["vocab"] else "[PAD]"
 
 
-def _token_id(path: Path, vocab: dict[str, int], token: str) -> int:
+def _token_id(path: str, vocab: dict[str, int], token: str) -> int:
     if token not in vocab:
         raise UserError(f"{path}: the special token {token!r} is not in the vocabulary")
     return vocab[token]

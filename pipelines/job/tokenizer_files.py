@@ -1,7 +1,6 @@
 """Ships tokenizer files to Beam workers: the command reads them once, each worker loads them."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ import numpy as np
 
 from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.models.tokenizer.spec import parse_spec
 from rejoinder.pipelines.shards.encode import Tokenize
 
 if TYPE_CHECKING:
@@ -31,8 +31,22 @@ def read_files(tokenizer: str) -> TokenizerFiles:
         tokenizer: A folder that `rejoinder.storage` reads, or a model's name on the hub.
 
     Raises:
-        UserError: There is no tokenizer.
+        UserError: There is no tokenizer, or it is not one that this project can read.
     """
+    files = _read(tokenizer)
+    for name, content in files:
+        try:
+            content.decode()
+        except UnicodeDecodeError:
+            path = storage.join(tokenizer, name)
+            raise UserError(f"{path}: is not UTF-8; copy the tokenizer again") from None
+    parse_spec(dict(files), tokenizer)
+    return files
+
+
+def _read(tokenizer: str) -> TokenizerFiles:
+    if not tokenizer:
+        raise UserError("--tokenizer: is empty; give a folder or a hub name")
     if not storage.is_local(tokenizer) or os.path.isdir(tokenizer):
         names = [
             name
@@ -71,11 +85,7 @@ def load(files: TokenizerFiles) -> "Tokenizer":
     """Loads the tokenizer, once per process."""
     from rejoinder.models.tokenizer import Tokenizer
 
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files:
-            with open(os.path.join(folder, name), "wb") as file:
-                file.write(content)
-        return Tokenizer.from_folder(folder)
+    return Tokenizer(parse_spec(dict(files), "tokenizer"))
 
 
 @lru_cache(maxsize=2)
