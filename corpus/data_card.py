@@ -9,6 +9,7 @@ import posixpath
 
 from rejoinder.corpus import features as names
 from rejoinder.corpus.manifest import Manifest
+from rejoinder.corpus.naming import SPLITS
 from rejoinder.corpus.table_files import TableFiles
 from rejoinder.tables import markdown_table
 
@@ -37,9 +38,9 @@ def data_card(manifest: Manifest, tables: TableFiles) -> str:
         manifest: The manifest of the corpus.
         tables: The format and the columns of the files.
     """
-    splits = [split for split in manifest.splits if manifest.examples(split)]
+    splits = [split for split in SPLITS if manifest.examples(split)]
     columns = [[f"`{name}`", _CONTENTS.get(name, _ANCESTOR)] for name in tables.features]
-    counts = [[f"`{split}`", f"{manifest.examples(split):,}"] for split in manifest.splits]
+    counts = [[f"`{split}`", f"{manifest.examples(split):,}"] for split in SPLITS]
     inputs = [[posixpath.basename(entry["path"]), entry["sha256"]] for entry in manifest.inputs]
     options = [[f"`{name}`", json.dumps(value)] for name, value in sorted(manifest.options.items())]
     parts = [

@@ -5,6 +5,9 @@ from typing import Literal, get_args
 
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+# Formats of the files for other programs, see `rejoinder.corpus.table_files`.
+TableFormat = Literal["parquet", "jsonl", "polyai-json"]
+TABLE_FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 
 MANIFEST = "manifest.json"
 FEATURES = "features.json"

@@ -11,7 +11,6 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +19,8 @@ import pyarrow.parquet as pq
 from rejoinder.corpus import tfrecord
 from rejoinder.corpus.examples import ExampleReader, Spans
 from rejoinder.corpus.features import CONTEXT_ID, RESPONSE_ID
+from rejoinder.corpus.naming import TableFormat
 
-TableFormat = Literal["parquet", "jsonl", "polyai-json"]
-FORMATS: tuple[TableFormat, ...] = get_args(TableFormat)
 # Where a format's files are inside the folder, and how their names end.
 _PLACES = {
     "parquet": ("data/", ".parquet"),
@@ -39,7 +37,7 @@ class TableFiles:
     """A format, and the text features that are written.
 
     Attributes:
-        format: One of `FORMATS`.
+        format: One of `rejoinder.corpus.naming.TABLE_FORMATS`.
         features: Names of text features in the order of the columns.
     """
 

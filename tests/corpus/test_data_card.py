@@ -6,7 +6,8 @@ import yaml
 from rejoinder.corpus.data_card import data_card
 from rejoinder.corpus.features import TEXT_FEATURES
 from rejoinder.corpus.manifest import Manifest, Shard
-from rejoinder.corpus.table_files import FORMATS, TableFiles
+from rejoinder.corpus.naming import TABLE_FORMATS
+from rejoinder.corpus.table_files import TableFiles
 
 
 def manifest(train=9, test=1):
@@ -52,7 +53,7 @@ def test_json_lines_declare_the_types_of_their_columns():
     assert "select_columns(['context', 'response'])" in body
 
 
-@pytest.mark.parametrize("table_format", FORMATS)
+@pytest.mark.parametrize("table_format", TABLE_FORMATS)
 def test_a_split_without_pairs_is_not_listed(table_format):
     tables = TableFiles(table_format, TEXT_FEATURES)
     values, body = header(data_card(manifest(test=0), tables))

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from rejoinder.corpus import tfrecord
-from rejoinder.corpus.table_files import FORMATS, TableFiles
+from rejoinder.corpus.naming import TABLE_FORMATS
+from rejoinder.corpus.table_files import TableFiles
 from rejoinder.corpus.varint import encode_varints
 from rejoinder.pipelines.shards import wire_format
 
@@ -53,7 +54,7 @@ def test_json_of_polyai_has_sorted_keys_and_leaves_out_what_is_missing():
     assert json.loads(third)["context/0"] == ""
 
 
-@pytest.mark.parametrize("table_format", FORMATS)
+@pytest.mark.parametrize("table_format", TABLE_FORMATS)
 def test_equal_shards_give_equal_bytes(table_format, monkeypatch):
     tables = TableFiles.of(table_format, FEATURES)
     monkeypatch.setattr("rejoinder.corpus.table_files._BATCH_ROWS", 2)
@@ -68,7 +69,7 @@ def test_a_shard_without_pairs_gives_parquet_without_row_groups_and_empty_json()
 
 
 def test_file_names_have_the_form_that_each_reader_expects():
-    names = [TableFiles(name, FEATURES).file_name("train", 3, 16) for name in FORMATS]
+    names = [TableFiles(name, FEATURES).file_name("train", 3, 16) for name in TABLE_FORMATS]
     assert names == [
         "data/train-00003-of-00016.parquet",
         "data/train-00003-of-00016.jsonl",

@@ -1,0 +1,1 @@
+"""A finished corpus to table files for other programs."""
