@@ -8,6 +8,7 @@ from typing import Any
 
 from rejoinder.corpus.manifest import Manifest, load_manifest
 from rejoinder.corpus.naming import SPLITS
+from rejoinder.errors import UserError
 from rejoinder.tables import list_table
 from rejoinder.units import format_bytes
 
@@ -97,7 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rejoinder import storage
     from rejoinder.corpus.reading import read_examples
 
-    folder = arguments.corpus.rstrip("/")
+    if arguments.examples < 0:
+        raise UserError(f"--examples: must be at least 0, got {arguments.examples}")
+    if not arguments.corpus:
+        raise UserError("CORPUS: is empty; give the folder of a corpus")
+    folder = arguments.corpus.rstrip("/") or "/"
     manifest = load_manifest(folder)
     examples = itertools.islice(read_examples(folder, arguments.split), arguments.examples)
     if arguments.json:

@@ -27,13 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     paths = parser.add_argument_group("paths")
-    paths.add_argument(
-        "--input",
-        nargs="+",
-        required=True,
-        metavar="PATH",
-        help="files, globs, folders of Parquet files, or corpus folders",
-    )
+    arguments.add_input_argument(paths, "files, globs, folders of Parquet files, or corpus folders")
     paths.add_argument("--output", required=True, metavar="DIR", help="folder of the shards")
     paths.add_argument(
         "--model",

@@ -95,6 +95,9 @@ def _read_parquet_columns(
     for name in columns:
         if name not in have:
             raise UserError(f"{path}: no column {name!r}; it has {', '.join(have)}")
+        kind = parquet.schema_arrow.field(name).type
+        if pa.types.is_nested(kind):
+            raise UserError(f"{path}: column {name!r} holds {kind}, must hold text")
     for batch in parquet.iter_batches(BATCH_ROWS, columns=list(columns)):
         table = pa.Table.from_batches([batch])
         yield {

@@ -7,6 +7,7 @@ from typing import Literal
 import pyarrow as pa
 
 from rejoinder import storage
+from rejoinder.corpus.embeddings import EMBEDDING, TEXT
 from rejoinder.corpus.features import TEXT_FEATURES
 from rejoinder.corpus.naming import COMPLETED
 from rejoinder.corpus.texts import require_text
@@ -72,6 +73,19 @@ class ReadOptions:
     limit: int = 0
     keep_damaged: bool = False
 
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise UserError(f"--limit: must be at least 0, got {self.limit}")
+        for index, name in enumerate(self.keep):
+            if name in (TEXT, EMBEDDING):
+                raise UserError(
+                    f"--keep {name}: the shards have a column of this name, which holds the "
+                    f"{'text of --field ' + self.field if name == TEXT else 'embedding'}; rename "
+                    "the field in the input"
+                )
+            if name in self.keep[:index]:
+                raise UserError(f"--keep {name}: is given twice")
+
 
 def find_parts(patterns: Sequence[str], options: ReadOptions, workers: int = 1) -> list[TextPart]:
     """Returns the parts of all inputs.
@@ -86,7 +100,9 @@ def find_parts(patterns: Sequence[str], options: ReadOptions, workers: int = 1) 
     """
     parts: list[TextPart] = []
     for pattern in patterns:
-        folder = pattern.rstrip("/")
+        if not pattern.strip():
+            raise UserError("--input: is empty; give a file, a folder or a glob")
+        folder = pattern.rstrip("/") or "/"
         if storage.exists(storage.join(folder, COMPLETED)):
             parts += _corpus_shards(folder, options, len(parts))
             continue

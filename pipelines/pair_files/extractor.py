@@ -58,10 +58,15 @@ class PairOptions:
             raise UserError(f"--test-share: must be 0 to 1, got {self.test_share:g}")
         if len(set(self.columns)) == 1:
             raise UserError(f"--columns: names {self.columns[0]!r} twice; name two columns")
-        for name, low in (("limit", 0), ("max_length", 3), ("num_shards", 0)):
-            if getattr(self, name) < low:
+        for name, low, high in (
+            ("limit", 0, 1 << 60),
+            ("max_length", 3, 1 << 16),
+            ("num_shards", 0, 99_999),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
                 flag = name.replace("_", "-")
-                raise UserError(f"--{flag}: must be at least {low}, got {getattr(self, name)}")
+                raise UserError(f"--{flag}: must be {low} to {high}, got {value}")
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the options as JSON values."""

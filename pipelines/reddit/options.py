@@ -70,6 +70,10 @@ class ExtractOptions:
             if not low <= value <= high:
                 flag = name.replace("_", "-")
                 raise UserError(f"--{flag}: must be {low} to {high}, got {value}")
+        if both := sorted({*self.subreddits} & {*self.block_subreddits}):
+            raise UserError(
+                f"--block-subreddits {both[0]}: --subreddits names it too; leave one of them out"
+            )
         if not 0 < self.sample <= 1:
             raise UserError(f"--sample: must be above 0 and at most 1, got {self.sample:g}")
         if self.min_chars > self.max_chars:

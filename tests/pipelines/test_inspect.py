@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from rejoinder.errors import UserError
 from rejoinder.pipelines import inspect
 from rejoinder.pipelines.testing import dialogue, ndjson
 
@@ -29,6 +30,13 @@ def test_statistics_and_examples_are_printed(corpus, capsys):
         assert expected in [" ".join(line.split()) for line in lines]
     assert any("tokens of a context" in line and "p99" in line for line in lines)
     assert any(line.startswith("  context   ") and "comment number" in line for line in lines)
+
+
+def test_a_negative_number_of_examples_and_an_empty_name_are_errors(corpus):
+    with pytest.raises(UserError, match="--examples: must be at least 0, got -1"):
+        inspect.main([corpus, "--examples", "-1"])
+    with pytest.raises(UserError, match="CORPUS: is empty; give the folder of a corpus"):
+        inspect.main([""])
 
 
 def test_examples_can_be_json_lines(corpus, capsys):

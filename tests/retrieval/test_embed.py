@@ -202,6 +202,44 @@ def test_a_missing_parquet_column_is_an_error_that_lists_the_columns(tmp_path):
         _run(tmp_path, "--input", str(tmp_path / "in.parquet"))
 
 
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([["x"]], "list<element: string>"),
+        ([{"a": "x"}], "struct<a: string>"),
+        (pa.array([[("a", "x")]], pa.map_(pa.string(), pa.string())), "map<string, string"),
+    ],
+)
+@pytest.mark.parametrize("arguments", [[], ["--field", "title", "--keep", "body"]])
+def test_a_column_that_is_no_text_is_an_error_that_names_its_type(
+    tmp_path, values, kind, arguments
+):
+    pq.write_table(pa.table({"body": values, "title": ["x"]}), tmp_path / "in.parquet")
+    with pytest.raises(UserError) as caught:
+        _run(tmp_path, "--input", str(tmp_path / "in.parquet"), *arguments)
+    assert str(caught.value).startswith(f"{tmp_path}/in.parquet: column 'body' holds {kind}")
+    assert str(caught.value).endswith(", must hold text")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--keep", "text"], "--keep text: the shards have a column .* text of --field body"),
+        (["--keep", "embedding"], "--keep embedding: the shards have a column of this name"),
+        (["--keep", "id", "id"], "--keep id: is given twice"),
+        (["--limit", "-1"], "--limit: must be at least 0, got -1"),
+        (["--input", ""], "--input: is empty"),
+        (["--quiet"], "--quiet: neither an option of this command"),
+        (["--precision", "bfloat16", "stray"], "stray: belongs to no option"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_errors(tmp_path, arguments, message):
+    path = _ndjson(tmp_path / "RC.ndjson")
+    with pytest.raises(UserError, match=message):
+        _run(tmp_path, *(["--input", path] if "--input" not in arguments else []), *arguments)
+    assert [p.name for p in tmp_path.iterdir()] == ["RC.ndjson"]
+
+
 def test_the_end_names_the_output_and_the_next_command(tmp_path, capsys):
     _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"))
     wrote, following, _ = capsys.readouterr().out.splitlines()
@@ -209,11 +247,11 @@ def test_the_end_names_the_output_and_the_next_command(tmp_path, capsys):
     assert following.startswith(f"next: rejoinder search --corpus {tmp_path}/out --query")
 
 
-@pytest.mark.parametrize("damage", ["not Parquet", "cut", "wrong bytes", "a column of lists"])
+@pytest.mark.parametrize("damage", ["not Parquet", "cut", "wrong bytes"])
 def test_parquet_files_that_cannot_be_read_are_named(tmp_path, damage):
     path = tmp_path / "in.parquet"
-    values = [["x"]] * 3 if damage == "a column of lists" else [f"text {n}" for n in range(9_000)]
-    pq.write_table(pa.table({"body": values}), path, compression="zstd")
+    table = pa.table({"body": [f"text {n}" for n in range(9_000)]})
+    pq.write_table(table, path, compression="zstd")
     data = bytearray(path.read_bytes())
     if damage == "not Parquet":
         data = b"PK\x03\x04"
