@@ -17,7 +17,8 @@ CHUNK_BYTES = 16 << 20
 # Bytes kept of a longer line, for the report of rejects.
 _EXCERPT_BYTES = 200
 _NEWLINE = ord("\n")
-_CACHE_BYTES = 64 << 10
+# Newlines are counted in blocks whose comparison fits the processor's cache.
+BLOCK_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -177,14 +178,20 @@ def file_blocks(
         summary.sha256 = digest.hexdigest()
 
 
-def count_newlines(data: bytes) -> int:
-    """Counts the newlines in `data`, several times faster than `bytes.count`."""
+def count_newlines(data: bytes) -> np.ndarray:
+    """Counts newlines, several times faster than `bytes.count`.
+
+    Returns:
+        int64 [ceil(len(data) / BLOCK_BYTES)], the newlines in each block of the data.
+    """
     values = np.frombuffer(data, np.uint8)
-    # In steps whose comparison fits the processor's cache.
-    return sum(
-        int(np.count_nonzero(values[at : at + _CACHE_BYTES] == _NEWLINE))
-        for at in range(0, len(values), _CACHE_BYTES)
-    )
+    blocks = range(0, len(values), BLOCK_BYTES)
+    counts = (np.count_nonzero(values[at : at + BLOCK_BYTES] == _NEWLINE) for at in blocks)
+    return np.fromiter(counts, np.int64, len(blocks))
+
+
+def _lines(pieces: list[bytes]) -> int:
+    return sum(int(count_newlines(piece).sum()) for piece in pieces)
 
 
 def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes], int, bool]]:
@@ -223,9 +230,9 @@ def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes
             whole = [*parts[:last], parts[last][:end]]
             parts = [parts[last][end:], *parts[last + 1 :]]
             size = sum(map(len, parts))
-            yield whole, sum(map(count_newlines, whole)), False
+            yield whole, _lines(whole), False
     if skipping:
         yield [skipping], 1, True
     elif size:
         unended = not next(part for part in reversed(parts) if part).endswith(b"\n")
-        yield parts, sum(map(count_newlines, parts)) + unended, False
+        yield parts, _lines(parts) + unended, False

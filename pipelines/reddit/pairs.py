@@ -37,13 +37,13 @@ def process_bucket(
         The shards, counters and statistics. They do not depend on the order of `blobs`.
     """
     found = _drop_duplicates(_join(blobs, options), to_drop)
-    order = shard_order(found.rows[found.response])
+    order = shard_order(_pick(found.rows, ("thread", "id"), found.response))
     response = found.response[order]
     context = found.parent[response]
     ancestors = threads.ancestors(found, options.extra_contexts)[order]
     encoder = PairEncoder(found.rows.get_column("body"), context, response, tokenize)
-    responses = found.rows[response]
-    is_train = np.fromiter(map(hashing.is_train, responses["thread"]), bool, len(response))
+    responses = _pick(found.rows, ("thread", "subreddit", "month"), response)
+    is_train = hashing.train_rows(responses.get_column("thread"))
     counters = found.counters
     del counters[threads.PAIR]
     shards: dict[str, ShardData] = {}
@@ -70,9 +70,13 @@ def reddit_pair_keys(blobs: Sequence[bytes], options: ExtractOptions) -> pl.Data
     """Returns the keys of a bucket's pairs, see `duplicates.pair_keys`."""
     found = _join(blobs, options)
     body = found.rows.get_column("body")
-    return duplicates.pair_keys(
-        body[found.parent[found.response]], body[found.response], found.rows[found.response]
-    )
+    origin = _pick(found.rows, ("thread", "id"), found.response)
+    return duplicates.pair_keys(body[found.parent[found.response]], body[found.response], origin)
+
+
+def _pick(rows: pl.DataFrame, columns: Sequence[str], picked: np.ndarray) -> pl.DataFrame:
+    """Returns some columns of the rows `picked`, int64 [k]."""
+    return rows.select(columns)[picked]
 
 
 def _join(blobs: Sequence[bytes], options: ExtractOptions) -> threads.Threads:
@@ -83,7 +87,7 @@ def _join(blobs: Sequence[bytes], options: ExtractOptions) -> threads.Threads:
 def _drop_duplicates(found: threads.Threads, to_drop: Sequence[bytes]) -> threads.Threads:
     if not to_drop:
         return found
-    responses = found.rows[found.response].select("thread", "id").with_row_index("at")
+    responses = _pick(found.rows, ("thread", "id"), found.response).with_row_index("at")
     dropped = duplicates.read_duplicates_to_drop(to_drop)
     kept = responses.join(dropped, on=["thread", "id"], how="anti")
     response = found.response[np.sort(kept.get_column("at").to_numpy())]

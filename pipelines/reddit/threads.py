@@ -71,24 +71,36 @@ def join_threads(rows: pl.DataFrame, filter_names: list[str]) -> Threads:
 
 def _one_row_per_id(rows: pl.DataFrame) -> pl.DataFrame:
     """Keeps one of the rows with equal thread and id; the choice does not depend on their order."""
+    if rows.select(_key("id").n_unique()).item() == rows.height:
+        return rows  # different keys prove different ids
     key = ["thread", "id"]
-    if rows.select(pl.struct(key).n_unique()).item() == rows.height:
-        return rows
     # A row that passed the filters comes first; the other columns make the order total.
     order = ["reason", "body", "author", "subreddit", "parent", "month"]
     return rows.sort([*key, *order], nulls_last=True).unique(key, keep="first", maintain_order=True)
 
 
+def _key(column: str) -> pl.Expr:
+    """Returns uint64, equal for equal values of `thread` and `column`.
+
+    Comparing numbers is faster than comparing two columns of text. Different comments
+    may have equal keys, and another release of polars may have other keys: a result
+    must not depend on them.
+    """
+    return pl.col("thread").hash(1) ^ pl.col(column).hash(2)
+
+
 def _parent_rows(rows: pl.DataFrame) -> np.ndarray:
     """Returns int64 [n], the row of each comment's parent in its thread, -1 if there is none."""
     numbered = rows.select("thread", "id", "parent").with_row_index("row")
-    joined = numbered.filter(pl.col("parent").is_not_null()).join(
-        numbered.select("thread", pl.col("id").alias("parent"), pl.col("row").alias("parent_row")),
-        on=["thread", "parent"],
-        how="inner",
-    )
+    replies = numbered.filter(pl.col("parent").is_not_null()).select("row", key=_key("parent"))
+    joined = replies.join(numbered.select(above="row", key=_key("id")), on="key")
+    row, above = joined.get_column("row"), joined.get_column("above")
+    thread = numbered.get_column("thread")
+    same_thread = thread.gather(row) == thread.gather(above)
+    same_id = numbered.get_column("parent").gather(row) == numbered.get_column("id").gather(above)
+    same = same_thread & same_id
     parent = np.full(rows.height, -1, np.int64)
-    parent[joined.get_column("row").to_numpy()] = joined.get_column("parent_row").to_numpy()
+    parent[row.filter(same).to_numpy()] = above.filter(same).to_numpy()
     return parent
 
 

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rejoinder.pipelines.dumps import chunks
 from rejoinder.pipelines.dumps.chunks import Chunk
 from rejoinder.pipelines.dumps.lines import Reject
+from rejoinder.pipelines.reddit import parse as parse_module
 from rejoinder.pipelines.reddit.line_parser import parse_line
 from rejoinder.pipelines.reddit.parse import COLUMNS, parse_chunk
 
@@ -133,7 +135,8 @@ REJECTED = {
         line(id=True),
         line(body=12345),
         line(body=1.5),
-        line(body=["a"]),
+        *(line(body=[element]) for element in ("a", "", True, False, None, -1, 2.5, [], {})),
+        line(body=[]),
         line(body={"a": 1}),
         line(body=True),
         line(author=7),
@@ -194,6 +197,24 @@ def test_an_oversize_line_is_a_reject():
     frame, rejects, blanks = parse_chunk(Chunk(b"xxx", 7, 1, oversize=True))
     assert (frame.height, blanks) == (0, 0)
     assert [(r.line, r.reason) for r in rejects] == [(7, "line_too_long")]
+
+
+def test_removed_comments_are_parsed_by_columns(monkeypatch):
+    monkeypatch.delattr(parse_module, "_parse_carefully")  # a call would be an error
+    marks = ("[deleted]", "[removed]", "[deleted by user]", "{", "[", "]", "5 apples", "- yes", "")
+    rows, rejects, _ = parse(*(line(body=mark, author=mark, subreddit="") for mark in marks))
+    assert [row["body"] for row in rows] == list(marks)
+    assert rejects == []
+
+
+@pytest.mark.parametrize("ending", [b"\n", b""])
+def test_any_line_of_a_chunk_is_found_by_its_number(monkeypatch, ending):
+    monkeypatch.setattr(parse_module, "BLOCK_BYTES", 8)
+    monkeypatch.setattr(chunks, "BLOCK_BYTES", 8)
+    lines = [b"", b"ab", b"", b"", b"x" * 7, b"y" * 8, b"z" * 30, b"", b"end"]
+    data = b"\n".join(lines) + ending
+    assert parse_module._pick_lines(data, range(len(lines))) == lines
+    assert parse_module._pick_lines(data, [4]) == [lines[4]]
 
 
 values = st.one_of(

@@ -97,6 +97,14 @@ def test_the_kept_one_of_different_texts_does_not_depend_on_the_order():
     assert len(kept) == 1
 
 
+def test_equal_keys_of_different_comments_do_not_change_the_pairs(monkeypatch):
+    comments = [("a", None), ("b", "a"), ("c", "b"), ("a", None, 0, "u"), ("d", "a", 0, "u")]
+    comments += [("b", "a"), ("e", "gone")]
+    expected = join(*comments)
+    monkeypatch.setattr(threads, "_key", lambda column: pl.col(column).len().cast(pl.UInt64) * 0)
+    assert join(*comments) == expected
+
+
 def test_a_thread_of_100_000_replies_in_one_chain_and_in_one_fan():
     n = 100_000
     chain = [("c0", None)] + [(f"c{i}", f"c{i - 1}") for i in range(1, n)]

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from rejoinder.corpus.splitmix64 import mix
 from rejoinder.pipelines.shuffle import hashing
 
 
@@ -13,7 +14,7 @@ from rejoinder.pipelines.shuffle import hashing
 )
 def test_the_split_of_known_threads(thread, value, train):
     assert hashing.split_value(thread) == pytest.approx(value, abs=1e-6)
-    assert hashing.is_train(thread) is train
+    assert hashing.train_rows(pl.Series([thread, thread])).tolist() == [train, train]
 
 
 def test_string_hashes_are_fixed_spread_and_independent_of_neighbours():
@@ -28,6 +29,17 @@ def test_string_hashes_are_fixed_spread_and_independent_of_neighbours():
     other = hashing.hash_strings(pl.Series(texts), 5)
     assert np.flatnonzero(hashes == other).tolist() == [0]  # the empty text alone
     assert hashing.hash_strings(pl.Series(["5h6yvl"]), 1)[0] == HASH_OF_5H6YVL
+
+
+def polynomial(text: str, base: int) -> int:
+    return sum((byte + 1) * pow(base, i, 1 << 64) for i, byte in enumerate(text.encode(), 1))
+
+
+def test_short_and_long_strings_have_the_hash_of_the_definition():
+    texts = ["", "a", "é" * 16, "x" * 31, "x" * 32, "x" * 33, "ü" * 500, "id", "y" * 100]
+    base = 0xE220A8397B1DCDAF  # the first output of splitmix64 for the seed 0
+    expected = mix(np.array([polynomial(text, base) % (1 << 64) for text in texts], np.uint64))
+    assert hashing.hash_strings(pl.Series(texts)).tolist() == expected.tolist()
 
 
 HASH_OF_5H6YVL = 5903545476728595644
