@@ -53,8 +53,8 @@ def lock_staging(output: str) -> Iterator[str]:
                 _remove(entry)
         except OSError as error:
             raise UserError(f"{error.filename}: cannot be removed ({error.strerror})") from error
-        storage.write_bytes(storage.join(staging, MARKER), b"")
         try:
+            storage.write_bytes(storage.join(staging, MARKER), b"")
             yield staging
         finally:
             restore_replaced(output, staging)

@@ -8,13 +8,13 @@ from typing import Protocol
 
 from rejoinder import storage
 from rejoinder.corpus.naming import SPLITS
+from rejoinder.output import resolve, staging_folder
 from rejoinder.pipelines.dumps import input_files
 from rejoinder.pipelines.job import disk_shuffle
 from rejoinder.pipelines.job.arguments import JobArguments
 from rejoinder.pipelines.job.extractor import Extractor
 from rejoinder.pipelines.job.runners import RunnerChoice
 from rejoinder.pipelines.job.steps.spec import JobSpec
-from rejoinder.pipelines.publish.staging import staging_folder
 from rejoinder.units import format_bytes, format_duration
 
 # Decompressed bytes that one core processes in a second (benchmarks/preprocess.py).
@@ -53,7 +53,7 @@ class Plan:
     """A planned job.
 
     Attributes:
-        output: The corpus folder, absolute if it is local.
+        output: The corpus folder, resolved.
         name: Name of the data set.
         overwrite: Whether a finished corpus may be replaced.
         files: Input files.
@@ -100,9 +100,7 @@ def plan_job(
         options: The extractor's options.
         text_features: Names of the features beside the token ids.
     """
-    output = arguments.output.rstrip("/")
-    if storage.is_local(output):
-        output = os.path.abspath(output)
+    output = resolve(arguments.output)
     num_buckets = options.num_shards or input_files.choose_buckets(files)
     staging = staging_folder(output)
     shuffles_on_disk = runner.is_local and storage.is_local(staging)
@@ -120,7 +118,8 @@ def plan_job(
     )
     return Plan(
         output=output,
-        name=arguments.name or os.path.basename(output),
+        # Of the path as written, because a link has a name of its own.
+        name=arguments.name or os.path.basename(os.path.abspath(arguments.output)),
         overwrite=arguments.overwrite,
         files=tuple(files),
         parts=tuple(input_files.divide(files, runner.workers)),

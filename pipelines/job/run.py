@@ -10,9 +10,11 @@ from typing import TextIO
 import apache_beam as beam
 
 from rejoinder import storage
+from rejoinder.corpus.contents import CORPUS
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.corpus.naming import COMPLETED
 from rejoinder.errors import UserError
+from rejoinder.output import check_output, check_replaceable
 from rejoinder.pipelines.dumps import input_files
 from rejoinder.pipelines.job import execution, graph, runners, summary, tokenizer_files
 from rejoinder.pipelines.job.arguments import JobArguments
@@ -20,7 +22,7 @@ from rejoinder.pipelines.job.extractor import Extractor
 from rejoinder.pipelines.job.plan import JobOptions, Plan, describe, plan_job
 from rejoinder.pipelines.job.progress import ProgressLine
 from rejoinder.pipelines.publish.publish import Publication
-from rejoinder.pipelines.publish.staging import check_output, lock_staging
+from rejoinder.staging import lock_staging
 
 # Software whose version may change the bytes of a corpus.
 _VERSIONED = ("rejoinder", "apache-beam", "polars", "pyarrow", "tensorflow", "tensorflow-text")
@@ -53,7 +55,8 @@ def make_corpus(
         arguments.inputs, default_patterns, accept_submissions=accept_submissions
     )
     plan = plan_job(arguments, files, runner, extractor, options, text_features)
-    check_output(plan.output, overwrite=plan.overwrite)
+    read = [("--input", file.path) for file in files] + [("--tokenizer", arguments.tokenizer)]
+    check_output(arguments.output, CORPUS, overwrite=plan.overwrite, inputs=read)
     if arguments.dry_run:
         _print_plan(plan)
         return
@@ -88,7 +91,7 @@ def _run(
     started = time.monotonic()
     with lock_staging(plan.output):
         # Again, because `lock_staging` restores a corpus that an interrupted run had moved.
-        check_output(plan.output, overwrite=plan.overwrite)
+        check_replaceable(plan.output, CORPUS, overwrite=plan.overwrite)
         execution.run_pipeline(
             plan.runner,
             lambda pipeline: graph.build(pipeline, plan.spec, plan.parts, publication),

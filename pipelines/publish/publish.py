@@ -1,17 +1,12 @@
-"""Publishes staged files as a finished corpus; a crash at any moment leaves no half corpus.
+"""Publishes staged files as a finished corpus, with its manifest, report and `COMPLETED`."""
 
-On a local disk the folder is complete, `COMPLETED` included, before one rename
-puts it in place. An object store cannot rename folders: there the files are moved
-one by one and `COMPLETED` is written last, so that no reader sees a part of a corpus.
-"""
-
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rejoinder import storage
+from rejoinder import publishing
 from rejoinder.corpus import checksums
+from rejoinder.corpus.contents import CORPUS
 from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.corpus.naming import (
     COMPLETED,
@@ -21,16 +16,9 @@ from rejoinder.corpus.naming import (
     TOKENIZER_FOLDER,
     shard_name,
 )
-from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps.notes import ReadNotes
 from rejoinder.pipelines.publish import report, tfds_metadata
-from rejoinder.pipelines.publish.staging import (
-    REPLACED,
-    StagedFile,
-    check_output,
-    clear_staging,
-    stage,
-)
+from rejoinder.pipelines.publish.staging import StagedFile, stage
 from rejoinder.pipelines.shards.statistics import PairStatistics
 
 _REJECTS = f"{REJECTS_FOLDER}/rejects.ndjson"
@@ -96,15 +84,16 @@ def publish(
         notes: For the report.
 
     Raises:
-        UserError: The file system failed.
+        UserError: A staged file is missing, OUTPUT may not be replaced, or the file system
+            failed.
     """
     splits: dict[str, list[Shard]] = {split: [] for split in SPLITS}
-    moves = {rejects["staged"]: _REJECTS}
+    moves = {_REJECTS: publishing.Move(rejects["staged"], rejects["bytes"])}
     for index in range(num_shards):
         for split in SPLITS:
             staged = shards[index][split] if index in shards else stage(staging, b"", 0)
             name = shard_name(split, index, num_shards)
-            moves[staged["staged"]] = name
+            moves[name] = publishing.Move(staged["staged"], staged["bytes"])
             shard = Shard(name, staged["examples"], staged["bytes"], staged["sha256"])
             splits[split].append(shard)
     manifest = Manifest(
@@ -124,14 +113,16 @@ def publish(
     digests = {shard.name: shard.sha256 for entries in splits.values() for shard in entries}
     digests[_REJECTS] = rejects["sha256"]
     digests |= {name: checksums.sha256(text.encode()) for name, text in documents.items()}
-    local = storage.is_local(publication.output)
-    publish_files = _publish_folder if local else _publish_objects
-    try:
-        publish_files(publication, staging, moves, documents, checksums.to_text(digests))
-    except OSError as error:
-        raise UserError(
-            f"{publication.output}: cannot be published ({error}); fix that and run again"
-        ) from error
+    documents[COMPLETED] = checksums.to_text(digests)
+    publishing.publish(
+        publication.output,
+        staging,
+        CORPUS,
+        overwrite=publication.overwrite,
+        moves=moves,
+        documents={name: text.encode() for name, text in documents.items()},
+        last=COMPLETED,
+    )
 
 
 def _documents(
@@ -148,52 +139,3 @@ def _documents(
             for name, content in publication.tokenizer_files
         },
     }
-
-
-def _publish_folder(
-    publication: Publication,
-    staging: str,
-    moves: dict[str, str],
-    documents: dict[str, str],
-    completed: str,
-) -> None:
-    ready = os.path.join(staging, "ready")
-    # A second attempt of this step continues with the files that the first did not move.
-    for staged, name in moves.items():
-        path = os.path.join(ready, name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        if os.path.exists(staged):
-            os.replace(staged, path)
-    for name, text in documents.items():
-        storage.write_bytes(os.path.join(ready, name), text.encode())
-    storage.write_bytes(os.path.join(ready, COMPLETED), completed.encode())
-    storage.sync_tree(ready)
-    output = publication.output.rstrip("/")
-    if os.path.lexists(output):
-        check_output(output, overwrite=publication.overwrite)
-        os.rename(output, os.path.join(staging, REPLACED))
-    os.rename(ready, output)
-    storage.sync(os.path.dirname(os.path.abspath(output)))
-
-
-def _publish_objects(
-    publication: Publication,
-    staging: str,
-    moves: dict[str, str],
-    documents: dict[str, str],
-    completed: str,
-) -> None:
-    """Moves file by file; a second attempt continues with the files that are left."""
-    output = publication.output.rstrip("/")
-    last = storage.join(output, COMPLETED)
-    keep = {storage.join(output, name) for name in (*moves.values(), *documents)}
-    if storage.exists(last):
-        storage.delete([last])  # without it readers do not take the rest for a corpus
-    storage.delete([e.path for e in storage.list_tree(output) if e.path not in keep])
-    for staged, name in moves.items():
-        if storage.exists(staged):  # not moved by an earlier attempt
-            storage.rename(staged, storage.join(output, name))
-    for name, text in documents.items():
-        storage.write_bytes(storage.join(output, name), text.encode())
-    storage.write_bytes(last, completed.encode())
-    clear_staging(staging)

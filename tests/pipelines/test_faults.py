@@ -10,13 +10,16 @@ from typing import BinaryIO
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from rejoinder import object_store, storage
+from rejoinder import object_store, publishing, storage
+from rejoinder.corpus.contents import CORPUS
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
+from rejoinder.output import check_replaceable
+from rejoinder.pipelines import preprocess as preprocess_command
 from rejoinder.pipelines import verify
 from rejoinder.pipelines.publish import publish
-from rejoinder.pipelines.publish.staging import check_output, lock_staging
 from rejoinder.pipelines.testing import dialogue, ndjson
+from rejoinder.staging import MARKER, lock_staging
 
 
 @pytest.fixture
@@ -141,18 +144,20 @@ def test_a_run_that_died_between_the_two_renames_is_undone_by_the_next(dump, pre
     before = shards(folder)
     staging = tmp_path / "corpus.staging"
     staging.mkdir()
+    (staging / MARKER).touch()
     folder.rename(staging / "replaced")
     with (
         pytest.raises(UserError, match="holds a finished corpus"),
         lock_staging(str(folder)),
     ):
-        check_output(str(folder), overwrite=False)
+        check_replaceable(str(folder), CORPUS, overwrite=False)
     assert shards(folder) == before
 
 
 def test_what_a_killed_run_left_is_removed(dump, preprocess, tmp_path):
     staging = tmp_path / "corpus.staging"
     (staging / "ready").mkdir(parents=True)
+    (staging / MARKER).touch()
     (staging / "ready" / "COMPLETED").touch()
     (staging / "shard-of-old").write_bytes(b"old")
     folder = preprocess(dump)
@@ -186,6 +191,7 @@ def test_leftovers_that_cannot_be_removed(dump, preprocess, tmp_path, monkeypatc
     left = tmp_path / "corpus.staging" / "staged-1"
     left.parent.mkdir()
     left.touch()
+    (left.parent / MARKER).touch()
 
     def denied(path):
         raise PermissionError(errno.EACCES, "Permission denied", path)
@@ -268,3 +274,100 @@ def test_an_object_store_that_fails_while_a_corpus_is_replaced(
     assert shards(preprocess(dump, arguments=["--overwrite"])) == expected
     assert list(verify.problems(str(folder))) == []
     assert list(storage.list_tree(f"{folder}.staging")) == []
+
+
+@pytest.fixture(params=["folder", "objects"])
+def store(request):
+    """Publishes to a local folder and to an object store."""
+    return request.getfixturevalue("local_objects") if request.param == "objects" else None
+
+
+def test_a_staged_shard_that_is_missing_is_not_published(dump, preprocess, monkeypatch, store):
+    folder = preprocess(dump)
+    before = shards(folder)
+    real = publishing.publish
+
+    def without_one(output, staging, kind, *, moves, **options):
+        name = max(name for name in moves if name.startswith("test."))
+        Path(moves[name].staged).unlink()
+        real(output, staging, kind, moves=moves, **options)
+
+    monkeypatch.setattr(publishing, "publish", without_one)
+    for output, arguments in [("new", []), ("corpus", ["--overwrite", "--num-shards", "2"])]:
+        message = rf"{output}: test\.tfrecord-\S+ was not published, because its staged file \S+"
+        with pytest.raises(UserError, match=message):
+            preprocess(dump, output=output, arguments=arguments)
+    assert not (folder.parent / "new" / "COMPLETED").exists()
+    assert shards(folder) == before
+    assert list(verify.problems(str(folder))) == []
+
+
+def test_a_folder_of_the_user_with_the_name_of_the_staging_folder_is_kept(
+    dump, preprocess, tmp_path, store
+):
+    (tmp_path / "corpus.staging").mkdir()
+    (tmp_path / "corpus.staging" / "thesis.tex").write_text("years of work")
+    with pytest.raises(
+        UserError, match=r"corpus\.staging: holds thesis\.tex, and files are staged"
+    ):
+        preprocess(dump, arguments=["--overwrite"])
+    assert (tmp_path / "corpus.staging" / "thesis.tex").read_text() == "years of work"
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_a_file_that_the_job_did_not_write_protects_the_folder(dump, preprocess, store):
+    folder = preprocess(dump)
+    before = shards(folder)
+    for name in ("thesis.tex", "rejects/thesis.tex"):
+        (folder / name).write_text("years of work")
+        for arguments in ([], ["--overwrite"]):
+            message = f"corpus: holds {name}, which is not a file of the corpus there"
+            with pytest.raises(UserError, match=message) as caught:
+                preprocess(dump, arguments=arguments)
+            assert "--overwrite" not in str(caught.value)
+        assert (folder / name).read_text() == "years of work"
+        (folder / name).unlink()
+    assert shards(folder) == before
+
+
+@pytest.mark.parametrize("arguments", [[], ["--overwrite"]])
+@pytest.mark.parametrize("output", ["", ".", "..", "in", "in/..", "link", "~/corpus", "gs:/corpus"])
+def test_a_folder_with_files_of_the_user_is_never_replaced(
+    dump, tmp_path, monkeypatch, tokenizer_folder, output, arguments
+):
+    folder = tmp_path / "one" / "two" / "three"
+    (folder / "home").mkdir(parents=True)
+    dump.parent.rename(folder / "in")
+    (folder / "link").symlink_to("in")
+    (folder / "home" / "thesis.tex").touch()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    before = sorted(tmp_path.rglob("*"))
+    command = ["--input", "in/RC", "--output", output, "--tokenizer", tokenizer_folder]
+    with pytest.raises(UserError, match=r"^--output"):
+        preprocess_command.main([*command, *arguments])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_link_is_written_behind_and_stays(dump, preprocess, tmp_path):
+    (tmp_path / "large" / "disk").mkdir(parents=True)
+    (tmp_path / "corpus").symlink_to("large/disk")
+    for arguments in ([], ["--overwrite"]):
+        folder = preprocess(dump, arguments=arguments)
+        assert folder.is_symlink()
+        assert load_manifest(str(tmp_path / "large" / "disk")).name == "corpus"
+    assert sorted(p.name for p in (tmp_path / "large").iterdir()) == ["disk"]
+
+
+def test_a_file_that_appears_during_the_job_is_kept(dump, preprocess, monkeypatch):
+    folder = preprocess(dump)
+    real = publishing.publish
+
+    def with_note(*args, **kwargs):
+        (folder / "note").write_text("written meanwhile")
+        real(*args, **kwargs)
+
+    monkeypatch.setattr(publishing, "publish", with_note)
+    with pytest.raises(UserError, match="holds note, which is not a file of the corpus there"):
+        preprocess(dump, arguments=["--overwrite"])
+    assert (folder / "note").read_text() == "written meanwhile"
