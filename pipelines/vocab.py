@@ -1,20 +1,23 @@
 """`rejoinder vocab`: trains a WordPiece vocabulary on the texts of dumps."""
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rejoinder.errors import UserError
+from rejoinder import storage
+from rejoinder.corpus import checksums
+from rejoinder.corpus.naming import COMPLETED
+from rejoinder.output import FolderKind, check_output, check_place, surroundings
+from rejoinder.publishing import publish
+from rejoinder.staging import lock_staging
 
 if TYPE_CHECKING:
     from rejoinder.pipelines.dumps.texts import TextSummary
-    from rejoinder.storage import FileEntry
 
-# The files that a tokenizer folder consists of.
+# The files that a tokenizer folder consists of, besides `COMPLETED` with their checksums.
 TOKENIZER_FILES = (
     "special_tokens_map.json",
     "tokenizer.json",
@@ -69,58 +72,58 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
     arguments = build_parser().parse_args(argv)
-    from rejoinder import storage
     from rejoinder.models.tokenizer.wordpiece import train_wordpiece
     from rejoinder.pipelines.dumps import input_files
 
-    output = arguments.output.rstrip("/") or "/"
-    check_output(output, overwrite=arguments.overwrite)
+    output = check_output(arguments.output, TOKENIZER, overwrite=arguments.overwrite)
     patterns = _PLAIN_PATTERNS if arguments.field is None else _JSON_PATTERNS
     files = input_files.expand(arguments.input, patterns, accept_submissions=True)
+    inputs = surroundings(("--input", file.path) for file in files)
+    check_place(arguments.output, output, inputs)
     texts = _read(files, arguments.field, keep_damaged=arguments.on_truncated == "keep")
     with tempfile.TemporaryDirectory() as folder:
         train_wordpiece(texts, arguments.size, folder)
         written = {name: Path(folder, name).read_bytes() for name in TOKENIZER_FILES}
-    storage.make_folder(output)
-    for name, data in written.items():
-        storage.write_bytes(storage.join(output, name), data)
+    _publish(output, written, overwrite=arguments.overwrite)
     tokens = written["vocab.txt"].count(b"\n")
     count = "1 file" if len(files) == 1 else f"{len(files):,} files"
-    print(f"wrote {output}: a tokenizer of {tokens:,} tokens, learned from {count}")
-    print(f"next: rejoinder preprocess --input DUMPS --tokenizer {output} --output CORPUS")
+    print(f"wrote {arguments.output}: a tokenizer of {tokens:,} tokens, learned from {count}")
+    print(
+        f"next: rejoinder preprocess --input DUMPS --tokenizer {arguments.output} --output CORPUS"
+    )
     return 0
 
 
-def check_output(folder: str, *, overwrite: bool) -> None:
-    """Checks that a tokenizer may be written to a folder.
-
-    Raises:
-        UserError: It is not a folder, it has files that are not a tokenizer's, or it has
-            a tokenizer and `overwrite` is false.
-    """
-    from rejoinder import storage
-
-    if storage.is_local(folder) and os.path.exists(folder):
-        if not os.path.isdir(folder):
-            raise UserError(f"{folder}: is not a folder; choose another --output")
-        names = os.listdir(folder)
-    else:
-        entries = storage.glob(storage.join(folder, "*"))
-        names = [entry.path.rsplit("/", 1)[-1] for entry in entries]
-    foreign = sorted(set(names).difference(TOKENIZER_FILES))
-    if foreign:
-        raise UserError(
-            f"{folder}: has {foreign[0]}, which is not a file of a tokenizer; "
-            "choose another --output"
-        )
-    if names and not overwrite:
-        raise UserError(
-            f"{folder}: has a tokenizer already; choose another --output, "
-            "or replace it with --overwrite"
+def _publish(output: str, files: dict[str, bytes], *, overwrite: bool) -> None:
+    digests = {name: checksums.sha256(data) for name, data in files.items()}
+    documents = {**files, COMPLETED: checksums.to_text(digests).encode()}
+    with lock_staging(output) as staging:
+        publish(
+            output,
+            staging,
+            TOKENIZER,
+            overwrite=overwrite,
+            moves={},
+            documents=documents,
+            last=COMPLETED,
         )
 
 
-def _read(files: Sequence["FileEntry"], field: str | None, *, keep_damaged: bool) -> Iterator[str]:
+def listed_files(folder: str) -> frozenset[str] | None:
+    """Returns the names of a tokenizer's files, None if this program wrote no tokenizer there."""
+    completed = storage.join(folder, COMPLETED)
+    if not storage.exists(completed):
+        return None
+    digests = checksums.from_text(storage.read_bytes(completed).decode("utf-8", "replace"))
+    return frozenset({COMPLETED, *digests}) if digests.keys() == {*TOKENIZER_FILES} else None
+
+
+TOKENIZER = FolderKind("tokenizer", listed_files)
+
+
+def _read(
+    files: Sequence[storage.FileEntry], field: str | None, *, keep_damaged: bool
+) -> Iterator[str]:
     """Yields the texts of all files, with progress and skipped lines on standard error."""
     from rejoinder.pipelines.dumps.input_files import Part
     from rejoinder.pipelines.dumps.texts import TextSummary, read_texts

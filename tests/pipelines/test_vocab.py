@@ -54,7 +54,9 @@ def truncated(tmp_path):
 def test_a_dump_gives_a_fixed_vocabulary(archive, tmp_path, capsys):
     output = tmp_path / "out"
     assert run(archive, output=output) == 0
-    assert sorted(path.name for path in output.iterdir()) == sorted(vocab.TOKENIZER_FILES)
+    assert sorted(path.name for path in output.iterdir()) == sorted(
+        [*vocab.TOKENIZER_FILES, "COMPLETED"]
+    )
     assert digest(output) == DIGEST
     assert Tokenizer.from_folder(output).vocab_size == 120
     written, following = capsys.readouterr().out.splitlines()
@@ -159,8 +161,8 @@ def test_a_tokenizer_is_replaced_only_with_overwrite(archive, tmp_path, capsys):
     before = digest(output)
     assert run("unread input", output=output) == 1
     assert capsys.readouterr().err == (
-        f"error: {output}: has a tokenizer already; choose another --output, "
-        "or replace it with --overwrite\n"
+        f"error: {output}: holds a finished tokenizer; choose another --output "
+        "or give --overwrite\n"
     )
     assert digest(output) == before
     assert run(archive, output=output, arguments=("--field", "body", "--overwrite")) == 0
@@ -172,7 +174,8 @@ def test_a_tokenizer_is_kept_if_its_replacement_fails(archive, truncated, tmp_pa
     assert run(archive, output=output) == 0
     assert run(truncated, output=output, arguments=("--field", "body", "--overwrite")) == 1
     assert digest(output) == DIGEST
-    assert len(list(output.iterdir())) == len(vocab.TOKENIZER_FILES)
+    assert len(list(output.iterdir())) == len(vocab.TOKENIZER_FILES) + 1
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == ["out"]
 
 
 @pytest.mark.parametrize("foreign", ["model.safetensors", "subfolder/file"])
@@ -184,8 +187,41 @@ def test_a_folder_of_other_files_is_never_overwritten(archive, tmp_path, capsys,
     (output / foreign).touch()
     assert run(archive, output=output, arguments=("--field", "body", "--overwrite")) == 1
     assert capsys.readouterr().err == (
-        f"error: {output}: has {foreign.split('/')[0]}, which is not a file of a tokenizer; "
-        "choose another --output\n"
+        f"error: {output}: holds {foreign}, which is not a file of the tokenizer there, "
+        "so nothing there is replaced; move it away or choose another --output\n"
     )
     assert run(archive, output=archive) == 1
-    assert f"{archive}: is not a folder" in capsys.readouterr().err
+    assert f"{archive}: is a file; --output names a folder" in capsys.readouterr().err
+
+
+def test_a_tokenizer_that_this_program_did_not_write_is_never_overwritten(
+    archive, tmp_path, capsys
+):
+    """A downloaded tokenizer has the same file names."""
+    output = tmp_path / "out"
+    assert run(archive, output=output) == 0
+    (output / "COMPLETED").unlink()
+    before = {path.name: path.read_bytes() for path in output.iterdir()}
+    assert run(archive, output=output, arguments=("--field", "body", "--overwrite")) == 1
+    assert capsys.readouterr().err == (
+        f"error: {output}: holds special_tokens_map.json and no finished tokenizer, so nothing "
+        "there is replaced; choose another --output\n"
+    )
+    assert {path.name: path.read_bytes() for path in output.iterdir()} == before
+
+
+@pytest.mark.parametrize("output", ["", ".", "..", "in", "~/tokenizer", "gs:/tokenizer"])
+def test_an_output_that_holds_files_of_the_user_is_refused(
+    archive, tmp_path, monkeypatch, capsys, output
+):
+    folder = tmp_path / "one" / "two" / "three"
+    (folder / "in").mkdir(parents=True)
+    archive.rename(folder / "in" / "RC_1.zst")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder / "in"))
+    assert run("in/RC_1.zst", output=output, arguments=("--field", "body", "--overwrite")) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(("error: --output", "error: in: holds RC_1.zst"))
+    assert [str(path) for path in tmp_path.rglob("*") if path.is_file()] == [
+        f"{folder}/in/RC_1.zst"
+    ]
