@@ -8,43 +8,52 @@ embeddings = encoder.encode(["This is an example sentence", "Each sentence is co
 
 import dataclasses
 import itertools
-import os
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from rejoinder.errors import UserError
+from rejoinder.models.embedders import Embedder, KerasEmbedder, SavedModelEmbedder
+from rejoinder.models.folder_settings import FolderSettings
 from rejoinder.models.loading import LoadedModel, load_model
 from rejoinder.models.model_dir import is_model_dir
 from rejoinder.models.saved_model.publish import find_saved_model
+from rejoinder.models.similarity import (
+    pairwise_similarity,
+    scale_to_unit_length,
+    similarity_matrix,
+)
 
 # Texts read ahead and sorted by length, so that the texts of a step are about
 # equally long and need little padding.
 WINDOW = 4096
-# Tokens in a step when the caller sets no batch size: enough for each core to run
-# its matrix products at full rate. With four times as many, a token takes a quarter
-# longer, because activations no longer fit into the cores' caches.
-STEP_TOKENS = min(512 * (os.cpu_count() or 1), 16_384)
-# A step that is a quarter full ends before a text that would be padded by more than
-# a tenth: smaller products run a little slower, but padding costs more.
-_MIN_STEP_TOKENS = STEP_TOKENS // 4
-_MIN_FILL = 0.9
 PRECISIONS = ("float32", "bfloat16")
 
 
 class Encoder:
     """Embeds texts with a trained model.
 
+    The methods and their options are named as in sentence-transformers. Results are NumPy
+    arrays, and TensorFlow's tensors where a tensor is asked for.
+
     Attributes:
-        dimension: Components of an embedding.
+        prompts: Texts put before a text, by name.
+        default_prompt_name: The prompt of a text for which none is named, or None.
+        truncate_dim: Number of components that are kept by default, or None for all.
+        similarity_fn_name: `cosine`, `dot`, `euclidean` or `manhattan`.
     """
 
-    def __init__(self, embed: Callable[[list[str], int | None], np.ndarray], dimension: int):
-        """Wraps a function from up to `WINDOW` texts to their embeddings."""
-        self._embed = embed
-        self.dimension = dimension
+    def __init__(self, embedder: "Embedder", settings: FolderSettings):
+        """Wraps an embedder with the settings of its model folder."""
+        self._embedder = embedder
+        self._settings = settings
+        self.prompts = dict(settings.prompts)
+        self.default_prompt_name = settings.default_prompt_name
+        self.truncate_dim = settings.truncate_dim
+        self.similarity_fn_name = settings.similarity
 
     @classmethod
     def load(
@@ -78,7 +87,7 @@ class Encoder:
                     f"{path}: is a SavedModel, whose checkpoint, max_length and precision were"
                     " fixed when it was exported"
                 )
-            return _from_saved_model(saved_model)
+            return cls(SavedModelEmbedder(saved_model), FolderSettings(Path(saved_model)))
         loaded = load_model(path, checkpoint=checkpoint)
         if precision != "float32":
             loaded = dataclasses.replace(loaded, encoder=loaded.encoder.stored_as(precision))
@@ -95,63 +104,137 @@ class Encoder:
         Raises:
             UserError: `max_length` is out of range.
         """
-        longest = loaded.encoder.config.max_length
-        if max_length is not None and not 3 <= max_length <= longest:
-            raise UserError(f"max_length: must be between 3 and {longest}, got {max_length}")
-        embed = _KerasEmbedder(loaded, max_length or loaded.max_length)
-        return cls(embed, loaded.encoder.config.hidden_size)
+        return cls(KerasEmbedder(loaded, max_length or loaded.max_length), loaded.settings)
+
+    @property
+    def dimension(self) -> int:
+        """Components of an embedding."""
+        return min(self.truncate_dim or self._embedder.dimension, self._embedder.dimension)
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """Returns the number of components of an embedding."""
+        return self.dimension
+
+    @property
+    def max_seq_length(self) -> int:
+        """Tokens after which a text is cut, the two special tokens included."""
+        return self._embedder.max_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int) -> None:
+        self._embedder.max_length = value
 
     def encode(
         self,
         texts: str | Iterable[str],
         *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool = False,
-    ) -> np.ndarray:
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+    ) -> Any:
         """Embeds texts.
 
         Args:
             texts: One text, or any iterable of texts.
+            prompt: Text put before each text.
+            prompt_name: Name of the prompt, one of `prompts`, if `prompt` is not given; by
+                default `default_prompt_name`.
             batch_size: Maximum number of texts in a step; by default chosen from their lengths.
             show_progress_bar: Whether to show progress on standard error.
+            normalize_embeddings: Whether to scale embeddings to unit length, after they are
+                truncated. Those of most models have unit length before.
+            truncate_dim: Number of components to keep; by default that of the model.
+            convert_to_numpy: Whether to return one array; otherwise a list of tensors.
+            convert_to_tensor: Whether to return one tensor, which comes first.
 
         Returns:
-            float32 [n, dimension] of unit length, in the order of `texts`;
-            [dimension] for a single string.
+            float32 [n, dimension] in the order of `texts`; [dimension] for a single string.
+            An array, a tensor or a list of tensors [dimension].
 
         Raises:
-            TypeError: A text is not a string.
+            TypeError: A text is not a string, or `texts` is a mapping, a set or a data frame.
+            ValueError: An option is out of range, or there is no such prompt.
         """
-        if isinstance(texts, str):
-            return self.encode([texts], batch_size=batch_size)[0]
-        parts = list(self.stream(texts, batch_size=batch_size, show_progress_bar=show_progress_bar))
-        if not parts:
-            return np.zeros([0, self.dimension], np.float32)
-        return np.concatenate(parts)
+        single = isinstance(texts, str)
+        blocks = self.stream(
+            [texts] if isinstance(texts, str) else texts,
+            prompt=prompt,
+            prompt_name=prompt_name,
+            batch_size=batch_size,
+            show_progress_bar=show_progress_bar,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
+        )
+        parts = list(blocks)
+        empty = np.zeros([0, truncate_dim or self.dimension], np.float32)
+        embeddings = np.concatenate(parts) if parts else empty
+        if single:
+            embeddings = embeddings[0]
+        if convert_to_tensor or (single and not convert_to_numpy):
+            return tf.constant(embeddings)
+        return embeddings if convert_to_numpy else list(tf.constant(embeddings))
+
+    def encode_query(self, texts: str | Iterable[str], **options: Any) -> Any:
+        """Embeds texts that search, with the prompt `query` unless one is given.
+
+        Args:
+            texts: As in `encode`.
+            **options: As in `encode`.
+        """
+        return self.encode(texts, **self._with_prompt(options, "query"))
+
+    def encode_document(self, texts: str | Iterable[str], **options: Any) -> Any:
+        """Embeds texts that are found, with the prompt `document` unless one is given.
+
+        Args:
+            texts: As in `encode`.
+            **options: As in `encode`; the prompts `passage` and `corpus` are other names of
+                `document`.
+        """
+        return self.encode(texts, **self._with_prompt(options, "document", "passage", "corpus"))
 
     def stream(
         self,
         texts: Iterable[str],
         *,
+        prompt: str | None = None,
+        prompt_name: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool = False,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
     ) -> Iterator[np.ndarray]:
         """Embeds texts block by block, in memory that does not grow with their number.
 
         Args:
             texts: Any iterable of texts; it may be endless.
+            prompt: As in `encode`.
+            prompt_name: As in `encode`.
             batch_size: As in `encode`.
             show_progress_bar: As in `encode`.
+            normalize_embeddings: As in `encode`.
+            truncate_dim: As in `encode`.
 
         Yields:
-            float32 [up to 4096, dimension] of unit length, in the order of `texts`.
+            float32 [up to 4096, dimension] in the order of `texts`.
 
         Raises:
-            TypeError: A text is not a string.
-            ValueError: `batch_size` is below 1.
+            TypeError: As in `encode`.
+            ValueError: As in `encode`.
         """
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        most = self._embedder.dimension
+        if truncate_dim is not None and not 1 <= truncate_dim <= most:
+            raise ValueError(f"truncate_dim must be between 1 and {most}, got {truncate_dim}")
+        check_iterable_of_texts(texts)
+        keep = truncate_dim or self.dimension
+        before = self._prompt(prompt, prompt_name)
         total = len(texts) if isinstance(texts, Sized) else None
         iterator = iter(texts)
         with _progress(total, show_progress_bar) as advance:
@@ -159,90 +242,99 @@ class Encoder:
                 for text in window:
                     if not isinstance(text, str):
                         raise TypeError(f"texts must be strings, got {type(text).__name__}")
-                yield self._embed(window, batch_size)
+                if before:
+                    window = [before + text for text in window]
+                embeddings = self._embedder(window, batch_size)[:, :keep]
+                yield scale_to_unit_length(embeddings) if normalize_embeddings else embeddings
                 advance.update(len(window))
 
+    def similarity(self, first: Any, second: Any) -> np.ndarray:
+        """Compares all embeddings with all.
 
-class _KerasEmbedder:
-    """Tokenizes a window, sorts it by length and encodes it in steps."""
+        Args:
+            first: float [n, dimension] or [dimension].
+            second: float [m, dimension] or [dimension].
 
-    def __init__(self, loaded: LoadedModel, max_length: int):
-        self._loaded = loaded
-        self._max_length = max_length
-        self._tokenize = tf.function(
-            lambda texts: loaded.tokenizer(texts, max_length),
-            input_signature=[tf.TensorSpec([None], tf.string)],
+        Returns:
+            float32 [n, m], by `similarity_fn_name`; distances are negative, so that higher
+            always means more alike.
+        """
+        return similarity_matrix(first, second, self.similarity_fn_name)
+
+    def similarity_pairwise(self, first: Any, second: Any) -> np.ndarray:
+        """Compares each embedding with the one in the same row.
+
+        Args:
+            first: float [n, dimension] or [dimension].
+            second: float [n, dimension] or [dimension].
+
+        Returns:
+            float32 [n], as in `similarity`.
+        """
+        return pairwise_similarity(first, second, self.similarity_fn_name)
+
+    def tokenize(self, texts: str | Iterable[str]) -> dict[str, np.ndarray]:
+        """Returns token ids.
+
+        Args:
+            texts: One text or several.
+
+        Returns:
+            `input_ids` int32 [n, longest], filled with the padding id, and `attention_mask`
+            int32 [n, longest], 1 for real tokens.
+
+        Raises:
+            TypeError: As in `encode`.
+        """
+        check_iterable_of_texts(texts)
+        ids, lengths = self._embedder.tokenize([texts] if isinstance(texts, str) else list(texts))
+        mask = np.arange(ids.shape[1]) < lengths[:, None]
+        return {"input_ids": ids, "attention_mask": mask.astype(np.int32)}
+
+    def save_pretrained(self, path: str | Path) -> None:
+        """Writes a sentence-transformers folder.
+
+        Args:
+            path: Local folder; created if missing.
+
+        Raises:
+            UserError: The model is a SavedModel, or was loaded in bfloat16.
+        """
+        settings = dataclasses.replace(
+            self._settings,
+            prompts=self.prompts,
+            default_prompt_name=self.default_prompt_name,
+            truncate_dim=self.truncate_dim,
+            similarity=self.similarity_fn_name,
         )
-        self._step = tf.function(
-            lambda token_ids: loaded.encoder({"token_ids": token_ids}, training=False),
-            input_signature=[tf.TensorSpec([None, None], tf.int32)],
+        self._embedder.save(path, settings)
+
+    def _prompt(self, prompt: str | None, name: str | None) -> str:
+        """Returns the text put before each text, empty for none."""
+        if prompt is not None:
+            return prompt
+        name = name if name is not None else self.default_prompt_name
+        if name is None:
+            return ""
+        if name not in self.prompts:
+            raise ValueError(f"prompt_name must be one of {sorted(self.prompts)}, got {name!r}")
+        return self.prompts[name]
+
+    def _with_prompt(self, options: dict[str, Any], *names: str) -> dict[str, Any]:
+        if options.get("prompt") is None and options.get("prompt_name") is None:
+            # An empty prompt is a prompt: it replaces the default one, as in
+            # sentence-transformers.
+            options["prompt_name"] = next(name for name in names if name in self.prompts)
+        return options
+
+
+def check_iterable_of_texts(texts: Any) -> None:
+    """Raises TypeError for a collection whose iteration does not give its texts in order."""
+    if isinstance(texts, Mapping | set | frozenset | bytes) or hasattr(texts, "columns"):
+        raise TypeError(
+            f"texts must be a string or an iterable of strings, got {type(texts).__name__}; "
+            "give a list or a column"
         )
-
-    def __call__(self, texts: list[str], batch_size: int | None) -> np.ndarray:
-        """Returns float32 [n, dimension]."""
-        tokens = self._tokenize(encode_utf8(texts))
-        lengths = tokens.num_tokens.numpy()
-        flat, starts = tokens.ids.flat_values.numpy(), tokens.ids.row_starts().numpy()
-        order = np.argsort(-lengths, kind="stable")
-        pad_id = self._loaded.tokenizer.pad_id
-        result = np.empty([len(texts), self._loaded.encoder.config.hidden_size], np.float32)
-        for rows in cut_steps(lengths, order, batch_size):
-            token_ids = np.full([len(rows), lengths[rows].max()], pad_id, np.int32)
-            for line, row in zip(token_ids, rows, strict=True):
-                line[: lengths[row]] = flat[starts[row] : starts[row] + lengths[row]]
-            result[rows] = self._step(tf.constant(token_ids)).numpy()
-        return result
-
-
-def cut_steps(
-    lengths: np.ndarray, order: np.ndarray, batch_size: int | None
-) -> Iterator[np.ndarray]:
-    """Divides texts, longest first, into steps of similar lengths and `STEP_TOKENS` tokens.
-
-    Args:
-        lengths: int [n], tokens of each text.
-        order: int [n], texts by descending length.
-        batch_size: Maximum number of texts in a step, or None for no limit.
-
-    Yields:
-        The texts of each step, int [≥ 1]; a single text may exceed the limit.
-    """
-    begin = 0
-    while begin < len(order):
-        longest = int(lengths[order[begin]])
-        rows = max(1, STEP_TOKENS // longest)
-        rows = min(rows, batch_size or rows)
-        alike = int(np.count_nonzero(lengths[order[begin : begin + rows]] >= _MIN_FILL * longest))
-        rows = min(rows, max(alike, -(-_MIN_STEP_TOKENS // longest)))
-        yield order[begin : begin + rows]
-        begin += rows
-
-
-def encode_utf8(texts: list[str]) -> tf.Tensor:
-    """Returns texts as UTF-8, string [n]; lone surrogates, which UTF-8 lacks, become `?`."""
-    return tf.constant([text.encode("utf-8", "replace") for text in texts], tf.string)
-
-
-def _from_saved_model(folder: str) -> Encoder:
-    """Makes an encoder of an exported SavedModel."""
-    import tensorflow_text  # noqa: F401 - registers the tokenizer's operations
-
-    loaded = tf.saved_model.load(folder)
-    signature = loaded.signatures["serving_default"]
-
-    def embed(texts: list[str], batch_size: int | None) -> np.ndarray:
-        # The model groups texts by length itself; sorting gives it similar lengths.
-        order = np.argsort([-len(text) for text in texts], kind="stable")
-        result = np.empty([len(texts), dimension], np.float32)
-        for rows in np.split(order, range(batch_size or 256, len(order), batch_size or 256)):
-            step = encode_utf8([texts[row] for row in rows])
-            result[rows] = signature(text=step)["embedding"].numpy()
-        return result
-
-    # The signature is only valid while the loaded object exists.
-    embed.loaded = loaded  # type: ignore[attr-defined]
-    dimension = int(signature.structured_outputs["embedding"].shape[-1])
-    return Encoder(embed, dimension)
 
 
 def _progress(total: int | None, show: bool):

@@ -8,11 +8,13 @@ Embeddings Inference.
 """
 
 import argparse
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
 
 from rejoinder.errors import UserError
+from rejoinder.models.card_data import CardDetails
 
 SENTENCE_TRANSFORMERS_SUFFIX = "-sentence-transformers"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -33,6 +35,7 @@ def export_model(
     checkpoint: str | None = None,
     precision: str = "float32",
     sentence_transformers: bool = True,
+    card: CardDetails | None = None,
 ) -> Path:
     """Exports one model version.
 
@@ -44,13 +47,15 @@ def export_model(
         checkpoint: Checkpoint of a trainer MODEL_DIR; by default its latest.
         precision: `float32`, or `bfloat16` to compute in bfloat16 (weights stay float32).
         sentence_transformers: Whether to write a sentence-transformers folder too.
+        card: License and other metadata for the model card; the name, the source and the
+            paths are filled in.
 
     Returns:
         The published SavedModel folder.
 
     Raises:
-        UserError: An argument is wrong, the version exists, or the saved model
-            does not reproduce the encoder.
+        UserError: An argument is wrong, the version exists, the model puts a prompt before
+            every text, or the saved model does not reproduce the encoder.
     """
     name = name or base.resolve().name
     if not _NAME.fullmatch(name):
@@ -60,6 +65,13 @@ def export_model(
     from rejoinder.models.saved_model.publish import publish, versions
 
     loaded = load_model(model, checkpoint=checkpoint, dtype=_POLICIES[precision])
+    prompt = loaded.settings.prompts.get(loaded.settings.default_prompt_name or "")
+    if prompt:
+        raise UserError(
+            f"{model}: puts the prompt {prompt!r} before every text, which a SavedModel does not "
+            "do; remove default_prompt_name from config_sentence_transformers.json and send "
+            "texts with the prompt"
+        )
     sibling = base.with_name(base.name + SENTENCE_TRANSFORMERS_SUFFIX)
     if version is None:
         version = max(versions(base) + versions(sibling), default=0) + 1
@@ -67,28 +79,49 @@ def export_model(
         # First, so that every published SavedModel has its sentence-transformers folder.
         from rejoinder.models.sentence_transformers import save_sentence_transformers
 
+        card = card or CardDetails(name=name)
+        card = dataclasses.replace(
+            card,
+            name=name,
+            source=model,
+            is_trained_here=is_model_dir(model),
+            snippet_path=card.snippet_path or str(sibling / str(version)),
+            saved_model=None if card.snippet_path else str(base / str(version)),
+        )
         publish(
             sibling,
             lambda folder: save_sentence_transformers(
                 folder,
                 loaded.encoder,
                 loaded.tokenizer_folder,
-                name=name,
-                model_dir=model if is_model_dir(model) else None,
+                max_length=loaded.max_length,
+                settings=loaded.settings,
+                card=card,
             ),
             version=version,
         )
     return publish(
         base,
         lambda folder: write_saved_model(
-            folder, loaded, name=name, source=Path(model).name, precision=precision
+            folder,
+            loaded,
+            name=name,
+            source=Path(model).name,
+            precision=precision,
+            dimension=loaded.dimension,
         ),
         version=version,
     )
 
 
 def write_saved_model(
-    folder: Path, loaded: Any, *, name: str, source: str, precision: str = "float32"
+    folder: Path,
+    loaded: Any,
+    *,
+    name: str,
+    source: str,
+    precision: str = "float32",
+    dimension: int | None = None,
 ) -> None:
     """Writes SavedModel, warm-up, batching parameters and manifest into `folder`.
 
@@ -99,6 +132,7 @@ def write_saved_model(
         name: Model name.
         source: Name of the model's path, for the manifest.
         precision: `float32` or `bfloat16`, in which the encoder computes.
+        dimension: Components of an embedding that are kept; all by default.
 
     Raises:
         UserError: The saved model's embeddings differ from the encoder's.
@@ -116,7 +150,7 @@ def write_saved_model(
     probe_ids = tokenizer(tf.constant(_PROBES), max_length=loaded.max_length).ids
     expected = loaded.encoder(
         {"token_ids": probe_ids.to_tensor(tokenizer.pad_id)}, training=False
-    ).numpy()
+    ).numpy()[:, :dimension]
     module = ServingModule(
         tokenizer,
         loaded.encoder,
@@ -183,6 +217,27 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write the SavedModel only",
     )
+    card = parser.add_argument_group(
+        "model card", "what neither an option nor the card of the model's base says is left out"
+    )
+    card.add_argument("--license", metavar="SPDX", help="license of the weights, e.g. apache-2.0")
+    card.add_argument("--base-model", metavar="NAME", help="hub name of the base model")
+    card.add_argument(
+        "--language", nargs="+", default=[], metavar="CODE", help="languages, e.g. en de"
+    )
+    card.add_argument(
+        "--dataset", nargs="+", default=[], metavar="NAME", help="hub names of its data sets"
+    )
+    hub = parser.add_argument_group("hub")
+    hub.add_argument(
+        "--push-to-hub",
+        metavar="OWNER/NAME",
+        help="upload the sentence-transformers folder to the Hugging Face hub; log in with "
+        "`hf auth login` first",
+    )
+    hub.add_argument(
+        "--private", action="store_true", help="make the repository private if it is new"
+    )
     return parser
 
 
@@ -191,6 +246,13 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.version is not None and args.version < 1:
         raise UserError(f"--version: must be at least 1, got {args.version}")
+    if args.push_to_hub:
+        from rejoinder.models.hub import make_repository
+
+        if args.no_sentence_transformers:
+            raise UserError("--push-to-hub: cannot be combined with --no-sentence-transformers")
+        # Before the export: a name that cannot be uploaded to is an error now.
+        make_repository(args.push_to_hub, private=args.private)
     folder = export_model(
         args.model,
         args.output,
@@ -199,11 +261,23 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint=args.checkpoint,
         precision=args.precision,
         sentence_transformers=not args.no_sentence_transformers,
+        card=CardDetails(
+            name=args.name or "",
+            snippet_path=args.push_to_hub,
+            license=args.license,
+            base_model=args.base_model,
+            languages=tuple(args.language),
+            datasets=tuple(args.dataset),
+        ),
     )
     print(f"SavedModel             {folder}")
     if not args.no_sentence_transformers:
         twin = folder.parent.with_name(folder.parent.name + SENTENCE_TRANSFORMERS_SUFFIX)
         print(f"sentence-transformers  {twin / folder.name}")
+        if args.push_to_hub:
+            from rejoinder.models.hub import push_folder
+
+            print(f"hub                    {push_folder(twin / folder.name, args.push_to_hub)}")
     name = args.name or folder.parent.resolve().name
     print(f"serve it with          rejoinder serve --model {name}={folder.parent}")
     return 0

@@ -12,10 +12,15 @@ import tensorflow as tf
 
 from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.models.folder_settings import (
+    FolderSettings,
+    read_folder_settings,
+    read_max_length,
+)
 from rejoinder.models.model_dir import is_model_dir, local_encoder_folder
 from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.sentence_encoder import SentenceEncoder
-from rejoinder.models.sentence_transformers import check_modules, copy_tokenizer, read_max_length
+from rejoinder.models.sentence_transformers import copy_tokenizer
 from rejoinder.models.tokenizer import Tokenizer
 from rejoinder.models.weights import load_huggingface_weights, resolve_folder
 
@@ -29,12 +34,22 @@ class LoadedModel:
         tokenizer: The tokenizer it was trained with.
         tokenizer_folder: Local folder with the tokenizer's files.
         max_length: Tokens after which a text is cut.
+        settings: Prompts, dimensions and similarity of the model's folder.
     """
 
     encoder: SentenceEncoder
     tokenizer: Tokenizer
     tokenizer_folder: str
     max_length: int
+    settings: FolderSettings
+
+    @property
+    def dimension(self) -> int:
+        """Components of an embedding."""
+        return min(
+            self.settings.truncate_dim or self.encoder.config.hidden_size,
+            self.encoder.config.hidden_size,
+        )
 
 
 def load_model(
@@ -56,8 +71,12 @@ def load_model(
     is_run = is_model_dir(path)
     if checkpoint and not is_run:
         raise UserError(f"{path}: is not the folder of a training run, so it has no checkpoints")
-    folder = local_encoder_folder(str(path)) if is_run else resolve_folder(path)
-    check_modules(folder)
+    if is_run:
+        folder = local_encoder_folder(str(path))
+        settings = FolderSettings(folder, max_length=read_max_length(folder))
+    else:
+        settings = read_folder_settings(resolve_folder(path))
+        folder = settings.transformer
     config = MPNetConfig.from_folder(folder)
     tokenizer = Tokenizer.from_folder(folder)
     if tokenizer.vocab_size > config.vocab_size or tokenizer.pad_id != config.pad_token_id:
@@ -65,7 +84,7 @@ def load_model(
             f"{folder}: the tokenizer ({tokenizer.vocab_size} tokens, padding"
             f" {tokenizer.pad_id}) is not the model's ({config.vocab_size}, {config.pad_token_id})"
         )
-    encoder = SentenceEncoder(config, dtype=dtype)
+    encoder = SentenceEncoder(config, normalize=settings.normalize, dtype=dtype)
     if is_run:
         _restore(encoder, str(path), checkpoint)
     else:
@@ -74,7 +93,8 @@ def load_model(
         encoder=encoder,
         tokenizer=tokenizer,
         tokenizer_folder=str(folder),
-        max_length=read_max_length(folder, config.max_length),
+        max_length=min(settings.max_length or config.max_length, config.max_length),
+        settings=settings,
     )
 
 

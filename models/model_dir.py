@@ -15,6 +15,7 @@ DATA_DESCRIPTION = "data.json"
 TRAINING_REPORT = "training.json"
 EVALUATION_FOLDER = "evaluation"
 EVALUATION = f"{EVALUATION_FOLDER}/evaluation.md"
+EVALUATION_FIGURES = f"{EVALUATION_FOLDER}/evaluation.json"
 
 
 def is_model_dir(path: str | Path) -> bool:

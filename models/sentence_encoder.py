@@ -17,6 +17,8 @@ class SentenceEncoder(tf_keras.Model):
         config: Hyperparameters, or their dictionary.
         recompute: See `MPNetEncoder`.
         frozen_layers: See `MPNetEncoder`.
+        normalize: Whether embeddings are scaled to unit length. Models of other projects
+            may leave it out; training needs it.
     """
 
     def __init__(
@@ -24,9 +26,11 @@ class SentenceEncoder(tf_keras.Model):
         config: MPNetConfig | dict,
         recompute: bool = False,
         frozen_layers: int = 0,
+        normalize: bool = True,
         **kwargs,
     ):
         super().__init__(**({"name": "sentence_encoder"} | kwargs))
+        self.normalize = normalize
         self.config = config if isinstance(config, MPNetConfig) else MPNetConfig(**config)
         with tf.name_scope(self.name):
             self.mpnet = MPNetEncoder(
@@ -45,8 +49,8 @@ class SentenceEncoder(tf_keras.Model):
             seed: int32 [2] that determines the dropout masks; random by default.
 
         Returns:
-            float32 [b, d] of unit length, or [b, max_segments, d] for packed rows;
-            zeros for missing texts.
+            float32 [b, d], or [b, max_segments, d] for packed rows, of unit length if
+            `normalize`; zeros for missing texts.
         """
         token_ids, segment_ids = inputs["token_ids"], inputs.get("segment_ids")
         hidden = self.mpnet(
@@ -60,10 +64,13 @@ class SentenceEncoder(tf_keras.Model):
         if segment_ids is None:
             real = tf.not_equal(token_ids, self.config.pad_token_id)
             members = tf.cast(real, tf.float32)[:, :, None]
-            return pool(hidden, members)[:, 0]
+            return self._scale(pool(hidden, members))[:, 0]
         if max_segments is None:
             raise ValueError("packed rows need max_segments, the maximum number of texts in a row")
-        return pool(hidden, tf.one_hot(segment_ids - 1, max_segments))
+        return self._scale(pool(hidden, tf.one_hot(segment_ids - 1, max_segments)))
+
+    def _scale(self, means: tf.Tensor) -> tf.Tensor:
+        return tf.math.l2_normalize(means, axis=-1) if self.normalize else means
 
     def stored_as(self, dtype: str) -> "SentenceEncoder":
         """Returns a copy for inference that stores and multiplies matrices in `dtype`.
@@ -71,7 +78,7 @@ class SentenceEncoder(tf_keras.Model):
         A mixed policy casts every matrix in every step, a fifth of the time of a small
         step. The copy casts once, and its results are equal.
         """
-        copy = SentenceEncoder(self.config, dtype=dtype)
+        copy = SentenceEncoder(self.config, normalize=self.normalize, dtype=dtype)
         for source, target in zip(self.variables, copy.variables, strict=True):
             target.assign(tf.cast(source, target.dtype))
         return copy
@@ -83,6 +90,7 @@ class SentenceEncoder(tf_keras.Model):
             "config": self.config.to_dict(),
             "recompute": self.mpnet.recompute,
             "frozen_layers": self.mpnet.frozen_layers,
+            "normalize": self.normalize,
             "dtype": self._dtype_policy.name,
         }
 
@@ -94,7 +102,7 @@ class SentenceEncoder(tf_keras.Model):
 
 
 def pool(hidden: tf.Tensor, members: tf.Tensor) -> tf.Tensor:
-    """Averages the hidden states of each text's tokens and scales the mean to unit length.
+    """Averages the hidden states of each text's tokens.
 
     Args:
         hidden: float32 [b, s, d].
@@ -105,4 +113,4 @@ def pool(hidden: tf.Tensor, members: tf.Tensor) -> tf.Tensor:
     """
     sums = tf.matmul(members, hidden, transpose_a=True)
     counts = tf.reduce_sum(members, axis=1)[:, :, None]
-    return tf.math.l2_normalize(sums / tf.maximum(counts, 1.0), axis=-1)
+    return sums / tf.maximum(counts, 1.0)

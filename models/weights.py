@@ -1,13 +1,10 @@
 """Converts weights exactly between Hugging Face's tensors and the Keras variables.
 
-Only safetensors files are read: no pickle, no torch. Tensors that are missing, unknown
-or of another shape are one error that lists all of them.
+Tensors that are missing, unknown, of another shape or of another type are one error that
+lists all of them.
 """
 
 import dataclasses
-import functools
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,9 @@ from rejoinder.errors import UserError
 from rejoinder.models.local_folder import MODEL_FILES, local_folder
 from rejoinder.models.mpnet import MPNetEncoder
 from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.models.weight_files import open_weights
+from rejoinder.models.weight_files.open_weights import TORCH_FILES
+from rejoinder.models.weight_files.stored_tensor import FLOAT_TYPES
 
 # Tensors of a checkpoint that a sentence encoder does not use: the masked language
 # model's head, and position numbers that old versions stored.
@@ -26,6 +26,8 @@ IGNORED_PREFIXES = ("lm_head.", "embeddings.position_ids")
 MODEL_PREFIX = "mpnet."
 # Not part of the sentence encoder, so a checkpoint without them is complete.
 OPTIONAL_PREFIX = "pooler."
+# peft writes it beside the weights of an adapter.
+ADAPTER_FILE = "adapter_config.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,12 +94,12 @@ def bindings(mpnet: MPNetEncoder) -> list[Binding]:
 
 
 def load_huggingface_weights(encoder: SentenceEncoder, folder_or_hub_name: str | Path) -> None:
-    """Reads a safetensors checkpoint into an encoder.
+    """Reads a checkpoint into an encoder.
 
     Args:
         encoder: An encoder made with the checkpoint's configuration.
-        folder_or_hub_name: A folder with `model.safetensors` (or its sharded
-            form), or a name on the Hugging Face hub.
+        folder_or_hub_name: A folder with `model.safetensors` or `pytorch_model.bin`
+            (whole or in shards), or a name on the Hugging Face hub.
 
     Raises:
         UserError: There is no such checkpoint, or its tensors are not this model's; the
@@ -105,31 +107,63 @@ def load_huggingface_weights(encoder: SentenceEncoder, folder_or_hub_name: str |
             unchanged.
     """
     folder = resolve_folder(folder_or_hub_name)
-    readers = _open_safetensors(folder)
+    if (folder / ADAPTER_FILE).exists():
+        raise UserError(
+            f"{folder / ADAPTER_FILE}: the folder holds an adapter, which is not supported; merge"
+            " it into the model with peft's merge_and_unload and save the result"
+        )
+    stored = {
+        name.removeprefix(MODEL_PREFIX): tensor for name, tensor in open_weights(folder).items()
+    }
     wanted = bindings(encoder.mpnet)
     shapes = {name: shape for binding in wanted for name, shape in binding.shapes().items()}
     missing = [
-        name for name in shapes if name not in readers and not name.startswith(OPTIONAL_PREFIX)
+        name for name in shapes if name not in stored and not name.startswith(OPTIONAL_PREFIX)
     ]
     unknown = [
-        name for name in readers if name not in shapes and not name.startswith(IGNORED_PREFIXES)
+        name for name in stored if name not in shapes and not name.startswith(IGNORED_PREFIXES)
     ]
-    tensors = {name: readers[name]() for name in shapes if name in readers}
+    used = {name: stored[name] for name in shapes if name in stored}
     misshapen = [
         f"{name} {list(tensor.shape)} instead of {list(shapes[name])}"
-        for name, tensor in tensors.items()
+        for name, tensor in used.items()
         if tensor.shape != shapes[name]
     ]
-    complaints = [
-        f"{len(names)} {kind}: {', '.join(sorted(names))}"
-        for kind, names in (("missing", missing), ("unknown", unknown), ("misshapen", misshapen))
-        if names
+    quantized = [
+        f"{name} {tensor.dtype}" for name, tensor in used.items() if tensor.dtype not in FLOAT_TYPES
     ]
-    if complaints:
-        raise UserError(f"{folder}: the checkpoint is not this MPNet; " + "; ".join(complaints))
+    _refuse(
+        folder,
+        {
+            "missing": missing,
+            "unknown": unknown,
+            "misshapen": misshapen,
+            "quantized": quantized,
+        },
+    )
+    tensors = {name: tensor.read() for name, tensor in used.items()}
+    _refuse(folder, {"with NaN or infinite numbers": _not_finite(tensors)})
     for binding in wanted:
         if all(name in tensors for name in binding.names):
             binding.variable.assign(binding.to_keras([tensors[name] for name in binding.names]))
+
+
+def _refuse(folder: Path, wrong: dict[str, list[str]]) -> None:
+    """Raises one error for all tensors that are wrong, by what is wrong with them."""
+    complaints = [
+        f"{len(names)} {kind}: {', '.join(sorted(names))}" for kind, names in wrong.items() if names
+    ]
+    if complaints:
+        raise UserError(f"{folder}: the checkpoint is not this MPNet; " + "; ".join(complaints))
+
+
+def _not_finite(tensors: dict[str, np.ndarray]) -> list[str]:
+    # A sum is infinite or NaN if a number is; it needs no array of booleans.
+    return [
+        name
+        for name, tensor in tensors.items()
+        if not np.isfinite(np.sum(tensor, dtype=np.float64))
+    ]
 
 
 def save_huggingface_weights(encoder: SentenceEncoder, folder: str | Path) -> None:
@@ -170,39 +204,15 @@ def resolve_folder(folder_or_hub_name: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(name, allow_patterns=[f"*{ending}" for ending in MODEL_FILES])
-        )
+        patterns = [f"*{ending}" for ending in MODEL_FILES]
+        found = Path(snapshot_download(name, allow_patterns=patterns))
+        if not any(found.rglob("*.safetensors")):
+            # Only now, because a model often has both, and the file is large.
+            found = Path(snapshot_download(name, allow_patterns=[*patterns, f"*{TORCH_FILES}"]))
+        return found
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"{name}: is neither a folder nor a model that can be downloaded from the Hugging"
             f" Face hub ({reason}); without network, give the path of a downloaded folder"
         ) from None
-
-
-def _open_safetensors(folder: Path) -> dict[str, Callable[[], np.ndarray]]:
-    """Returns a reader for each tensor, by its name without the model's prefix."""
-    import ml_dtypes  # noqa: F401 - registers bfloat16, of half precision checkpoints, in NumPy
-    from safetensors import SafetensorError, safe_open
-
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        files = [folder / shard for shard in sorted(shards)]
-    else:
-        files = [folder / "model.safetensors"]
-    readers: dict[str, Callable[[], np.ndarray]] = {}
-    for file in files:
-        if not file.exists():
-            raise UserError(
-                f"{file}: does not exist; only safetensors are read (pickled checkpoints such as"
-                " pytorch_model.bin can run code: convert them first)"
-            )
-        try:
-            handle = safe_open(str(file), framework="numpy")
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{file}: is damaged ({error})") from None
-        for name in handle.keys():  # noqa: SIM118 - not a dictionary
-            readers[name.removeprefix(MODEL_PREFIX)] = functools.partial(handle.get_tensor, name)
-    return readers

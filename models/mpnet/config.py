@@ -93,6 +93,8 @@ class MPNetConfig:
         for key, wanted in (("model_type", "mpnet"), ("hidden_act", "gelu")):
             if values.get(key, wanted) != wanted:
                 raise UserError(f"{path}: {key} is {values[key]!r}, must be {wanted!r}")
+        if values.get("quantization_config"):
+            raise UserError(f"{path}: the weights are quantized; give the folder of the original")
         try:
             return cls.from_dict(values)
         except ValueError as error:

@@ -54,7 +54,7 @@ class ServingModule(tf.Module):
             tokenizer: Text to ids; tracked, so its tables are saved with the module.
             encoder: `encoder({"token_ids": int32 [b, s]}, training=False)` → float32 [b, d].
             max_length: Maximum number of tokens of a text, `<s>` and `</s>` included.
-            dimension: d.
+            dimension: d; of an encoder with more components the first d are kept.
         """
         super().__init__(name="sentence_encoder")
         self.tokenizer = tokenizer
@@ -66,7 +66,8 @@ class ServingModule(tf.Module):
     def encode_token_ids(self, token_ids: tf.Tensor) -> tf.Tensor:
         """Encodes padded ids int32 [b, s] as float32 [b, d], without string operations."""
         embedding = self.encoder({"token_ids": token_ids}, training=False)
-        return tf.ensure_shape(tf.cast(embedding, tf.float32), [None, self.dimension])
+        embedding = tf.cast(embedding, tf.float32)[:, : self.dimension]
+        return tf.ensure_shape(embedding, [None, self.dimension])
 
     @tf.function(input_signature=[_TOKEN_IDS, _TOKEN_IDS, _TOKEN_IDS])
     def encode_packed(
@@ -85,7 +86,8 @@ class ServingModule(tf.Module):
         packed = {"token_ids": token_ids, "segment_ids": segment_ids, "positions": positions}
         most = tf.reduce_max(segment_ids)
         embedding = self.encoder(packed, training=False, max_segments=most)
-        return tf.ensure_shape(tf.cast(embedding, tf.float32), [None, None, self.dimension])
+        embedding = tf.cast(embedding, tf.float32)[:, :, : self.dimension]
+        return tf.ensure_shape(embedding, [None, None, self.dimension])
 
     @tf.function(input_signature=[_TEXTS])
     def encode(self, text: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -105,7 +107,8 @@ class ServingModule(tf.Module):
             pairs, tf.shape(response)[0], "context and response must have the same number of rows"
         )
         tokens = self.tokenizer(tf.concat([context, response], 0), max_length=self.max_length)
-        embeddings = self._encode_ragged(tokens.ids)
+        # Not every model gives unit length.
+        embeddings = tf.math.l2_normalize(self._encode_ragged(tokens.ids), axis=-1)
         return {"score": tf.reduce_sum(embeddings[:pairs] * embeddings[pairs:], -1)}
 
     @tf.function(input_signature=[_TEXTS])

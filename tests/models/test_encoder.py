@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from rejoinder.errors import UserError
-from rejoinder.models.encoder import STEP_TOKENS, WINDOW, Encoder, cut_steps
+from rejoinder.models.embedders import STEP_TOKENS, cut_steps
+from rejoinder.models.encoder import WINDOW, Encoder
 from rejoinder.models.loading import load_model, write_encoder_folder
 from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.sentence_encoder import SentenceEncoder

@@ -7,6 +7,7 @@ import pytest
 
 from rejoinder import object_store, storage
 from rejoinder.errors import UserError
+from rejoinder.models.card_data import CardDetails
 from rejoinder.models.encoder import Encoder
 from rejoinder.models.loading import load_model, write_encoder_folder
 from rejoinder.models.local_folder import local_folder
@@ -75,7 +76,8 @@ def test_the_encoder_of_a_run_is_described_in_a_bucket(bucket, golden, tokenizer
 
 def test_the_card_of_a_run_in_a_bucket_has_its_evaluation(bucket):
     storage.write_bytes("gs://bucket/run/evaluation/evaluation.md", b"# Evaluation\n\n54.9\n")
-    assert "\n## Evaluation\n\n54.9\n" in model_card("mine", 768, 128, "gs://bucket/run")
+    details = CardDetails(name="mine", source="gs://bucket/run", is_trained_here=True)
+    assert "\n## Evaluation\n\n54.9\n" in model_card(details, 768, 128)
 
 
 def test_checkpoints_in_s3_are_refused_with_a_way_out(bucket, golden, tokenizer_folder):

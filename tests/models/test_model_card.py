@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from rejoinder.models.card_data import CardDetails
 from rejoinder.models.model_card import model_card
 
 EVALUATION = """# Evaluation
@@ -37,8 +38,12 @@ def run(tmp_path):
     return tmp_path
 
 
+def trained(run):
+    return CardDetails(name="mine", source=str(run), is_trained_here=True)
+
+
 def test_the_card_has_the_evaluation_the_command_and_the_data(run):
-    card = model_card("mine", 768, 128, str(run))
+    card = model_card(trained(run), 768, 128)
     assert card.startswith("---\nlibrary_name: sentence-transformers\n")
     assert "\n# mine\n" in card
     assert "\n## Evaluation\n\n### Response selection\n" in card
@@ -52,7 +57,7 @@ def test_a_report_without_command_and_losses_gives_a_card_without_them(run):
     rest = {key: value for key, value in TRAINING.items() if key != "command"}
     report = {**rest, "first_loss": None, "last_loss": None}
     (run / "training.json").write_text(json.dumps(report))
-    card = model_card("mine", 768, 128, str(run))
+    card = model_card(trained(run), 768, 128)
     assert "## Training\n\n| " in card
     assert re.search(r"\| steps +\| +1,200 \|", card)
     assert "| loss" not in card
@@ -61,8 +66,9 @@ def test_a_report_without_command_and_losses_gives_a_card_without_them(run):
 def test_missing_reports_are_left_out(run):
     (run / "evaluation" / "evaluation.md").unlink()
     (run / "data.json").unlink()
-    card = model_card("mine", 768, 128, str(run))
+    card = model_card(trained(run), 768, 128)
     assert "Evaluation" not in card
     assert "### Data" not in card
     assert "## Training" in card
-    assert model_card("mine", 768, 128).count("\n## ") == 0
+    card = model_card(CardDetails(name="mine"), 768, 128)
+    assert re.findall("^## .*", card, re.MULTILINE) == ["## Usage", "## Intended use", "## Limits"]

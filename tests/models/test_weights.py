@@ -98,14 +98,17 @@ def test_sharded_and_half_precision_checkpoints_are_read(folder, make_encoder, d
         np.testing.assert_allclose(one, other, rtol=5e-3, atol=1e-6)
 
 
-def test_a_checkpoint_without_safetensors_is_refused(folder, tmp_path):
+def test_a_folder_without_readable_weights_is_refused(folder, tmp_path):
     encoder = fresh(folder)
     (folder / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"model\.safetensors: is damaged"):
         load_huggingface_weights(encoder, folder)
     (folder / "model.safetensors").unlink()
     (folder / "pytorch_model.bin").write_bytes(b"pickle")
-    with pytest.raises(UserError, match="only safetensors are read"):
+    with pytest.raises(UserError, match=r"pytorch_model\.bin: was not written by torch"):
+        load_huggingface_weights(encoder, folder)
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(UserError, match=r"has neither model\.safetensors nor pytorch_model\.bin"):
         load_huggingface_weights(encoder, folder)
     with pytest.raises(UserError, match="is not a folder"):
         resolve_folder(tmp_path / "nowhere")
