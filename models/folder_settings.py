@@ -201,8 +201,9 @@ def _pooling_modes(config: dict[str, Any]) -> list[str]:
         return [mode] if isinstance(mode, str) else list(mode)
     prefix = "pooling_mode_"
     switches = (name for name, on in config.items() if name.startswith(prefix) and on)
-    modes = [name.removeprefix(prefix).removesuffix("s").removesuffix("_token") for name in switches]
-    return modes or ["mean"]  # without any switch sentence-transformers takes the mean
+    modes = (name.removeprefix(prefix).removesuffix("s") for name in switches)
+    # Without any switch sentence-transformers takes the mean.
+    return [mode.removesuffix("_token") for mode in modes] or ["mean"]
 
 
 def _read_object(path: Path) -> dict[str, Any]:
