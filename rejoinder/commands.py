@@ -5,7 +5,7 @@ import os
 import sys
 from typing import NamedTuple, Protocol
 
-from rejoinder import cli
+from rejoinder import cli, interrupts
 from rejoinder.errors import UserError
 
 
@@ -45,6 +45,9 @@ GROUPS: dict[str, dict[str, Command]] = {
         "vocab": Command("rejoinder.pipelines.vocab", "train a WordPiece vocabulary"),
         "verify": Command("rejoinder.pipelines.verify", "check every byte of a corpus"),
         "inspect": Command("rejoinder.pipelines.inspect", "show figures and examples of a corpus"),
+        "convert": Command(
+            "rejoinder.pipelines.convert", "write a corpus as Parquet, JSON lines or PolyAI's JSON"
+        ),
     },
     "model": {
         "train": Command("rejoinder.trainer.train", "train the dual encoder"),
@@ -105,7 +108,8 @@ def dispatch(argv: list[str]) -> int | None:
         return 2
     command = COMMANDS[name]
     try:
-        entry: Main = importlib.import_module(command.module).main
+        with interrupts.exit_at_once():
+            entry: Main = importlib.import_module(command.module).main
         return entry(rest)
     except ModuleNotFoundError as error:
         if not command.extra:

@@ -7,20 +7,26 @@ becomes one `UserError`; an error that is not the user's keeps its traceback.
 
 import contextlib
 import logging
-import os
+import queue
 import re
 import sys
-import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any, TextIO
 
 import apache_beam as beam
+import grpc
 
+from rejoinder import interrupts
 from rejoinder.errors import UserError
+from rejoinder.pipelines.job import worker_handler, workers
 from rejoinder.pipelines.job.runners import RunnerChoice
 
 Build = Callable[[beam.Pipeline], None]
+Progress = Callable[[TextIO], AbstractContextManager[object]]
+
+_DEATH_SECONDS = 1.0  # from Beam's error to the report of the death that caused it
 
 # Texts of Beam's own errors that the user can fix, and what to tell the user.
 _RUNNER_ERRORS = {
@@ -50,7 +56,7 @@ def run_pipeline(
     build: Build,
     *,
     wait: bool = True,
-    progress: Callable[[TextIO], AbstractContextManager[object]] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Builds a pipeline and runs it.
 
@@ -66,13 +72,65 @@ def run_pipeline(
     """
     if runner.is_local:  # Beam logs the traceback of each error before it raises it
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    with capture_worker_stderr(runner) as terminal, _user_errors():
+    with _user_errors():
+        if runner.forks_workers:
+            _run_in_workers(runner, build, progress)
+            return
         pipeline = beam.Pipeline(runner=runner.create_runner(), options=runner.pipeline_options())
         build(pipeline)
-        with progress(terminal) if progress else contextlib.nullcontext():
+        with progress(sys.stderr) if progress else contextlib.nullcontext():
             result = pipeline.run()
             if wait:
                 result.wait_until_finish()
+
+
+def _run_in_workers(runner: RunnerChoice, build: Build, progress: Progress | None) -> None:
+    """Runs a pipeline with worker processes.
+
+    Beam runs in a thread that nobody joins after an interrupt or the death of a worker:
+    Beam would wait for the dead workers for ever. What the workers print is shown only
+    for a bug, because a `UserError` repeats the end of it.
+    """
+    outcome: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            pipeline = beam.Pipeline(
+                runner=worker_handler.create_runner(server), options=runner.pipeline_options()
+            )
+            build(pipeline)
+            pipeline.run().wait_until_finish()
+            outcome.put(None)
+        except BaseException as error:
+            outcome.put(error)
+
+    threading.excepthook = _report_unless_disconnected
+    server = workers.take()
+    deaths: queue.SimpleQueue[int] = queue.SimpleQueue()
+
+    def died(status: int) -> None:
+        deaths.put(status)
+        outcome.put(workers.death_error(status))
+
+    server.on_death = died
+    with contextlib.closing(server):
+        with progress(sys.stderr) if progress else contextlib.nullcontext():
+            threading.Thread(target=run, daemon=True).start()
+            error = outcome.get()
+        if error is not None and user_message(error) is None:
+            # A lost connection is reported before the death that caused it.
+            with contextlib.suppress(queue.Empty):
+                error = workers.death_error(deaths.get(timeout=_DEATH_SECONDS))
+        if error is not None:
+            if user_message(error) is None:
+                sys.stderr.write(server.output())
+            raise error
+
+
+def _report_unless_disconnected(arguments: threading.ExceptHookArgs) -> None:
+    """Reports an exception of a thread, except Beam's about a worker that is gone."""
+    if not isinstance(arguments.exc_value, grpc.RpcError):
+        threading.__excepthook__(arguments)
 
 
 def dataflow_steps(runner: RunnerChoice, build: Build) -> list[str]:
@@ -112,44 +170,13 @@ def user_message(error: BaseException) -> str | None:
 
 @contextlib.contextmanager
 def _user_errors() -> Iterator[None]:
-    """Raises what `user_message` knows as a `UserError`."""
+    """Raises what `user_message` knows as a `UserError`, and a signal as `Interrupted`."""
     try:
         yield
-    except Exception as error:
+    except BaseException as error:
+        if interrupts.received():  # Beam wraps the exception of a signal into another one
+            raise interrupts.Interrupted("interrupted") from None
         message = user_message(error)
         if message is None:
             raise
         raise UserError(message) from error
-
-
-@contextlib.contextmanager
-def capture_worker_stderr(runner: RunnerChoice) -> Iterator[TextIO]:
-    """Keeps the tracebacks that local worker processes print off the terminal.
-
-    They repeat, at length, the error that the runner raises. If that is not a
-    `UserError`, it is a bug, and the workers' output is shown.
-
-    Args:
-        runner: Only the local runner with several workers is captured.
-
-    Yields:
-        A stream that shows its output: standard error as it was before.
-    """
-    if not runner.is_local or runner.workers == 1:
-        yield sys.stderr
-        return
-    sys.stderr.flush()
-    before = os.dup(2)
-    with tempfile.TemporaryFile("w+") as captured, open(before, "w", buffering=1) as terminal:
-        os.dup2(captured.fileno(), 2)
-        try:
-            yield terminal
-        except Exception as error:
-            if not isinstance(error, UserError):
-                captured.seek(0)
-                terminal.write(captured.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            terminal.flush()
-            os.dup2(before, 2)

@@ -8,12 +8,13 @@ import argparse
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineRunner
+from typing import TYPE_CHECKING, Any
 
 from rejoinder.errors import UserError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.runner import PipelineRunner
 
 LOCAL = "FnApiRunner"
 _LOCAL_ALIASES = {"", "local", "fnapirunner", "directrunner", "bundlebaseddirectrunner"}
@@ -38,20 +39,23 @@ class RunnerChoice:
         """Whether it is the in-memory runner."""
         return self.name == LOCAL
 
-    def pipeline_options(self, *extra: str) -> PipelineOptions:
+    @property
+    def forks_workers(self) -> bool:
+        """Whether `rejoinder.pipelines.job.workers` starts the worker processes."""
+        return self.is_local and self.workers > 1
+
+    def pipeline_options(self, *extra: str) -> "PipelineOptions":
         """Returns Beam's options, with `extra` command-line arguments at the end."""
+        from apache_beam.options.pipeline_options import PipelineOptions
+
         arguments = list(self.beam_arguments)
         if self.is_local:
-            if self.workers > 1:
-                arguments += [
-                    "--direct_running_mode=multi_processing",
-                    f"--direct_num_workers={self.workers}",
-                ]
+            arguments.append(f"--direct_num_workers={self.workers}")
         else:
             arguments.append(f"--runner={self.name}")
         return PipelineOptions([*arguments, *extra])
 
-    def create_runner(self) -> PipelineRunner | str:
+    def create_runner(self) -> "PipelineRunner | str":
         """Returns the runner object, or its name for Beam to look up."""
         if not self.is_local:
             return self.name
@@ -88,6 +92,8 @@ def choose(name: str, workers: int, beam_arguments: Sequence[str]) -> RunnerChoi
 
 
 def _unknown_arguments(arguments: Sequence[str]) -> list[str]:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     classes: list[Any] = [PipelineOptions]  # they take any parser, but declare one of Beam's own
     for options in classes:  # the list grows during the loop

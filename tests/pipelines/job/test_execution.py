@@ -1,6 +1,5 @@
 """Every command runs its pipeline in one place: errors, worker output, Dataflow's graph."""
 
-import os
 import subprocess
 import sys
 
@@ -104,22 +103,6 @@ def test_a_job_service_that_does_not_answer_names_its_option():
 def test_an_unknown_runner_is_an_error_that_lists_the_runners():
     with pytest.raises(UserError, match=r"^--runner NoRunner: is not .* FlinkRunner, "):
         execution.run_pipeline(runners.choose("NoRunner", 1, []), lambda pipeline: None)
-
-
-@pytest.mark.parametrize(
-    ("error", "shown"),
-    [(UserError("fixable"), "progress\n"), (ZeroDivisionError("bug"), "progress\ntraceback\n")],
-)
-def test_worker_output_is_shown_only_for_bugs(error, shown, capfd):
-    def fail_in_a_worker():
-        with execution.capture_worker_stderr(runners.choose("", 2, [])) as terminal:
-            os.write(2, b"traceback\n")
-            print("progress", file=terminal)
-            raise error
-
-    with pytest.raises(type(error)):
-        fail_in_a_worker()
-    assert capfd.readouterr().err == shown
 
 
 def test_dataflow_without_project_is_an_error_that_names_it():

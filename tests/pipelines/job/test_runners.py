@@ -20,9 +20,14 @@ def test_other_runners_and_their_options_are_passed_to_beam():
 
 
 def test_workers_are_processes():
-    options = runners.choose("", 3, []).pipeline_options().get_all_options()
-    assert options["direct_num_workers"] == 3
-    assert options["direct_running_mode"] == "multi_processing"
+    choice = runners.choose("", 3, [])
+    assert choice.forks_workers
+    assert choice.pipeline_options().get_all_options()["direct_num_workers"] == 3
+
+
+def test_one_worker_or_a_cluster_needs_no_processes():
+    assert not runners.choose("", 1, []).forks_workers
+    assert not runners.choose("FlinkRunner", 3, []).forks_workers
 
 
 def test_unknown_options_are_errors():
