@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.output import FolderKind
 
 TEXT = "text"
 EMBEDDING = "embedding"
@@ -32,25 +33,21 @@ class EmbeddingShard(NamedTuple):
         name: File name inside the folder, with its ending.
         rows: Embedded rows; a shard without rows has no file.
         bad_rows: Rows of the input that were left out.
+        bytes: Size of the file.
     """
 
     name: str
     rows: int
     bad_rows: int
+    bytes: int
 
 
-def write_manifest(
-    folder: str, shards: Iterable[EmbeddingShard], options: Mapping[str, Any]
-) -> None:
-    """Writes `manifest.json`; a folder without it is not finished.
+def manifest_text(shards: Iterable[EmbeddingShard], options: Mapping[str, Any]) -> str:
+    """Returns the text of `manifest.json`; a folder without it is not finished.
 
     Args:
-        folder: The embeddings folder, on any file system of `rejoinder.storage`.
         shards: All shards of the job, in any order.
         options: JSON values; the key "model" names the model that made the embeddings.
-
-    Raises:
-        UserError: The file cannot be written.
     """
     ordered = sorted(shards)
     manifest = {
@@ -60,8 +57,28 @@ def write_manifest(
         "bad_rows": sum(shard.bad_rows for shard in ordered),
         "shards": [{"name": shard.name, "rows": shard.rows} for shard in ordered if shard.rows],
     }
-    text = json.dumps(manifest, indent=2, sort_keys=True) + "\n"
-    storage.write_bytes(storage.join(folder, MANIFEST), text.encode())
+    return json.dumps(manifest, indent=2, sort_keys=True) + "\n"
+
+
+def listed_files(folder: str) -> frozenset[str] | None:
+    """Returns the names of the files of finished embeddings, None if there are none.
+
+    Args:
+        folder: The embeddings folder, on any file system of `rejoinder.storage`.
+    """
+    path = storage.join(folder, MANIFEST)
+    if not storage.exists(path):
+        return None
+    try:
+        values = json.loads(storage.read_bytes(path))
+        if not {"format_version", "spec", "rows", "bad_rows"} <= values.keys():
+            return None
+        return frozenset({MANIFEST, *(shard["name"] for shard in values["shards"])})
+    except (ValueError, KeyError, TypeError, AttributeError):  # another program's manifest.json
+        return None
+
+
+EMBEDDINGS = FolderKind("embeddings folder", listed_files)
 
 
 def embedding_model(folder: str) -> str | None:

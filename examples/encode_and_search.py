@@ -30,7 +30,13 @@ def main() -> None:
     texts = [line for line in lines if line.strip()]
     embeddings = encoder.encode(texts)  # float32 [n, d], unit length
     batches = [(pa.table({"text": texts}), embeddings)]
-    build(arguments.index, batches, model=arguments.model, source=str(arguments.texts))
+    build(
+        arguments.index,
+        batches,
+        model=arguments.model,
+        source=str(arguments.texts),
+        overwrite=True,  # of an index only: a folder with other files is an error
+    )
 
     index = SearchIndex(arguments.index)
     answers = index.search(encoder.encode(arguments.queries), k=3)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rejoinder import storage
-from rejoinder.errors import UserError
+from rejoinder.output import check_output, check_replaceable
 from rejoinder.pipelines.job import arguments, thread_limit
+from rejoinder.staging import lock_staging
 
 if TYPE_CHECKING:
     from rejoinder.retrieval.texts import ReadOptions
@@ -35,7 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="training run, export, sentence-transformers or Hugging Face folder, or hub name",
     )
-    paths.add_argument("--overwrite", action="store_true", help="replace what is at --output")
+    paths.add_argument("--overwrite", action="store_true", help="replace finished embeddings")
     _add_text_arguments(parser)
     numbers = parser.add_argument_group("numbers")
     numbers.add_argument(
@@ -85,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if parsed.workers > 1:  # one process alone may use all cores
         thread_limit.limit_threads()
-    from rejoinder.corpus.embeddings import MANIFEST
+    from rejoinder.corpus.embeddings import EMBEDDINGS, MANIFEST
     from rejoinder.pipelines.job import execution, runners
     from rejoinder.retrieval import embedding_job
     from rejoinder.retrieval.texts import find_parts
@@ -93,13 +94,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
     read = _read_options(parsed)
     parts = find_parts(parsed.input, read, runner.workers)
-    output = parsed.output.rstrip("/")
-    spec = embedding_job.EmbedSpec(parsed.model, output, read, parsed.precision, parsed.dtype)
-    manifest = storage.join(output, MANIFEST)
-    _prepare_output(output, manifest, overwrite=parsed.overwrite)
+    inputs = [("--input", path) for path in dict.fromkeys(part.path for part in parts)]
+    output = check_output(
+        parsed.output,
+        EMBEDDINGS,
+        overwrite=parsed.overwrite,
+        inputs=[*inputs, ("--model", parsed.model)],
+    )
+    spec = embedding_job.EmbedSpec(
+        parsed.model, output, parsed.overwrite, read, parsed.precision, parsed.dtype
+    )
     started = time.monotonic()
-    execution.run_pipeline(runner, lambda pipeline: embedding_job.build(pipeline, parts, spec))
-    _summarize(json.loads(storage.read_bytes(manifest)), output, time.monotonic() - started)
+    with lock_staging(output):
+        # Again, because `lock_staging` restores a folder that an interrupted run had moved.
+        check_replaceable(output, EMBEDDINGS, overwrite=parsed.overwrite)
+        execution.run_pipeline(runner, lambda pipeline: embedding_job.build(pipeline, parts, spec))
+    manifest = json.loads(storage.read_bytes(storage.join(output, MANIFEST)))
+    _summarize(manifest, parsed.output, time.monotonic() - started)
     return 0
 
 
@@ -115,18 +126,6 @@ def _read_options(parsed: argparse.Namespace) -> "ReadOptions":
     )
 
 
-def _prepare_output(output: str, manifest: str, *, overwrite: bool) -> None:
-    """Creates the output folder, without shards or manifest of an earlier run."""
-    if storage.exists(manifest) and not overwrite:
-        raise UserError(
-            f"{output}: holds finished embeddings; choose another --output or give --overwrite"
-        )
-    storage.make_folder(output)
-    # First the manifest: from here on nothing looks finished.
-    storage.delete([manifest] if storage.exists(manifest) else [])
-    storage.delete([e.path for e in storage.glob(storage.join(output, "part-*.parquet"))])
-
-
 def _summarize(manifest: dict[str, Any], output: str, seconds: float) -> None:
     rows, shards = manifest["rows"], len(manifest["shards"])
     field = manifest["spec"]["read"]["field"]
@@ -135,8 +134,6 @@ def _summarize(manifest: dict[str, Any], output: str, seconds: float) -> None:
             f"{manifest['bad_rows']:,} lines left out: not a JSON object with the text {field!r}",
             file=sys.stderr,
         )
-    if not rows:
-        raise UserError(f"{output}: no row has a text {field!r}; see --field")
     print(
         f"wrote {output}: {rows:,} texts in {shards} shards, {rows / seconds:,.0f} texts/s\n"
         f'next: rejoinder search --corpus {output} --query "…"\n'

@@ -11,7 +11,17 @@ import pyarrow.parquet as pq
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from rejoinder import storage
-from rejoinder.corpus.embeddings import EMBEDDING, TEXT, EmbeddingShard, write_manifest
+from rejoinder.corpus.embeddings import (
+    EMBEDDING,
+    EMBEDDINGS,
+    MANIFEST,
+    TEXT,
+    EmbeddingShard,
+    manifest_text,
+)
+from rejoinder.errors import UserError
+from rejoinder.output import staging_folder
+from rejoinder.publishing import Move, publish
 from rejoinder.retrieval.text_readers import read_batches
 from rejoinder.retrieval.texts import ReadOptions, TextBatch, TextPart
 
@@ -27,7 +37,8 @@ class EmbedSpec:
 
     Attributes:
         model: Any argument of `rejoinder.Encoder.load`; every worker can read it.
-        output: The embeddings folder.
+        output: The embeddings folder, resolved.
+        overwrite: Whether finished embeddings may be replaced.
         read: Which values of each row are read.
         precision: Precision of the computation, "float32" or "bfloat16".
         dtype: Type of the stored numbers, "float32" or "float16".
@@ -35,6 +46,7 @@ class EmbedSpec:
 
     model: str
     output: str
+    overwrite: bool
     read: ReadOptions
     precision: str = "float32"
     dtype: str = "float32"
@@ -89,19 +101,50 @@ def build(pipeline: beam.Pipeline, parts: Sequence[TextPart], spec: EmbedSpec) -
         | "Read" >> beam.FlatMap(read_batches, spec.read)
         | "WrapBatch" >> beam.Map(lambda batch: [batch])
         | "Embed" >> RunInference(handler.with_no_batching())
-        | "WriteShard" >> beam.Map(write_shard, spec.output)
+        | "WriteShard" >> beam.Map(write_shard, staging_folder(spec.output))
         | "CollectShards" >> beam.combiners.ToList()
-        | "Publish" >> beam.Map(lambda shards: write_manifest(spec.output, shards, asdict(spec)))
+        | "Publish" >> beam.Map(publish_shards, spec)
     )
 
 
-def write_shard(batch: TextBatch, output: str) -> EmbeddingShard:
-    """Writes one Parquet file, unless it would be empty; returns its entry for the manifest."""
-    name = f"{batch.shard}.parquet"
+def write_shard(batch: TextBatch, staging: str) -> EmbeddingShard:
+    """Stages one Parquet file, unless it would be empty; returns its entry for the manifest."""
+    name, size = f"{batch.shard}.parquet", 0
     if batch.table.num_rows:
         buffer = io.BytesIO()
         # Embeddings neither repeat nor compress; the other columns do both.
         others = [column for column in batch.table.column_names if column != EMBEDDING]
         pq.write_table(batch.table, buffer, compression="zstd", use_dictionary=others)
-        storage.write_bytes(storage.join(output, name), buffer.getvalue())
-    return EmbeddingShard(name, batch.table.num_rows, batch.bad_rows)
+        size = buffer.tell()
+        storage.write_bytes(storage.join(staging, name), buffer.getvalue())
+    return EmbeddingShard(name, batch.table.num_rows, batch.bad_rows, size)
+
+
+def publish_shards(shards: Sequence[EmbeddingShard], spec: EmbedSpec) -> None:
+    """Makes the embeddings folder of the staged files appear.
+
+    Args:
+        shards: All shards of the job, in any order.
+        spec: The options of the job.
+
+    Raises:
+        UserError: There is no text, a staged file is missing, the output may not be replaced,
+            or the file system failed.
+    """
+    if not any(shard.rows for shard in shards):
+        raise UserError(f"{spec.output}: no row has a text {spec.read.field!r}; see --field")
+    staging, options = staging_folder(spec.output), asdict(spec)
+    overwrite = options.pop("overwrite")
+    publish(
+        spec.output,
+        staging,
+        EMBEDDINGS,
+        overwrite=overwrite,
+        moves={
+            shard.name: Move(storage.join(staging, shard.name), shard.bytes)
+            for shard in shards
+            if shard.rows
+        },
+        documents={MANIFEST: manifest_text(shards, options).encode()},
+        last=MANIFEST,
+    )

@@ -1,8 +1,6 @@
 """Builds an index, segment by segment."""
 
-import glob
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 
@@ -13,8 +11,18 @@ from numpy.typing import NDArray
 from rejoinder import storage
 from rejoinder.corpus.embeddings import TEXT
 from rejoinder.errors import UserError
-from rejoinder.retrieval.index_files import DESCRIPTION, Description, require_local, segment_path
-from rejoinder.retrieval.segments import TEXTS, VECTORS, SegmentWriter
+from rejoinder.output import check_output, check_replaceable
+from rejoinder.publishing import Move, publish
+from rejoinder.retrieval.index_files import (
+    DESCRIPTION,
+    INDEX,
+    Description,
+    require_local,
+    segment_files,
+    segment_path,
+)
+from rejoinder.retrieval.segments import SegmentWriter
+from rejoinder.staging import lock_staging
 
 # Bytes of the stored vectors of one segment; building one takes a third more memory.
 SEGMENT_BYTES = 512 << 20
@@ -27,26 +35,56 @@ def build(
     *,
     model: str,
     source: str,
+    overwrite: bool = False,
     segment_bytes: int = SEGMENT_BYTES,
 ) -> Description:
     """Builds an index; one segment at a time is in memory.
 
     Args:
-        folder: A local folder, created if missing; an index in it is replaced.
+        folder: A local folder. It appears when the index is finished; until then an index
+            that it holds stays.
         batches: Tables with the column `text`, and float embeddings [n, d] of unit length.
         model: The model that made the embeddings.
         source: The folder that the batches come from.
+        overwrite: Whether an index in the folder is replaced.
         segment_bytes: Size of the vectors of a segment.
 
     Returns:
         The description of the index.
 
     Raises:
-        UserError: The folder is not local, or there is no text.
+        UserError: The folder is not local or may not be replaced, or there is no text.
     """
     require_local(folder)
-    storage.make_folder(folder)
-    _delete_index(folder)
+    output = check_output(folder, INDEX, overwrite=overwrite, flag="--index")
+    with lock_staging(output) as staging:
+        # Again, because `lock_staging` restores an index that an interrupted run had moved.
+        check_replaceable(output, INDEX, overwrite=overwrite, flag="--index")
+        dimension, columns, segments = _write_segments(staging, batches, segment_bytes)
+        if not segments:
+            raise UserError(f"{source}: holds no text to index")
+        description = Description(model, source, dimension, segments, columns)
+        names = segment_files(len(segments))
+        publish(
+            output,
+            staging,
+            INDEX,
+            overwrite=overwrite,
+            moves={name: _move(storage.join(staging, name)) for name in names},
+            documents={DESCRIPTION: json.dumps(asdict(description), indent=2).encode()},
+            last=DESCRIPTION,
+        )
+    return description
+
+
+def _move(path: str) -> Move:
+    return Move(path, storage.size(path))
+
+
+def _write_segments(
+    staging: str, batches: Iterable[tuple[pa.Table, NDArray[np.floating]]], segment_bytes: int
+) -> tuple[int, list[str], list[int]]:
+    """Writes all segments; returns dimension, names of the columns and rows of each segment."""
     limit, segments = 0, list[int]()
     writer: SegmentWriter | None = None
     dimension, columns = 0, [TEXT]
@@ -56,7 +94,7 @@ def build(
             if writer is None:
                 dimension, columns = embeddings.shape[1], texts.column_names
                 limit = max(1, segment_bytes // (dimension * _BYTES_PER_NUMBER))
-                path = segment_path(folder, len(segments))
+                path = segment_path(staging, len(segments))
                 writer = SegmentWriter(path, dimension, texts.schema)
             stop = min(start + limit - writer.rows, len(embeddings))
             writer.add(texts.slice(start, stop - start), embeddings[start:stop])
@@ -68,17 +106,4 @@ def build(
     if writer is not None:
         writer.close()
         segments.append(writer.rows)
-    if not segments:
-        raise UserError(f"{source}: holds no text to index")
-    description = Description(model, source, dimension, segments, columns)
-    path = storage.join(folder, DESCRIPTION)
-    storage.write_bytes(path + ".part", json.dumps(asdict(description), indent=2).encode())
-    storage.rename(path + ".part", path)
-    return description
-
-
-def _delete_index(folder: str) -> None:
-    # The description first: without it, what is left of a killed run is not an index.
-    storage.delete([storage.join(folder, DESCRIPTION)])
-    paths = glob.glob(os.path.join(glob.escape(folder), "segment-*"))
-    storage.delete([path for path in paths if path.endswith((VECTORS, TEXTS))])
+    return dimension, columns, segments

@@ -7,8 +7,11 @@ from typing import Any
 from rejoinder import storage
 from rejoinder.corpus.embeddings import TEXT
 from rejoinder.errors import UserError
+from rejoinder.output import FolderKind
 
 DESCRIPTION = "index.json"
+# Endings of the two files of a segment.
+VECTORS, TEXTS = ".usearch", ".arrow"
 FORMAT_VERSION = 1
 
 
@@ -50,6 +53,32 @@ def read_description(folder: str) -> Description | None:
         return Description(**values)
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: cannot be used ({error}); build the index again") from error
+
+
+def listed_files(folder: str) -> frozenset[str] | None:
+    """Returns the names of a finished index' files, None if the folder holds no index.
+
+    An index of another format version counts too.
+    """
+    path = storage.join(folder, DESCRIPTION)
+    if not storage.exists(path):
+        return None
+    try:
+        values = json.loads(storage.read_bytes(path))
+        segments = len(values["segments"])
+        if not {"model", "source", "dimension"} <= values.keys():
+            return None
+    except (ValueError, KeyError, TypeError, AttributeError):  # another program's index.json
+        return None
+    return frozenset({DESCRIPTION, *segment_files(segments)})
+
+
+INDEX = FolderKind("index", listed_files)
+
+
+def segment_files(count: int) -> list[str]:
+    """Returns the names of the files of an index of `count` segments, without `index.json`."""
+    return [segment_path("", n) + ending for n in range(count) for ending in (VECTORS, TEXTS)]
 
 
 def segment_path(folder: str, number: int) -> str:

@@ -12,6 +12,7 @@ from rejoinder import storage
 from rejoinder.corpus.features import CONTEXT, RESPONSE
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
+from rejoinder.output import check_output
 from rejoinder.units import format_duration
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="training run, export, sentence-transformers or Hugging Face folder, or hub name "
         "(default: the model of the embeddings or of the index)",
     )
-    inputs.add_argument("--overwrite", action="store_true", help="build the index again")
+    inputs.add_argument("--overwrite", action="store_true", help="replace a finished index")
     texts = parser.add_argument_group("texts of a corpus")
     texts.add_argument(
         "--field",
@@ -89,8 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     load_encoder = functools.cache(_load_encoder)
     folder = args.index or args.corpus.rstrip("/") + ".index"
-    description = read_description(folder)
-    if description is None or args.overwrite:
+    description = None if args.overwrite else read_description(folder)
+    if description is None:
         _build(folder, args, load_encoder)
     elif args.corpus and args.corpus != description.source:
         raise UserError(
@@ -151,12 +152,15 @@ def _load_encoder(model: str) -> "Encoder":
 def _build(folder: str, args: argparse.Namespace, load_encoder: "LoadEncoder") -> None:
     """Builds the index of `args.corpus` in `folder`."""
     from rejoinder.corpus import embeddings
-    from rejoinder.retrieval import index_builder, index_input
+    from rejoinder.retrieval import index_builder, index_files, index_input
 
     if not args.corpus:
         raise UserError(f"{folder}: holds no index; give a --corpus to build one")
     if not storage.exists(args.corpus):
         raise UserError(f"{args.corpus}: no such folder")
+    # Before the model is loaded.
+    corpus = [("--corpus", args.corpus)]
+    check_output(folder, index_files.INDEX, overwrite=args.overwrite, inputs=corpus, flag="--index")
     if index_input.is_corpus(args.corpus):
         model = args.model
         if not model:
@@ -170,7 +174,9 @@ def _build(folder: str, args: argparse.Namespace, load_encoder: "LoadEncoder") -
         if not model:
             raise UserError(f"{args.corpus}: does not name its model; name it with --model")
     start = time.perf_counter()
-    built = index_builder.build(folder, batches, model=model, source=args.corpus)
+    built = index_builder.build(
+        folder, batches, model=model, source=args.corpus, overwrite=args.overwrite
+    )
     seconds = time.perf_counter() - start
     rows = sum(built.segments)
     print(

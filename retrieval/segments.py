@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.retrieval.index_files import TEXTS, VECTORS
 
-VECTORS, TEXTS = ".usearch", ".arrow"
 # Half precision takes half the memory and changes cosines by less than 1e-3.
 _DTYPE = "f16"
 _CONNECTIVITY = 16

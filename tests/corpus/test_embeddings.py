@@ -18,12 +18,13 @@ def _table(texts, vectors, dtype=np.float32, **columns):
 
 def test_the_manifest_lists_the_shards_with_rows_in_order(tmp_path):
     shards = [
-        EmbeddingShard("b.parquet", 3, 0),
-        EmbeddingShard("c.parquet", 0, 2),
-        EmbeddingShard("a.parquet", 4, 1),
+        EmbeddingShard("b.parquet", 3, 0, 30),
+        EmbeddingShard("c.parquet", 0, 2, 0),
+        EmbeddingShard("a.parquet", 4, 1, 40),
     ]
-    embeddings.write_manifest(str(tmp_path), shards, {"model": "out/model", "dtype": "float16"})
-    assert json.loads((tmp_path / "manifest.json").read_text()) == {
+    text = embeddings.manifest_text(shards, {"model": "out/model", "dtype": "float16"})
+    (tmp_path / "manifest.json").write_text(text)
+    assert json.loads(text) == {
         "format_version": 1,
         "spec": {"model": "out/model", "dtype": "float16"},
         "rows": 7,
@@ -31,6 +32,7 @@ def test_the_manifest_lists_the_shards_with_rows_in_order(tmp_path):
         "shards": [{"name": "a.parquet", "rows": 4}, {"name": "b.parquet", "rows": 3}],
     }
     assert embeddings.embedding_model(str(tmp_path)) == "out/model"
+    assert embeddings.listed_files(str(tmp_path)) == {"manifest.json", "a.parquet", "b.parquet"}
 
 
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"spec": null}', '{"spec": {}}'])
@@ -38,6 +40,7 @@ def test_a_folder_without_a_model_name_gives_none(tmp_path, text):
     if text is not None:
         (tmp_path / "manifest.json").write_text(text)
     assert embeddings.embedding_model(str(tmp_path)) is None
+    assert embeddings.listed_files(str(tmp_path)) is None
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])

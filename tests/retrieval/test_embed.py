@@ -176,7 +176,9 @@ def test_dtype_float16_stores_float16(tmp_path):
 def test_a_finished_folder_is_replaced_only_with_overwrite(tmp_path):
     path = _ndjson(tmp_path / "RC.ndjson")
     _run(tmp_path, "--input", path)
-    with pytest.raises(UserError, match="holds finished embeddings; choose another --output"):
+    with pytest.raises(
+        UserError, match="holds a finished embeddings folder; choose another --output"
+    ):
         _run(tmp_path, "--input", path)
     table, _ = _run(tmp_path, "--input", path, "--limit", "3", "--overwrite")
     assert table.num_rows == 3
@@ -263,3 +265,91 @@ def test_parquet_files_that_cannot_be_read_are_named(tmp_path, damage):
     with pytest.raises(UserError, match=r"in\.parquet: cannot be read as Parquet \(") as caught:
         _run(tmp_path, "--input", str(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+@pytest.mark.parametrize("name", ["part-00000.parquet", "thesis.tex", "manifest.json"])
+def test_files_that_embed_did_not_write_are_kept(tmp_path, name, overwrite):
+    source = _ndjson(tmp_path / "RC.ndjson")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("{}")
+    with pytest.raises(UserError, match=f"out: holds {name} and no finished embeddings") as caught:
+        _run(tmp_path, "--input", source, *overwrite)
+    assert "--overwrite" not in str(caught.value)
+    assert (tmp_path / "out" / name).read_text() == "{}"
+
+
+def test_a_file_beside_the_shards_protects_them(tmp_path):
+    source = _ndjson(tmp_path / "RC.ndjson")
+    _run(tmp_path, "--input", source)
+    (tmp_path / "out" / "part-mine.parquet").touch()
+    for overwrite in ([], ["--overwrite"]):
+        with pytest.raises(
+            UserError, match=r"holds part-mine\.parquet, which is not a file of the"
+        ):
+            _run(tmp_path, "--input", source, *overwrite)
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "missing"], "missing: no such model"),
+        (["--field", "nothing"], "no row has a text 'nothing'"),
+    ],
+)
+def test_the_old_embeddings_stay_if_a_run_fails(tmp_path, arguments, message):
+    source = _ndjson(tmp_path / "RC.ndjson")
+    _run(tmp_path, "--input", source)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    with pytest.raises(UserError, match=message):
+        _run(tmp_path, "--input", source, "--overwrite", *arguments)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    with pytest.raises(UserError, match=message):
+        _run(tmp_path, "--input", source, *arguments, name="new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["RC.ndjson", "out"]
+
+
+def test_an_error_in_the_middle_leaves_the_old_embeddings(tmp_path, monkeypatch):
+    source = _ndjson(tmp_path / "RC.ndjson")
+    _run(tmp_path, "--input", source)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def failing(self, rows):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(FakeEncoder, "encode", failing)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        _run(tmp_path, "--input", source, "--overwrite", "--limit", "3")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+@pytest.mark.parametrize("output", ["", ".", "..", "in", "link", "~/out", "gs:/out", "model"])
+def test_an_output_that_holds_an_input_or_the_user_s_folders_is_refused(
+    tmp_path, monkeypatch, output
+):
+    folder = tmp_path / "one" / "two" / "three"
+    for name in ("in", "home", "model"):
+        (folder / name).mkdir(parents=True)
+    _ndjson(folder / "in" / "RC.ndjson")
+    (folder / "model" / "weights").touch()
+    (folder / "link").symlink_to("in")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    command = ["--input", "in/RC.ndjson", "--output", output, "--model", "model", "--overwrite"]
+    with pytest.raises(UserError, match=r"^--output"):
+        main(command)
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
+        "RC.ndjson",
+        "weights",
+    ]
+
+
+def test_the_embeddings_of_a_corpus_are_not_written_over_it(tmp_path):
+    source = _ndjson(tmp_path / "RC.ndjson")
+    _run(tmp_path, "--input", source)
+    with pytest.raises(UserError, match="contains --input"):
+        main([
+            "--input", str(tmp_path / "out"), "--field", "text", "--model", "model",
+            "--output", str(tmp_path / "out"), "--overwrite",
+        ])  # fmt: skip

@@ -1,6 +1,7 @@
 """Building and searching an index of random vectors."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 from rejoinder.errors import UserError
 from rejoinder.retrieval.index import SearchIndex
 from rejoinder.retrieval.index_builder import build
-from rejoinder.retrieval.index_files import read_description
 
 ROWS, DIMENSION = 600, 24
 
@@ -29,12 +29,13 @@ def _batches(vectors, size=70, text=lambda row: f"text {row}"):
         yield table, vectors[rows.start : rows.stop]
 
 
-def _build(folder, vectors, rows_in_segment=10_000, **options):
+def _build(folder, vectors, rows_in_segment=10_000, overwrite=False, **options):
     build(
         str(folder),
         _batches(vectors, **options),
         model="m",
         source="s",
+        overwrite=overwrite,
         segment_bytes=rows_in_segment * DIMENSION * 2,
     )
     return SearchIndex(str(folder))
@@ -104,24 +105,54 @@ def test_equal_texts_are_one_answer(tmp_path):
     assert len({answer.text for answer in answers}) == 5
 
 
-def test_an_unfinished_index_cannot_be_opened(tmp_path):
+@pytest.mark.parametrize("exception", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("rows", [0, 100])
+def test_a_build_that_fails_leaves_the_old_index_or_nothing(tmp_path, exception, rows):
     def broken():
-        yield from _batches(_vectors(100))
-        raise RuntimeError("killed")
+        yield from _batches(_vectors(rows))
+        raise exception
 
-    _build(tmp_path, _vectors())
-    with pytest.raises(RuntimeError, match="killed"):
-        build(str(tmp_path), broken(), model="m", source="s")
-    assert read_description(str(tmp_path)) is None
+    def build_broken(folder):
+        build(str(folder), broken(), model="m", source="s", overwrite=True)
+
+    _build(tmp_path / "old", _vectors())
+    for name in ("old", "new"):
+        with pytest.raises(exception):
+            build_broken(tmp_path / name)
+    assert len(SearchIndex(tmp_path / "old")) == ROWS
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
     with pytest.raises(UserError, match="holds no index"):
-        SearchIndex(str(tmp_path))
+        SearchIndex(tmp_path / "new")
 
 
 def test_building_again_deletes_the_previous_index(tmp_path):
     _build(tmp_path, _vectors(), rows_in_segment=100)
-    index = _build(tmp_path, _vectors(50))
+    index = _build(tmp_path, _vectors(50), overwrite=True)
     assert len(index) == 50
     assert len(list(tmp_path.glob("segment-*"))) == 2
+
+
+def test_an_index_is_replaced_only_with_overwrite(tmp_path):
+    _build(tmp_path, _vectors(50))
+    with pytest.raises(UserError, match="holds a finished index; choose another --index or give"):
+        _build(tmp_path, _vectors(60))
+    assert len(SearchIndex(tmp_path)) == 50
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("name", ["segment-thesis.arrow", "segment-00009.usearch", "thesis.tex"])
+def test_a_file_that_is_not_part_of_the_index_is_kept(tmp_path, name, overwrite):
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / name).write_text("years of work")
+    with pytest.raises(UserError, match=f"index: holds {name} and no finished index"):
+        _build(tmp_path / "index", _vectors(50), overwrite=overwrite)
+    (tmp_path / "index" / name).unlink()
+    _build(tmp_path / "index", _vectors(50))
+    (tmp_path / "index" / name).write_text("years of work")
+    with pytest.raises(UserError, match=f"index: holds {name}, which is not a file of the index"):
+        _build(tmp_path / "index", _vectors(50), overwrite=overwrite)
+    assert (tmp_path / "index" / name).read_text() == "years of work"
+    assert len(SearchIndex(tmp_path / "index")) == 50
 
 
 def test_an_index_without_texts_is_an_error(tmp_path):
@@ -161,16 +192,20 @@ def test_an_index_in_a_bucket_is_refused(folder):
         build(folder, _batches(_vectors(50)), model="m", source="s")
 
 
-def test_a_killed_build_leaves_no_description_of_deleted_segments(tmp_path, monkeypatch):
-    _build(tmp_path, _vectors(50))
+def test_an_interrupted_replacement_puts_the_old_index_back(tmp_path, monkeypatch):
+    _build(tmp_path / "index", _vectors(50))
+    real = os.rename
 
-    def killed(*_):
-        raise KeyboardInterrupt
+    def interrupted(source, target):
+        if str(source).endswith("ready"):
+            raise KeyboardInterrupt
+        real(source, target)
 
-    monkeypatch.setattr("rejoinder.retrieval.index_builder.glob.glob", killed)
+    monkeypatch.setattr(os, "rename", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        _build(tmp_path, _vectors(50))
-    assert read_description(str(tmp_path)) is None
+        _build(tmp_path / "index", _vectors(60), overwrite=True)
+    assert len(SearchIndex(tmp_path / "index")) == 50
+    assert [path.name for path in tmp_path.iterdir()] == ["index"]
 
 
 def test_the_public_api_has_the_index():

@@ -4,6 +4,7 @@ import io
 import json
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -178,3 +179,49 @@ def test_wrong_options_are_errors(corpus, tmp_path):
         main(["--corpus", corpus])
     with pytest.raises(UserError, match="holds no index; give a --corpus"):
         main(["--index", str(tmp_path / "none"), "--query", "x"])
+
+
+def test_segments_of_the_user_are_kept_when_an_index_is_built(embedded, tmp_path):
+    (tmp_path / "i").mkdir()
+    (tmp_path / "i" / "segment-of-my-talk.arrow").touch()
+    for overwrite in ([], ["--overwrite"]):
+        with pytest.raises(UserError, match=r"i: holds segment-of-my-talk\.arrow and no finished"):
+            main(["--corpus", embedded, "--index", str(tmp_path / "i"), *overwrite])
+    assert (tmp_path / "i" / "segment-of-my-talk.arrow").exists()
+
+
+def test_the_old_index_stays_if_a_new_one_cannot_be_built(embedded, corpus, capsys):
+    assert main(["--corpus", embedded]) == 0
+    (part,) = (path for path in _files(embedded) if path.suffix == ".parquet")
+    part.write_bytes(b"x")
+    with pytest.raises(UserError, match="not a Parquet file"):
+        main(["--corpus", embedded, "--overwrite"])
+    with pytest.raises(UserError, match="no such folder"):
+        main(["--corpus", "missing", "--index", f"{embedded}.index", "--overwrite"])
+    capsys.readouterr()
+    assert main(["--index", f"{embedded}.index", "--query", "snow", "--json"]) == 0
+    assert _answers(capsys)[0]["answers"][0]["text"] == "snow in march"
+
+
+def test_a_damaged_index_is_replaced_with_overwrite(embedded, tmp_path):
+    assert main(["--corpus", embedded]) == 0
+    description = Path(f"{embedded}.index", "index.json")
+    values = json.loads(description.read_text())
+    description.write_text(json.dumps(values | {"format_version": 0}))
+    with pytest.raises(UserError, match="format_version is 0"):
+        main(["--corpus", embedded])
+    assert main(["--corpus", embedded, "--overwrite"]) == 0
+    assert json.loads(description.read_text()) == values
+
+
+@pytest.mark.parametrize("index", ["", "."])
+def test_an_index_is_not_built_over_its_texts_or_around_them(embedded, corpus, index):
+    folder = Path(embedded, index) if index else Path(embedded).parent
+    before = sorted(Path(embedded).parent.rglob("*"))
+    with pytest.raises(UserError, match=r"--index .*: (is|contains) --corpus"):
+        main(["--corpus", embedded, "--index", str(folder), "--overwrite"])
+    assert sorted(Path(embedded).parent.rglob("*")) == before
+
+
+def _files(folder):
+    return sorted(path for path in Path(folder).rglob("*") if path.is_file())
