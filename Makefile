@@ -170,6 +170,6 @@ lock: setup ## Resolve pyproject.toml into requirements/*.txt
 	UV=$(UV) requirements/lock.sh
 
 .PHONY: clean
-clean: ## Remove the files of quickstart, tests and builds (not .venv, not out/)
-	rm -rf quickstart-out .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+clean: ## Remove the files of tests and builds (not .venv, out/ or quickstart-out/)
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

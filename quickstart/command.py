@@ -6,12 +6,12 @@ a table of what they wrote.
 
 import argparse
 import glob
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from rejoinder.errors import UserError
+from rejoinder.quickstart.folder import output_folder
 from rejoinder.quickstart.sample import write_dump
 from rejoinder.quickstart.steps import Step, run_step
 from rejoinder.quickstart.summary import print_summary
@@ -19,28 +19,29 @@ from rejoinder.quickstart.summary import print_summary
 CONFIG = "quickstart"  # shipped with the package
 VOCABULARY_SIZE = 6000
 SAMPLE_THREADS = 3000
-# Quickstart replaces a folder only if this file shows that quickstart made it.
-MARKER = ".made-by-quickstart"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs all steps on a generated sample or on the user's dump.
 
     Raises:
-        UserError: an input file is missing, the output folder is not quickstart's, or a step
-            failed.
+        UserError: An input file is missing, the output folder holds files that no quickstart
+            wrote, or a step failed.
     """
     arguments = _parser().parse_args(argv)
-    out = arguments.output
-    inputs = _existing_files(arguments.input) if arguments.input else None
+    inputs = _existing_files(arguments.input) if arguments.input else []
+    with output_folder(arguments.output, inputs) as out:
+        _run_steps(inputs, out, arguments.steps)
+
+
+def _run_steps(inputs: list[str], out: Path, train_steps: int | None) -> None:
     started = time.monotonic()
-    _make_empty(out)
-    if inputs is None:
+    if not inputs:
         dump = out / "dump" / "RC_sample.zst"
         lines = write_dump(dump, threads=SAMPLE_THREADS)
         print(f"wrote {dump}: a generated sample of {lines:,} lines in the format of pushshift")
         inputs = [str(dump)]
-    steps = steps_to_export(inputs, out, arguments.steps)
+    steps = steps_to_export(inputs, out, train_steps)
     count = len(steps) + 1
     for number, step in enumerate(steps, 1):
         run_step(step, f"[{number}/{count}]")
@@ -59,10 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     files.add_argument(
         "--output",
-        type=Path,
-        default=Path("quickstart-out"),
+        default="quickstart-out",
         metavar="FOLDER",
-        help="default: %(default)s",
+        help="default: %(default)s; an earlier quickstart there is replaced",
     )
     training = parser.add_argument_group("training")
     training.add_argument(
@@ -128,18 +128,3 @@ def _existing_files(patterns: list[str]) -> list[str]:
             raise UserError(f"--input {pattern}: no such file; give the path of a comment dump")
         files += found
     return files
-
-
-def _make_empty(out: Path) -> None:
-    """Makes the output folder, or empties the one of an earlier quickstart."""
-    if out.exists():
-        if not out.is_dir():
-            raise UserError(f"{out}: is a file; choose another folder with --output FOLDER")
-        if any(out.iterdir()) and not (out / MARKER).exists():
-            raise UserError(
-                f"{out}: exists and was not made by quickstart; "
-                "move it away or choose another folder with --output FOLDER"
-            )
-        shutil.rmtree(out)
-    out.mkdir(parents=True)
-    (out / MARKER).touch()

@@ -2,19 +2,20 @@ import pytest
 
 from rejoinder.commands import dispatch
 from rejoinder.errors import UserError
-from rejoinder.quickstart.command import MARKER, main, steps_to_export
+from rejoinder.quickstart.command import main, steps_to_export
+from rejoinder.quickstart.folder import MARKER
 
 
 def test_a_folder_that_quickstart_did_not_make_is_left_unchanged(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(UserError, match="was not made by quickstart"):
+    with pytest.raises(UserError, match=r"holds thesis\.tex and no finished quickstart"):
         main(["--output", str(tmp_path)])
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_a_file_as_output_is_an_error(tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(UserError, match="is a file; choose another folder with --output FOLDER"):
+    with pytest.raises(UserError, match="is a file; --output names a folder"):
         main(["--output", str(tmp_path / "out")])
 
 
