@@ -1,5 +1,6 @@
 """The Makefile: its targets call the `rejoinder` command with flags that exist."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -12,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.M)
 COMMAND_TARGETS = [name for name in TARGETS if name in COMMANDS]
+# `make test ARGS=…` hands its variables to every make below it.
+ENVIRONMENT = {
+    k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKEOVERRIDES", "ARGS")
+}
 # Values for all variables that add a flag, so that every flag is printed.
 VARIABLES = ["INPUT=x", "RUNNER=x", "TPU=x", "GS=gs://x", "CORPUS=x", "QUERY=x"]
 
@@ -25,7 +30,7 @@ def test_the_targets_cover_the_way_from_a_dump_to_a_served_model():
 
 def test_help_lists_every_target():
     printed = subprocess.run(
-        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "help"], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True
     ).stdout
     assert re.findall(r"^  \x1b\[36m([a-z0-9-]+)", printed, re.M) == TARGETS
 
@@ -35,6 +40,7 @@ def test_the_flags_of_a_target_exist(target, capsys):
     printed = subprocess.run(
         ["make", "--dry-run", target, *VARIABLES],
         cwd=ROOT,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=True,
