@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.evaluation.report_folder import check_report_folder
 from rejoinder.tables import list_table
 
 SPLITS = {"test": ("test",), "train": ("train",), "all": ("train", "test")}
@@ -23,13 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     parse = parser()
     args = parse.parse_args(argv)
-    if not (args.corpus or args.sts or args.paraphrase):
-        parse.error("nothing to evaluate on: give --corpus, --sts or --paraphrase")
-    if (args.sts or args.paraphrase) and not args.model:
-        parse.error("--sts and --paraphrase need a --model")
+    if not (args.corpus or args.sts or args.paraphrase or args.mteb):
+        parse.error("nothing to evaluate on: give --corpus, --sts, --paraphrase or --mteb")
+    if (args.sts or args.paraphrase or args.mteb) and not args.model:
+        parse.error("--sts, --paraphrase and --mteb need a --model")
     models = named_models(args.model)
-    folder = args.output or default_output(models)
+    folder = default_output(models) if args.output is None else args.output
     # Before the evaluation: a folder that cannot be written is an error now, not an hour later.
+    check_report_folder(folder)
     storage.make_folder(folder)
     from rejoinder.evaluation.markdown import render_markdown
     from rejoinder.evaluation.report import write_report
@@ -40,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         corpus=args.corpus,
         sts=args.sts,
         paraphrase=args.paraphrase,
+        mteb=args.mteb,
         splits=SPLITS[args.split],
         candidates=args.candidates,
         batches=args.batches,
@@ -84,6 +87,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="sentence pairs that are paraphrases or not: PIT-2015, Twitter URL corpus, or "
         "sentence1,sentence2,label",
+    )
+    what.add_argument(
+        "--mteb",
+        nargs="+",
+        default=[],
+        metavar="TASK",
+        help="tasks of mteb by name, e.g. STSBenchmark; mteb downloads their data",
     )
     what.add_argument(
         "--output",

@@ -97,6 +97,8 @@ def _sentence_pairs(evaluation: Evaluation) -> list[Markup]:
     if evaluation.paraphrase:
         table = _table(tables.paraphrase_table(evaluation))
         sections.append(page.section("Paraphrase detection", table))
+    if evaluation.mteb:
+        sections.append(page.section("mteb", _table(tables.mteb_table(evaluation))))
     return sections
 
 

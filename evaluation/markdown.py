@@ -21,6 +21,8 @@ def render_markdown(evaluation: Evaluation) -> str:
         parts += [_table(tables.similarity_table(evaluation))]
     if evaluation.paraphrase:
         parts += ["## Paraphrase detection (cosine)", _table(tables.paraphrase_table(evaluation))]
+    if evaluation.mteb:
+        parts += ["## mteb", _table(tables.mteb_table(evaluation))]
     if evaluation.models:
         models = evaluation.models.items()
         parts += ["## Models"]

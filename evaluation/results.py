@@ -89,6 +89,23 @@ class ParaphraseResult:
     paraphrase: Paraphrase
 
 
+@dataclass(frozen=True)
+class MtebResult:
+    """Main score of one model on one task of mteb.
+
+    Attributes:
+        model: Name in tables.
+        task: Name of the task.
+        metric: Name of its main score.
+        score: Mean of the main score over its subsets and evaluated splits, in [-1, 1].
+    """
+
+    model: str
+    task: str
+    metric: str
+    score: float
+
+
 @dataclass
 class Evaluation:
     """All results; parts that were not requested are empty.
@@ -99,6 +116,7 @@ class Evaluation:
         ranking: Response selection by each method.
         similarity: Semantic textual similarity, by model and file.
         paraphrase: Paraphrase detection, by model and file.
+        mteb: Main scores of mteb's tasks, by model and task.
         histograms: Score distributions by method.
         slices: Accuracies by length and subreddit.
         curves: Learning curves of the models that are a MODEL_DIR.
@@ -115,6 +133,7 @@ class Evaluation:
     ranking: list[RankingResult] = field(default_factory=list)
     similarity: list[SimilarityResult] = field(default_factory=list)
     paraphrase: list[ParaphraseResult] = field(default_factory=list)
+    mteb: list[MtebResult] = field(default_factory=list)
     histograms: list[Histogram] = field(default_factory=list)
     slices: list[Slice] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from rejoinder.evaluation.baselines import FIT_PAIRS, baselines
 from rejoinder.evaluation.compare import compare, encode_pairs, fit_baseline
 from rejoinder.evaluation.curves import read_curves
 from rejoinder.evaluation.examples import hardest_mistakes, nearest_responses
+from rejoinder.evaluation.mteb_model import evaluate_tasks, find_tasks
 from rejoinder.evaluation.pairs import Pairs, load_pairs
 from rejoinder.evaluation.paraphrase import evaluate_paraphrase, read_labelled_pairs
 from rejoinder.evaluation.ranking import BATCHES, CANDIDATES, Method
@@ -20,6 +22,10 @@ from rejoinder.evaluation.results import Evaluation, ParaphraseResult, RankingDa
 from rejoinder.evaluation.sentence_pairs import read_scored_pairs
 from rejoinder.evaluation.slices import histogram, slices
 from rejoinder.evaluation.sts import Encode, evaluate_similarity
+from rejoinder.models.similarity import scale_to_unit_length
+
+if TYPE_CHECKING:
+    from rejoinder.models.encoder import Encoder
 
 
 def evaluate(
@@ -28,6 +34,7 @@ def evaluate(
     corpus: str | None = None,
     sts: Sequence[str] = (),
     paraphrase: Sequence[str] = (),
+    mteb: Sequence[str] = (),
     splits: Sequence[str] = ("test",),
     candidates: int = CANDIDATES,
     batches: int = BATCHES,
@@ -43,6 +50,7 @@ def evaluate(
         corpus: Corpus folder for response selection; None leaves that part out.
         sts: Files of scored sentence pairs.
         paraphrase: Files of sentence pairs that are paraphrases or not.
+        mteb: Names of tasks of mteb.
         splits: Splits of the corpus to take pairs from.
         candidates: n of 1-of-n.
         batches: Maximum number of batches of n pairs.
@@ -58,6 +66,7 @@ def evaluate(
     evaluation = Evaluation(models=models, versions=_versions())
     scored = [read_scored_pairs(path) for path in sts]
     labelled = [read_labelled_pairs(path) for path in paraphrase]
+    tasks = find_tasks(mteb)
     pairs = None
     if corpus is not None:
         limit = batches * candidates
@@ -65,7 +74,7 @@ def evaluate(
         if not pairs:
             raise UserError(f"{corpus}: the {' and '.join(splits)} split holds no pairs")
     methods: list[Method] = []
-    for name, encode in _load_models(models, batch_size):
+    for name, encoder, encode in _load_models(models, batch_size):
         evaluation.curves += read_curves(name, models[name])
         if pairs is not None:
             methods.append(encode_pairs(name, encode, pairs))
@@ -75,6 +84,7 @@ def evaluate(
         evaluation.paraphrase += [
             ParaphraseResult(name, evaluate_paraphrase(file, encode)) for file in labelled
         ]
+        evaluation.mteb += evaluate_tasks(name, encoder, tasks)
     if corpus is not None and pairs is not None:
         fitted_on = None
         if keyword_methods:
@@ -98,8 +108,13 @@ def evaluate(
     return evaluation
 
 
-def _load_models(models: dict[str, str], batch_size: int | None) -> Iterator[tuple[str, Encode]]:
-    """Yields (name, encode) of each model, so that only one model is in memory."""
+def _load_models(
+    models: dict[str, str], batch_size: int | None
+) -> Iterator[tuple[str, "Encoder", Encode]]:
+    """Yields (name, encoder, encode) of each model, so that only one model is in memory.
+
+    `encode` gives unit length, because response selection compares by inner products.
+    """
     for name, path in models.items():
         from rejoinder.models.encoder import Encoder
 
@@ -107,9 +122,9 @@ def _load_models(models: dict[str, str], batch_size: int | None) -> Iterator[tup
         encoder = Encoder.load(path)
 
         def encode(texts: Sequence[str], encoder: Encoder = encoder) -> np.ndarray:
-            return encoder.encode(list(texts), batch_size=batch_size)
+            return scale_to_unit_length(encoder.encode(list(texts), batch_size=batch_size))
 
-        yield name, encode
+        yield name, encoder, encode
 
 
 def _add_details(

@@ -84,6 +84,12 @@ def similarity_table(evaluation: Evaluation) -> Table:
     return Table(header, rows, left=(0, 1))
 
 
+def mteb_table(evaluation: Evaluation) -> Table:
+    """Returns the main score for each task of mteb and model."""
+    rows = [[one.task, one.model, one.metric, f"{one.score:.4f}"] for one in evaluation.mteb]
+    return Table(["task", "model", "metric", "score"], rows, left=(0, 1, 2))
+
+
 def paraphrase_table(evaluation: Evaluation) -> Table:
     """Returns the average precision for each file and model."""
     rows = [

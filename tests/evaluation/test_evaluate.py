@@ -172,7 +172,7 @@ def test_the_same_command_gives_the_same_figures(tmp_path, corpus):
     ("arguments", "message"),
     [
         (["--model", "good"], "nothing to evaluate on"),
-        (["--sts", "file"], "--sts and --paraphrase need a --model"),
+        (["--sts", "file"], "--sts, --paraphrase and --mteb need a --model"),
         (["--corpus", "x", "--candidates", "1"], "must be at least 2, got 1"),
     ],
 )
@@ -191,3 +191,24 @@ def test_models_are_named_by_their_folder_or_by_the_user():
     }
     with pytest.raises(UserError, match="two models are named 'a'"):
         named_models("runs/a,other/a")
+
+
+@pytest.mark.parametrize("name", ["evaluation.md", "evaluation.html", "evaluation.json"])
+def test_a_file_that_evaluate_did_not_write_is_kept(tmp_path, corpus, name):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / name).write_text('{"years": "of work"}')
+    (tmp_path / "report" / "thesis.tex").touch()
+    with pytest.raises(UserError, match=f"report: holds {name}, which `rejoinder evaluate` did"):
+        _run(tmp_path, "--corpus", corpus)
+    assert (tmp_path / "report" / name).read_text() == '{"years": "of work"}'
+    (tmp_path / "report" / name).unlink()
+    for _ in range(2):  # its own report is written again
+        _run(tmp_path, "--corpus", corpus)
+    assert (tmp_path / "report" / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("output", ["", "~/report", "gs:/report"])
+def test_a_path_that_cannot_be_meant_is_an_error_before_the_evaluation(output, monkeypatch):
+    monkeypatch.setattr("rejoinder.storage.make_folder", lambda path: 1 / 0)
+    with pytest.raises(UserError, match=r"^--output"):
+        main(["--corpus", "missing", "--output", output])
