@@ -12,6 +12,7 @@ from rejoinder.corpus.embeddings import TEXT
 from rejoinder.corpus.features import SUBREDDIT
 from rejoinder.corpus.naming import COMPLETED
 from rejoinder.corpus.texts import read_text, require_text
+from rejoinder.models.similarity import scale_to_unit_length
 
 if TYPE_CHECKING:
     from rejoinder.models.encoder import Encoder
@@ -47,5 +48,6 @@ def corpus_batches(
         kept = [row for row in zip(columns[field], columns[SUBREDDIT], strict=True) if row[0]]
         if kept:
             texts, subreddits = (list(column) for column in zip(*kept, strict=True))
-            vectors = np.concatenate(list(encoder.stream(texts)))
+            # Not every model gives unit length.
+            vectors = scale_to_unit_length(np.concatenate(list(encoder.stream(texts))))
             yield pa.table({TEXT: texts, SUBREDDIT: subreddits}), vectors

@@ -12,6 +12,7 @@ from rejoinder import storage
 from rejoinder.corpus.features import CONTEXT, RESPONSE
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
+from rejoinder.models.similarity import scale_to_unit_length
 from rejoinder.output import check_output
 from rejoinder.units import format_duration
 
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     for query in _queries(args.query):
         # Loaded with the first query: building an index from embeddings needs no model.
-        embedding = load_encoder(model).encode([query])
+        embedding = scale_to_unit_length(load_encoder(model).encode([query]))
         start = time.perf_counter()
         (answers,) = index.search(embedding, args.k, effort=args.effort, exact=args.exact)
         milliseconds = 1000 * (time.perf_counter() - start)
