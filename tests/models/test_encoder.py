@@ -106,6 +106,110 @@ def test_wrong_arguments_are_refused(folder):
         Encoder.load(folder, precision="int8")
 
 
+class TestNamesOfSentenceTransformers:
+    def test_results_are_arrays_tensors_or_lists_of_tensors(self, folder, texts):
+        encoder = Encoder.load(folder)
+        array = encoder.encode(texts)
+        tensor = encoder.encode(texts, convert_to_tensor=True)
+        rows = encoder.encode(texts, convert_to_numpy=False)
+        assert isinstance(tensor, tf.Tensor)
+        assert isinstance(rows, list)
+        np.testing.assert_array_equal(tensor, array)
+        np.testing.assert_array_equal(np.stack(rows), array)
+        for options in ({"convert_to_tensor": True}, {"convert_to_numpy": False}):
+            one = encoder.encode(texts[0], **options)
+            assert isinstance(one, tf.Tensor)
+            assert one.shape == (16,)
+            assert len(encoder.encode([], **options)) == 0
+
+    def test_dimensions_are_cut_and_scaled(self, folder, texts):
+        encoder = Encoder.load(folder)
+        cut = encoder.encode(texts, truncate_dim=5)
+        np.testing.assert_array_equal(cut, encoder.encode(texts)[:, :5])
+        scaled = encoder.encode(texts, truncate_dim=5, normalize_embeddings=True)
+        np.testing.assert_allclose(np.linalg.norm(scaled, axis=-1), 1, atol=1e-6)
+        np.testing.assert_allclose(encoder.similarity_pairwise(cut, scaled), 1, atol=1e-6)
+        assert encoder.encode([], truncate_dim=5).shape == (0, 5)
+        for dimension in (0, 17):
+            with pytest.raises(ValueError, match="truncate_dim must be between 1 and 16"):
+                encoder.encode(texts, truncate_dim=dimension)
+
+    def test_the_maximum_length_can_be_read_and_set(self, folder):
+        encoder = Encoder.load(folder)
+        assert encoder.max_seq_length == 32
+        encoder.max_seq_length = 8
+        long = "the fox " * 40
+        tokens = encoder.tokenize([long, "fox"])
+        assert tokens["input_ids"].shape == tokens["attention_mask"].shape == (2, 8)
+        assert tokens["attention_mask"][0].all()
+        assert not tokens["attention_mask"][1].all()
+        expected = Encoder.load(folder, max_length=8).encode(long)
+        np.testing.assert_allclose(encoder.encode(long), expected, atol=1e-6)
+        with pytest.raises(UserError, match="between 3 and 64, got 2"):
+            encoder.max_seq_length = 2
+
+    def test_similarities(self, folder):
+        encoder = Encoder.load(folder)
+        first = np.array([[3, 4], [0, 2]], np.float32)
+        second = np.array([[0, 1], [1, 0], [0, 0]], np.float32)
+        expected = {
+            "cosine": [[0.8, 0.6, 0], [1, 0, 0]],
+            "dot": [[4, 3, 0], [2, 0, 0]],
+            "euclidean": [[-np.sqrt(18), -np.sqrt(20), -5], [-1, -np.sqrt(5), -2]],
+            "manhattan": [[-6, -6, -7], [-1, -3, -2]],
+        }
+        for name, matrix in expected.items():
+            encoder.similarity_fn_name = name
+            np.testing.assert_allclose(encoder.similarity(first, second), matrix, atol=1e-6)
+            diagonal = encoder.similarity_pairwise(first, second[:2])
+            np.testing.assert_allclose(diagonal, np.diag(matrix), atol=1e-6)
+            assert encoder.similarity(first[0], second).shape == (1, 3)
+            assert encoder.similarity(first[:0], second).shape == (0, 3)
+
+    def test_a_model_is_saved_and_loaded_again(self, folder, texts, tmp_path):
+        encoder = Encoder.load(folder, max_length=12)
+        encoder.prompts["title"] = "the "
+        encoder.save_pretrained(tmp_path / "saved")
+        again = Encoder.load(tmp_path / "saved")
+        assert again.max_seq_length == 12
+        assert again.prompts == encoder.prompts
+        np.testing.assert_array_equal(again.encode(texts), encoder.encode(texts))
+        again.save_pretrained(tmp_path / "saved")  # into its own folder
+        np.testing.assert_array_equal(
+            Encoder.load(tmp_path / "saved").encode(texts), encoder.encode(texts)
+        )
+        with pytest.raises(UserError, match="load the model in float32 to save it"):
+            Encoder.load(folder, precision="bfloat16").save_pretrained(tmp_path / "half")
+
+    def test_collections_without_texts_in_order_are_type_errors(self, folder):
+        import polars
+        import pyarrow
+
+        encoder = Encoder.load(folder)
+        for texts in (
+            {"a": 1},
+            {"a", "b"},
+            frozenset("ab"),
+            b"bytes",
+            polars.DataFrame({"a": ["x"]}),
+            pyarrow.table({"a": ["x"]}),
+            pandas_frame(),
+        ):
+            for method in (encoder.encode, encoder.encode_query, encoder.tokenize):
+                with pytest.raises(TypeError, match="texts must be a string or an iterable"):
+                    method(texts)
+        column = polars.Series(["the fox", "dog"])
+        np.testing.assert_array_equal(encoder.encode(column), encoder.encode(["the fox", "dog"]))
+        array = np.array(["the fox", "dog"])
+        np.testing.assert_array_equal(encoder.encode(array), encoder.encode(list(array)))
+
+
+def pandas_frame():
+    import pandas
+
+    return pandas.DataFrame({"a": ["x"]})
+
+
 def test_bfloat16_is_close(folder, texts):
     exact = Encoder.load(folder).encode(texts)
     half = Encoder.load(folder, precision="bfloat16").encode(texts)

@@ -1,13 +1,17 @@
 """`rejoinder export` with a small MPNet."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from huggingface_hub import ModelCard
 
 from rejoinder.errors import UserError
 from rejoinder.models.encoder import Encoder
@@ -95,6 +99,73 @@ def test_the_model_card_has_the_name_of_the_model(base):
     assert "\n# small\n" in card
 
 
+def test_the_paths_in_the_model_card_exist(base):
+    card = (base.with_name("small-sentence-transformers") / "1" / "README.md").read_text()
+    for pattern in (r'SentenceTransformer\("(.*?)"\)', r'saved_model\.load\("(.*?)"\)'):
+        (path,) = re.findall(pattern, card)
+        assert Path(path).is_dir()
+    assert "converted the weights without training" in card
+
+
+def test_the_options_of_the_card_are_written(model_folder, tmp_path, monkeypatch):
+    from rejoinder.models import export, hub
+
+    calls = []
+    monkeypatch.setattr(hub, "make_repository", lambda name, private: calls.append((name, private)))
+    monkeypatch.setattr(
+        hub, "push_folder", lambda folder, name: f"https://hub/{name}/{folder.name}"
+    )
+    monkeypatch.setattr(export, "write_saved_model", lambda folder, *_, **__: None)
+    arguments = ["--model", str(model_folder), "--output", str(tmp_path / "x"), "--license", "mit"]
+    arguments += ["--language", "en", "de", "--dataset", "me/pairs", "--base-model", "a/b"]
+    assert main([*arguments, "--push-to-hub", "me/small", "--private"]) == 0
+    assert calls == [("me/small", True)]
+    card = ModelCard.load(tmp_path / "x-sentence-transformers" / "1" / "README.md")
+    assert card.data.license == "mit"
+    assert card.data.language == ["en", "de"]
+    assert card.data.datasets == ["me/pairs"]
+    assert card.data.base_model == "a/b"
+    assert 'SentenceTransformer("me/small")' in card.text
+    assert str(tmp_path) not in str(card)
+
+
+def test_the_settings_of_a_folder_are_exported(model_folder, tmp_path):
+    source = shutil.copytree(model_folder, tmp_path / "source")
+    path = source / "config_sentence_transformers.json"
+    path.write_text(json.dumps({"truncate_dim": 6, "prompts": {"query": "q: "}}))
+    modules = json.loads((source / "modules.json").read_text())
+    (source / "modules.json").write_text(json.dumps(modules[:2]))
+    assert main(["--model", str(source), "--output", str(tmp_path / "cut")]) == 0
+    expected = Encoder.load(source).encode(TEXTS)
+    assert expected.shape == (4, 6)
+    exported = Encoder.load(tmp_path / "cut")
+    np.testing.assert_allclose(exported.encode(TEXTS), expected, atol=1e-5)
+    twin = Encoder.load(tmp_path / "cut-sentence-transformers" / "1")
+    np.testing.assert_allclose(twin.encode(TEXTS), expected, atol=1e-6)
+    assert twin.prompts["query"] == "q: "
+    assert exported.max_seq_length == 32
+    texts = tf.constant(TEXTS)
+    served = tf.saved_model.load(str(tmp_path / "cut" / "1"))
+    scores = served.signatures["score"](context=texts, response=texts)["score"]
+    np.testing.assert_allclose(scores, 1, atol=1e-5)
+    tokens, kept = exported.tokenize(TEXTS), twin.tokenize(TEXTS)
+    for name in kept:
+        np.testing.assert_array_equal(tokens[name], kept[name])
+    with pytest.raises(UserError, match="max_length was fixed"):
+        exported.max_seq_length = 8
+    with pytest.raises(UserError, match="cannot be saved as a sentence-transformers folder"):
+        exported.save_pretrained(tmp_path / "saved")
+
+
+def test_a_default_prompt_is_refused_because_a_saved_model_has_none(model_folder, tmp_path):
+    source = shutil.copytree(model_folder, tmp_path / "source")
+    settings = {"prompts": {"query": "q: "}, "default_prompt_name": "query"}
+    (source / "config_sentence_transformers.json").write_text(json.dumps(settings))
+    with pytest.raises(UserError, match="puts the prompt 'q: ' before every text"):
+        main(["--model", str(source), "--output", str(tmp_path / "x")])
+    assert not (tmp_path / "x").exists()
+
+
 def test_packed_rows_give_the_embeddings_of_unpacked_ones(base):
     pad, rng = 1, np.random.default_rng(0)
     rows = [rng.integers(3, 90, length).astype(np.int32) for length in (5, 32, 1, 17, 9, 9, 26)]
@@ -138,11 +209,36 @@ def test_a_published_version_is_refused(base, model_folder):
         (["--version", "0"], "must be at least 1, got 0"),
         (["--name", "a/b"], "letters, digits"),
         (["--checkpoint", "ckpt-1"], "no checkpoints"),
+        (["--push-to-hub", "a/b", "--no-sentence-transformers"], "cannot be combined"),
     ],
 )
 def test_wrong_arguments_are_refused(model_folder, tmp_path, arguments, message):
     with pytest.raises(UserError, match=message):
         main(["--model", str(model_folder), "--output", str(tmp_path / "x"), *arguments])
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("", "--output: the path is empty"),
+        (".", "is the current folder"),
+        ("..", "contains the current folder"),
+        ("home", "is the home folder"),
+        ("~/export", "did not replace ~"),
+        ("gs:/bucket", "two slashes after gs:"),
+        ("s3://bucket/model", "buckets cannot rename a folder"),
+        ("model", "is --model"),
+    ],
+)
+def test_an_output_that_is_a_folder_of_the_user_is_refused(tmp_path, monkeypatch, output, message):
+    folder = tmp_path / "one" / "two" / "three"
+    for name in ("home", "model"):
+        (folder / name).mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    with pytest.raises(UserError, match=message):
+        main(["--model", "model", "--output", output])
+    assert sorted(path.name for path in folder.rglob("*")) == ["home", "model"]
 
 
 @pytest.mark.e2e

@@ -4,6 +4,8 @@ import json
 import re
 
 import pytest
+import yaml
+from huggingface_hub import ModelCard
 
 from rejoinder.models.card_data import CardDetails
 from rejoinder.models.model_card import model_card
@@ -72,3 +74,61 @@ def test_missing_reports_are_left_out(run):
     assert "## Training" in card
     card = model_card(CardDetails(name="mine"), 768, 128)
     assert re.findall("^## .*", card, re.MULTILINE) == ["## Usage", "## Intended use", "## Limits"]
+
+
+def test_the_results_of_the_first_model_are_in_the_index(run):
+    figures = {
+        "models": {"mine": "run", "base": "other"},
+        "data": {"candidates": 100},
+        "ranking": [
+            {"name": "mine", "accuracy": 0.5491},
+            {"name": "base", "accuracy": 0.4},
+            {"name": "TF-IDF", "accuracy": 0.2},
+        ],
+        "similarity": [{"model": "mine", "name": "STS-B test", "spearman": 0.81236}],
+        "paraphrase": [{"model": "base", "name": "PIT-2015", "average_precision": 0.5}],
+        "mteb": [{"model": "mine", "task": "SICK-R", "metric": "cosine_spearman", "score": 0.7}],
+    }
+    (run / "evaluation" / "evaluation.json").write_text(json.dumps(figures))
+    card = ModelCard(model_card(trained(run), 768, 128))
+    results = [(r.dataset_name, r.metric_type, r.metric_value) for r in card.data.eval_results]
+    assert results == [
+        ("comments", "accuracy", 0.5491),
+        ("STS-B test", "spearman_cosine", 0.8124),
+        ("SICK-R", "cosine_spearman", 0.7),
+    ]
+    assert card.data.model_name == "mine"
+
+
+def test_license_and_language_come_from_the_base_but_not_its_data_sets(run, tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    head = "license: apache-2.0\nlanguage: en\ndatasets:\n- snli"
+    (base / "README.md").write_text(f"---\n{head}\n---\n\n# base\n")
+    params = {"task": {"model": {"init_from": str(base)}}}
+    (run / "params.yaml").write_text(yaml.safe_dump(params))
+    data = ModelCard(model_card(trained(run), 768, 128)).data
+    assert (data.license, data.language, data.datasets) == ("apache-2.0", "en", None)
+    assert data.base_model is None
+    converted = CardDetails(name="mine", source=str(base))
+    data = ModelCard(model_card(converted, 768, 128)).data
+    assert (data.license, data.language, data.datasets) == ("apache-2.0", "en", ["snli"])
+    params["task"]["model"]["init_from"] = "microsoft/mpnet-base"
+    (run / "params.yaml").write_text(yaml.safe_dump(params))
+    data = ModelCard(model_card(trained(run), 768, 128)).data
+    assert data.base_model == "microsoft/mpnet-base"
+
+
+def test_a_model_that_was_not_trained_here_is_not_said_to_be(run):
+    card = model_card(CardDetails(name="mine", source="someone/model"), 768, 128)
+    assert "converted the weights of someone/model without training" in card
+    assert "dual encoder" not in card
+    assert "dual encoder" in model_card(trained(run), 768, 128)
+
+
+def test_without_unit_length_the_card_does_not_promise_it():
+    details = CardDetails(name="mine")
+    assert "unit length" in model_card(details, 768, 128)
+    for options in ({"normalize": False}, {"truncated": True}):
+        assert "unit length" not in model_card(details, 64, 128, **options)
+    assert "embeddings[:, :64]" in model_card(details, 64, 128, truncated=True)
