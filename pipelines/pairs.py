@@ -8,7 +8,8 @@ import argparse
 import dataclasses
 from collections.abc import Sequence
 
-from rejoinder.pipelines.job import arguments, thread_limit
+from rejoinder import interrupts
+from rejoinder.pipelines.job import arguments, runners, thread_limit, workers
 
 # The files that are read in a folder.
 _FOLDER_PATTERNS = (
@@ -59,8 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs `rejoinder pairs`."""
     parsed, beam_arguments = build_parser().parse_known_args(argv)
     thread_limit.limit_threads()
-    from rejoinder.pipelines.job.run import make_corpus
-    from rejoinder.pipelines.pair_files.extractor import TEXT_FEATURES, PairFiles, PairOptions
+    with interrupts.exit_at_once():
+        if not parsed.dry_run:
+            runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
+            workers.prepare(runner, workers.JOB_MODULES)
+        from rejoinder.pipelines.job.run import make_corpus
+        from rejoinder.pipelines.pair_files.extractor import TEXT_FEATURES, PairFiles, PairOptions
 
     values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(PairOptions)}
     options = PairOptions(**values | {"columns": tuple(parsed.columns)})

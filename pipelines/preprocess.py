@@ -5,8 +5,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from rejoinder import interrupts
 from rejoinder.corpus.features import TEXT_FEATURES, extra_context
-from rejoinder.pipelines.job import arguments, thread_limit
+from rejoinder.pipelines.job import arguments, runners, thread_limit, workers
 from rejoinder.pipelines.reddit.extractor import RedditComments
 from rejoinder.pipelines.reddit.options import PRESETS, ExtractOptions
 from rejoinder.pipelines.reddit.subreddits import parse_names
@@ -86,7 +87,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed, beam_arguments = build_parser().parse_known_args(argv)
     options = _options(parsed)
     thread_limit.limit_threads()
-    from rejoinder.pipelines.job.run import make_corpus
+    with interrupts.exit_at_once():
+        if not parsed.dry_run:
+            runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
+            workers.prepare(runner, workers.JOB_MODULES)
+        from rejoinder.pipelines.job.run import make_corpus
 
     make_corpus(
         arguments.JobArguments.of(parsed, beam_arguments),
