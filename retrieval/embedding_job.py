@@ -20,7 +20,6 @@ from rejoinder.corpus.embeddings import (
     manifest_text,
 )
 from rejoinder.errors import UserError
-from rejoinder.models.similarity import scale_to_unit_length
 from rejoinder.output import staging_folder
 from rejoinder.publishing import Move, publish
 from rejoinder.retrieval.text_readers import read_batches
@@ -79,8 +78,7 @@ class EncoderHandler(ModelHandler[TextBatch, TextBatch, "Encoder"]):
             if not one.table.num_rows:  # all its lines were bad: their number is still counted
                 yield one
                 continue
-            embeddings = scale_to_unit_length(model.encode(one.table[TEXT].to_pylist()))
-            embeddings = embeddings.astype(self._dtype)
+            embeddings = model.encode(one.table[TEXT].to_pylist()).astype(self._dtype)
             column = pa.FixedSizeListArray.from_arrays(
                 pa.array(embeddings.ravel(), _ARROW_TYPES[self._dtype]), embeddings.shape[1]
             )
