@@ -5,6 +5,7 @@ import json
 from rejoinder import storage
 from rejoinder.evaluation.html import render_html
 from rejoinder.evaluation.markdown import render_markdown
+from rejoinder.evaluation.report_folder import FIGURES, REPORT, TABLES
 from rejoinder.evaluation.results import Evaluation
 
 
@@ -15,9 +16,9 @@ def write_report(evaluation: Evaluation, folder: str) -> dict[str, str]:
         The paths by what they hold: {"report": …, "figures": …, "tables": …}.
     """
     texts = {
-        "evaluation.html": render_html(evaluation),
-        "evaluation.json": json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n",
-        "evaluation.md": render_markdown(evaluation),
+        REPORT: render_html(evaluation),
+        FIGURES: json.dumps(evaluation.to_json(), indent=2, ensure_ascii=False) + "\n",
+        TABLES: render_markdown(evaluation),
     }
     paths = []
     for name, text in texts.items():

@@ -15,6 +15,8 @@ from typing import Any
 
 from rejoinder.errors import UserError
 from rejoinder.models.card_data import CardDetails
+from rejoinder.models.saved_model.publish import require_local
+from rejoinder.output import check_place, resolve, surroundings
 
 SENTENCE_TRANSFORMERS_SUFFIX = "-sentence-transformers"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -202,7 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--checkpoint", help="checkpoint of a MODEL_DIR (default: the latest)")
     export = parser.add_argument_group("export")
     export.add_argument(
-        "--output", required=True, type=Path, metavar="BASE", help="folder of all versions"
+        "--output", required=True, metavar="BASE", help="local folder of all versions"
     )
     export.add_argument("--name", help="model name (default: BASE's last component)")
     export.add_argument("--version", type=int, help="version number (default: the next free one)")
@@ -246,6 +248,8 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     if args.version is not None and args.version < 1:
         raise UserError(f"--version: must be at least 1, got {args.version}")
+    check_place(args.output, resolve(args.output), surroundings([("--model", args.model)]))
+    require_local(args.output)
     if args.push_to_hub:
         from rejoinder.models.hub import make_repository
 
@@ -255,7 +259,7 @@ def main(argv: list[str] | None = None) -> int:
         make_repository(args.push_to_hub, private=args.private)
     folder = export_model(
         args.model,
-        args.output,
+        Path(args.output),
         name=args.name,
         version=args.version,
         checkpoint=args.checkpoint,

@@ -8,16 +8,20 @@ or none. A killed export leaves only the hidden folder, which the next export re
 import contextlib
 import fcntl
 import os
+import re
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from rejoinder import storage
 from rejoinder.errors import UserError
 
 _STAGING_PREFIX = ".export-"
+_STAGING = re.compile(re.escape(_STAGING_PREFIX) + "[0-9a-f]{32}")
 _LOCK = ".export.lock"
+_BUCKET = re.compile(r"[a-z0-9]{2,}:/")
 
 
 def versions(base: str | Path) -> list[int]:
@@ -62,12 +66,8 @@ def publish(base: Path, write: Callable[[Path], None], *, version: int | None = 
         UserError: The version exists, another export holds `base`, or `base` is
             not a local folder.
     """
-    if "://" in str(base) or str(base).startswith("gs:/"):
-        raise UserError(
-            f"{base}: buckets cannot rename a folder, which publishing a version needs; "
-            "export to a local folder and copy the version folder there"
-        )
-    with _exclusive(base):
+    require_local(base)
+    with _exclusive(base) as lock:
         number = version if version is not None else max(versions(base), default=0) + 1
         target = base / str(number)
         if target.exists():
@@ -75,10 +75,14 @@ def publish(base: Path, write: Callable[[Path], None], *, version: int | None = 
                 f"{target}: exists, and a published version is never overwritten; "
                 "leave --version out to take the next number, or remove the folder"
             )
-        staging = Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=base))
+        staging = base / f"{_STAGING_PREFIX}{uuid.uuid4().hex}"
+        # First its name, which the next export removes if this one is killed.
+        lock.write(f"{staging.name}\n")
+        lock.flush()
         try:
+            staging.mkdir(mode=0o700)
             write(staging)
-            staging.chmod(0o755)  # mkdtemp makes it private; servers run as other users
+            staging.chmod(0o755)  # servers run as other users
             storage.sync_tree(str(staging))
             staging.rename(target)
             storage.sync(str(base))
@@ -87,15 +91,36 @@ def publish(base: Path, write: Callable[[Path], None], *, version: int | None = 
     return target
 
 
+def require_local(base: str | Path) -> None:
+    """Checks that the folder of all versions is local.
+
+    Raises:
+        UserError: It is in a bucket; `Path` has removed one of the slashes after its scheme.
+    """
+    if _BUCKET.match(str(base)):
+        raise UserError(
+            f"{base}: buckets cannot rename a folder, which publishing a version needs; "
+            "export to a local folder and copy the version folder there"
+        )
+
+
 @contextlib.contextmanager
-def _exclusive(base: Path) -> Iterator[None]:
-    """Locks `base` against other exports; the lock ends with the process."""
+def _exclusive(base: Path) -> Iterator[TextIO]:
+    """Locks `base` against other exports; the lock ends with the process.
+
+    Yields:
+        The lock file, in which an export writes the name of its hidden folder. Only folders
+        named there are removed, whatever other names look like.
+    """
     base.mkdir(parents=True, exist_ok=True)
-    with (base / _LOCK).open("w") as lock:
+    with (base / _LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{base}: another export is writing here; wait for it") from None
-        for leftover in base.glob(f"{_STAGING_PREFIX}*/"):
-            shutil.rmtree(leftover)
-        yield
+        lock.seek(0)
+        for name in lock.read().split():
+            if _STAGING.fullmatch(name):
+                shutil.rmtree(base / name, ignore_errors=True)
+        lock.truncate(0)
+        yield lock

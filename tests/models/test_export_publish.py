@@ -7,7 +7,7 @@ import time
 import pytest
 
 from rejoinder.errors import UserError
-from rejoinder.models.saved_model.publish import publish, versions
+from rejoinder.models.saved_model.publish import publish, require_local, versions
 
 
 def write_file(folder):
@@ -45,9 +45,26 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     assert list(tmp_path.glob(".export-*/")) == []
 
 
-def test_buckets_are_refused_with_an_alternative(tmp_path):
+@pytest.mark.parametrize("base", ["gs://bucket/model", "s3://bucket/model"])
+def test_buckets_are_refused_with_an_alternative(tmp_path, monkeypatch, base):
+    monkeypatch.chdir(tmp_path)
+    for form in (type(tmp_path)(base), base):
+        with pytest.raises(UserError, match="copy the version folder"):
+            require_local(form)
     with pytest.raises(UserError, match="copy the version folder"):
-        publish(type(tmp_path)("gs://bucket/model"), write_file)
+        publish(type(tmp_path)(base), write_file)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [".export-notes", f".export-{'0' * 32}", ".export-old/1"])
+def test_a_folder_that_no_export_made_is_kept(tmp_path, name):
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name / "thesis.tex").write_text("years of work")
+    (tmp_path / ".export.lock").write_text(f"../{tmp_path.name}\n.\n..\n.export-notes\n")
+    publish(tmp_path, write_file)
+    publish(tmp_path, write_file)
+    assert (tmp_path / name / "thesis.tex").read_text() == "years of work"
+    assert (tmp_path / "2" / "saved_model.pb").exists()
 
 
 HANGING_EXPORT = """
