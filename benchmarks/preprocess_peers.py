@@ -160,6 +160,7 @@ def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seco
     from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
     from rejoinder.pipelines.job.tokenizer_files import read_files, tokenize_function
     from rejoinder.pipelines.shards import wire_format
+    from rejoinder.pipelines.shards.encode import number_used
 
     tokenize = tokenize_function(read_files(tokenizer), 128)
     tokenize(["warm up"])
@@ -175,9 +176,8 @@ def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seco
     rows = pl.concat(frames).with_row_index("row")
     parents = rows.select("link_id", ("t1_" + pl.col("id")).alias("parent_id"), context="row")
     joined = rows.select("link_id", "parent_id", "row").join(parents, on=["link_id", "parent_id"])
-    used, inverse = np.unique(
-        np.concatenate([joined["context"].to_numpy(), joined["row"].to_numpy()]),
-        return_inverse=True,
+    used, (context, response) = number_used(
+        rows.height, joined["context"].to_numpy(), joined["row"].to_numpy()
     )
     texts = rows["body"].gather(pl.Series(used))
     parts = [tokenize(texts[at : at + _STEP].to_list()) for at in range(0, len(used), _STEP)]
@@ -185,7 +185,6 @@ def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seco
     lengths = np.concatenate([np.diff(splits) for _, splits in parts])
     splits = np.concatenate([[0], np.cumsum(lengths)])
     packed = encode_varints(values, splits)
-    context, response = np.split(inverse, 2)
     records = wire_format.encode_examples(
         [
             wire_format.ids_feature(CONTEXT_IDS, packed).take(pa.array(context)),

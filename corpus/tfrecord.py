@@ -8,6 +8,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import google_crc32c
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 _MASK_DELTA = 0xA282EAD8
 _HEADER_BYTES = 12
@@ -26,17 +29,31 @@ def _header(length: int) -> bytes:
     return packed + struct.pack("<I", masked_crc(packed))
 
 
-def frame(records: Iterable[bytes]) -> bytes:
+def frame(records: Iterable[bytes] | pa.LargeBinaryArray) -> bytes:
     """Returns the bytes of a TFRecord file with the given records."""
-    crc32c, pack = google_crc32c.value, struct.Struct("<I").pack
-    parts: list[bytes] = []
-    add = parts.append
-    for record in records:
-        crc = crc32c(record)
-        add(_header(len(record)))
-        add(record)
-        add(pack((((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF))
-    return b"".join(parts)
+    if isinstance(records, pa.LargeBinaryArray):
+        array = records
+    else:
+        array = pa.array(list(records), pa.large_binary())
+    lengths = pc.binary_length(array).dictionary_encode()
+    headers = pa.array(map(_header, lengths.dictionary.to_pylist()), pa.large_binary())
+    crcs = np.fromiter(map(google_crc32c.value, array.to_pylist()), np.uint32, len(array))
+    footers = ((crcs >> 15) | (crcs << 17)) + np.uint32(_MASK_DELTA)
+    framed = pc.binary_join_element_wise(
+        headers.take(lengths.indices),
+        array,
+        _four_bytes(footers),
+        pa.scalar(b"", pa.large_binary()),
+    )
+    data = framed.buffers()[2]  # the values one after the other, which is the file
+    return data.to_pybytes() if data else b""
+
+
+def _four_bytes(values: np.ndarray) -> pa.LargeBinaryArray:
+    """Returns uint32 [n] as large_binary [n], little-endian."""
+    offsets = np.arange(0, 4 * len(values) + 1, 4)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(values.astype("<u4"))]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(values), buffers)
 
 
 class BadRecordError(Exception):

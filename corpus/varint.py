@@ -8,6 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 _BITS = 7
+# uint32 [5]: the first `size` bytes of element `size` are 1, the others 0.
+_KEPT_BYTES = np.tri(5, 4, -1, np.uint8).view("<u4").reshape(-1)
 
 
 def encode_varint(value: int) -> bytes:
@@ -32,18 +34,20 @@ def encode_varints(
     Returns:
         large_binary [n].
     """
-    remaining: NDArray[np.integer] = values.astype(np.uint32)
-    sizes = np.ones(len(remaining), np.int64)
-    for bits in (7, 14, 21):
-        sizes += remaining >= (1 << bits)
-    starts = np.zeros(len(remaining) + 1, np.int64)
+    # The bytes of a varint from the lowest to the highest bits: one little-endian uint32.
+    value: NDArray[np.integer] = values.astype("<u4")
+    packed = value & 0x7F
+    sizes = np.ones(len(value), np.uint8)
+    for index in range(1, 4):
+        longer = value >= 1 << _BITS * index
+        if not longer.any():
+            break
+        sizes += longer
+        packed |= (value & 0x7F << _BITS * index) << index
+        packed |= longer.astype("<u4") << 8 * index - 1  # more bytes follow the one before
+    out = packed.view(np.uint8)[_KEPT_BYTES[sizes].view(np.bool_)]
+    starts = np.zeros(len(value) + 1, np.int64)
     np.cumsum(sizes, out=starts[1:])
-    out = np.empty(int(starts[-1]), np.uint8)
-    position = starts[:-1]
-    while len(remaining):
-        more = remaining > 0x7F
-        out[position] = (remaining & 0x7F) | (more.astype(np.uint32) << 7)
-        remaining, position = remaining[more] >> 7, position[more] + 1
     return pa.LargeBinaryArray.from_buffers(
         pa.large_binary(),
         len(row_splits) - 1,

@@ -45,8 +45,7 @@ class PairEncoder:
             response: int64 [p], the same for the response.
             tokenize: Texts to token ids.
         """
-        used, inverse = np.unique(np.concatenate([context, response]), return_inverse=True)
-        self._context, self._response = np.split(inverse, 2)
+        used, (self._context, self._response) = number_used(len(texts), context, response)
         used_texts = texts.gather(pl.Series(used))
         values, row_splits = tokenize(used_texts.to_list())
         packed = encode_varints(values, row_splits)
@@ -71,3 +70,23 @@ class PairEncoder:
         }
         records = wire_format.encode_examples([columns[name] for name in sorted(columns)])
         return ShardData(tfrecord.frame(records), len(records))
+
+
+def number_used(
+    total: int, context: np.ndarray, response: np.ndarray
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Numbers the texts that occur in pairs, so that each is tokenized once.
+
+    Args:
+        total: Number of texts.
+        context: int64 [p], index of each pair's context.
+        response: int64 [p], the same for the response.
+
+    Returns:
+        int64 [m], indices of the texts in use, rising; and `context` and `response` as
+        indices in these.
+    """
+    is_used = np.zeros(total, bool)
+    is_used[context] = is_used[response] = True
+    numbers = np.cumsum(is_used) - 1
+    return np.flatnonzero(is_used), (numbers[context], numbers[response])

@@ -26,8 +26,10 @@ _FIELDS = (
 
 
 def _histogram(values: np.ndarray) -> Counter[str]:
-    found, counts = np.unique(values, return_counts=True)
-    return Counter(dict(zip(map(str, found.tolist()), counts.tolist(), strict=True)))
+    """Counts values, int [n], none of them negative."""
+    counts = np.bincount(values)
+    found = np.flatnonzero(counts)
+    return Counter(dict(zip(map(str, found.tolist()), counts[found].tolist(), strict=True)))
 
 
 def _value_counts(values: pl.Series) -> list[tuple[Any, int]]:
@@ -94,8 +96,8 @@ class PairStatistics:
             found.months.update({month_name(m): count for m, count in _value_counts(months)})
         if threads is not None:
             sizes = threads.alias("value").value_counts(name="n").get_column("n").to_numpy()
-            powers = 1 << np.floor(np.log2(np.maximum(sizes, 1))).astype(np.int64)
-            found.thread_sizes.update(_histogram(powers))
+            exponents = _histogram(np.log2(sizes).astype(np.int64))
+            found.thread_sizes.update({str(1 << int(e)): n for e, n in exponents.items()})
         return found
 
     def add(self, other: "PairStatistics") -> None:

@@ -63,17 +63,17 @@ def _feature(name: str, kind: int, payload: pa.LargeBinaryArray) -> pa.LargeBina
     return joined.fill_null(b"")
 
 
-def encode_examples(features: Sequence[pa.LargeBinaryArray]) -> list[bytes]:
+def encode_examples(features: Sequence[pa.LargeBinaryArray]) -> pa.LargeBinaryArray:
     """Serializes one Example per row.
 
     Args:
         features: large_binary [n] of each feature, in alphabetical order of the names.
+
+    Returns:
+        large_binary [n].
     """
     sizes = np.sum([pc.binary_length(f).to_numpy(zero_copy_only=False) for f in features], axis=0)
-    if len(sizes) == 0:
-        return []
-    longest = int(sizes.max())
+    longest = int(sizes.max(initial=0))
     prefix = _example_prefixes(max(4095, (1 << longest.bit_length()) - 1)).take(pa.array(sizes))
     separator = pa.scalar(b"", pa.large_binary())
-    records: list[bytes] = pc.binary_join_element_wise(prefix, *features, separator).to_pylist()
-    return records
+    return pc.binary_join_element_wise(prefix, *features, separator)

@@ -18,6 +18,10 @@ def expected(features: dict) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
+def encode(*features: pa.LargeBinaryArray) -> list[bytes]:
+    return wire_format.encode_examples(features).to_pylist()
+
+
 def test_examples_equal_protobufs_deterministic_bytes():
     rng = np.random.default_rng(0)
     lengths = [0, 1, 2, 40, 126, 128, 600]
@@ -26,14 +30,14 @@ def test_examples_equal_protobufs_deterministic_bytes():
     splits = np.concatenate([[0], np.cumsum(lengths)])
     packed = encode_varints(np.concatenate(ids), splits)
     ids_feature = wire_format.ids_feature("context_ids", packed)
-    for record, values in zip(wire_format.encode_examples([ids_feature]), ids, strict=True):
+    for record, values in zip(encode(ids_feature), ids, strict=True):
         if len(values):  # protobuf leaves an empty packed list out
             assert record == expected({"context_ids": values})
     texts = ["", "a", "é" * 63, "x" * 127, "y" * 128, "z" * 20_000, "😀"]
     text_feature = wire_format.bytes_feature("context", pa.array(texts))
-    for record, text in zip(wire_format.encode_examples([text_feature]), texts, strict=True):
+    for record, text in zip(encode(text_feature), texts, strict=True):
         assert record == expected({"context": text.encode()})
-    both = wire_format.encode_examples([text_feature, ids_feature])
+    both = encode(text_feature, ids_feature)
     for record, text, values in zip(both, texts, ids, strict=True):
         decoded = tf.train.Example.FromString(record).features.feature
         assert decoded["context_ids"].int64_list.value == values.tolist()
@@ -41,17 +45,12 @@ def test_examples_equal_protobufs_deterministic_bytes():
 
 
 def test_a_null_value_gives_no_feature():
-    made = wire_format.encode_examples(
-        [
-            wire_format.bytes_feature("a", pa.array(["x", None])),
-            wire_format.bytes_feature("b", pa.array(["y", "z"])),
-        ]
+    made = encode(
+        wire_format.bytes_feature("a", pa.array(["x", None])),
+        wire_format.bytes_feature("b", pa.array(["y", "z"])),
     )
     assert made == [expected({"a": b"x", "b": b"y"}), expected({"b": b"z"})]
 
 
 def test_no_rows_give_no_examples():
-    assert (
-        wire_format.encode_examples([wire_format.bytes_feature("a", pa.array([], pa.string()))])
-        == []
-    )
+    assert encode(wire_format.bytes_feature("a", pa.array([], pa.string()))) == []
