@@ -1,6 +1,5 @@
 """The report and the summary show what was dropped, and what is probably not as meant."""
 
-import html
 import json
 
 import pytest
@@ -107,19 +106,3 @@ def test_every_form_of_a_dump_gives_the_same_shards(tmp_path, preprocess, form):
     assert names
     for name in names:
         assert (plain / name).read_bytes() == (other / name).read_bytes()
-
-
-def test_the_page_shows_samples_folded_and_as_text(tmp_path, preprocess, monkeypatch):
-    from rejoinder.corpus.manifest import load_manifest
-    from rejoinder.pipelines.dumps.notes import ReadNotes, Sample
-    from rejoinder.pipelines.publish import report as module
-    from rejoinder.pipelines.shards.statistics import PairStatistics
-
-    monkeypatch.undo()
-    folder = preprocess(write(tmp_path / "RC", dialogue(2)))
-    notes = ReadNotes()
-    notes.add_samples("filtered/too_short", [Sample(1, "c1", "<script>")])
-    page = module.to_html(load_manifest(str(folder)), PairStatistics(), notes)
-    assert html.escape("<script>") in page
-    assert "<script>" not in page
-    assert "<summary>filtered/too_short</summary>" in page

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from rejoinder.corpus.manifest import Manifest, load_manifest
+from rejoinder.pipelines.dumps.notes import ReadNotes, Sample
 from rejoinder.pipelines.publish import report
 from rejoinder.pipelines.shards import statistics
 from rejoinder.pipelines.testing import comment, dialogue, ndjson
@@ -89,7 +90,9 @@ def _report(name):
         counters={f"rejected/{name}": 2, "blank": 1, "pair/train": 0},
     )
     counts = statistics.PairStatistics(subreddits=Counter({name: 3}), months=Counter(unknown=3))
-    return report.to_html(manifest, counts)
+    notes = ReadNotes()
+    notes.add_samples(f"rejected/{name}", [Sample(1, name, f"text of {name}")])
+    return report.to_html(manifest, counts, notes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -103,6 +106,10 @@ def test_names_do_not_shift_cells_and_are_shown_as_they_are(name):
     assert [name, "1,000", "2", "abc", name] in page.rows
     assert ["whole", "10", "1", "", ""] in page.rows
     assert ["subreddits", json.dumps([name])] in page.rows
+    assert ["from", "text"] in page.rows
+    assert [name, f"text of {name}"] in page.rows
+    assert f"<summary>rejected/{html.escape(name)}</summary>" in text
+    assert f"Warning: --subreddits: no comment of the input is in {html.escape(name)}." in text
     assert "<script>" not in text
     # As a tick label: the plots show the name too.
     assert f">{html.escape(name, quote=False)}</text>" in text
