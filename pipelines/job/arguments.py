@@ -102,7 +102,7 @@ def add_path_arguments(parser: argparse.ArgumentParser, input_help: str) -> None
         help="Hugging Face tokenizer folder or hub name (default %(default)s)",
     )
     paths.add_argument("--name", help="name of the data set (default: last part of --output)")
-    paths.add_argument("--overwrite", action="store_true", help="replace what is at --output")
+    paths.add_argument("--overwrite", action="store_true", help="replace a finished corpus")
 
 
 def add_input_argument(group: argparse._ArgumentGroup, input_help: str) -> None:
