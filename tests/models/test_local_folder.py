@@ -57,6 +57,16 @@ def test_a_model_folder_in_a_bucket_is_loaded(bucket, golden, tokenizer_folder):
     assert not (copy / "optimizer.pt").exists()
 
 
+def test_torch_weights_are_copied_only_where_there_are_no_safetensors(bucket):
+    for name in ("config.json", "pytorch_model.bin", "optimizer.bin"):
+        storage.write_bytes(f"gs://bucket/old/{name}", b"{}")
+        storage.write_bytes(f"gs://bucket/new/{name}", b"{}")
+    storage.write_bytes("gs://bucket/new/model.safetensors", b"")
+    old, new = (local_folder(f"gs://bucket/{name}") for name in ("old", "new"))
+    assert {path.name for path in old.iterdir()} == {"config.json", "pytorch_model.bin"}
+    assert {path.name for path in new.iterdir()} == {"config.json", "model.safetensors"}
+
+
 def test_a_local_folder_is_not_copied(tmp_path):
     assert local_folder(str(tmp_path)) == tmp_path
 

@@ -1,3 +1,4 @@
+import fnmatch
 import json
 import shutil
 
@@ -124,6 +125,29 @@ def test_a_hub_name_without_network_is_one_clear_error(monkeypatch):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", offline)
     with pytest.raises(UserError, match=r"^someone/model: is neither .* \(no network\); without"):
         resolve_folder("someone/model")
+
+
+def test_torch_weights_are_downloaded_only_where_there_are_no_safetensors(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    hub = ["config.json", "pytorch_model.bin", "0_Transformer/pytorch_model.bin", "onnx/model.onnx"]
+    fetched = []
+
+    def download(name, allow_patterns):
+        for file in hub:
+            if any(fnmatch.fnmatch(file, pattern) for pattern in allow_patterns):
+                fetched.append(file)
+                (tmp_path / file).parent.mkdir(exist_ok=True)
+                (tmp_path / file).touch()
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    resolve_folder("someone/model")
+    assert set(fetched) == {"config.json", "pytorch_model.bin", "0_Transformer/pytorch_model.bin"}
+    hub.append("model.safetensors")
+    fetched.clear()
+    resolve_folder("someone/model")
+    assert fetched == ["config.json", "model.safetensors"]
 
 
 @pytest.mark.parametrize(
