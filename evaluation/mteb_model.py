@@ -49,7 +49,7 @@ def mteb_model(encoder: "Encoder", *, name: str = "rejoinder/encoder") -> Any:
             # The batches of mteb's DataLoader are joined, because the encoder batches by length.
             texts = itertools.chain.from_iterable(batch["text"] for batch in inputs)
             by_kind = {"query": "encode_query", "document": "encode_document"}
-            kind = getattr(options.get("prompt_type"), "value", None)
+            kind = getattr(options.get("prompt_type"), "value", "")
             return getattr(encoder, by_kind.get(kind, "encode"))(list(texts))
 
     return MtebEncoder()
