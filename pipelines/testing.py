@@ -5,13 +5,13 @@ import gzip
 import json
 import lzma
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import zstandard
 
 # Functions that compress a whole file, by file ending.
-COMPRESS = {
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".zst": zstandard.ZstdCompressor().compress,
     ".bz2": bz2.compress,

@@ -82,7 +82,7 @@ def _array(text: "_Text") -> Iterator[str]:
 
 def _page(text: "_Text") -> Iterator[str]:
     """Yields the elements under `data` of an object; its other keys are skipped."""
-    keys = []
+    keys: list[str] = []
     separator = "{"
     while not keys or text.peek() == ",":
         text.take(separator)
