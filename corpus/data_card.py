@@ -6,6 +6,7 @@ without pairs is not listed there, because `load_dataset` refuses it.
 
 import json
 import posixpath
+from collections.abc import Sequence
 
 from rejoinder.corpus import features as names
 from rejoinder.corpus.manifest import Manifest
@@ -64,7 +65,7 @@ def _has_two_configurations(tables: TableFiles) -> bool:
     return tables.format == "parquet" and tables.features != _PAIR_COLUMNS
 
 
-def _configurations(tables: TableFiles, splits: list[str]) -> list[str]:
+def _configurations(tables: TableFiles, splits: Sequence[str]) -> list[str]:
     """Returns the lines of the header."""
     files = ["  data_files:"]
     for split in splits:
@@ -81,7 +82,7 @@ def _configurations(tables: TableFiles, splits: list[str]) -> list[str]:
     return lines
 
 
-def _usage(tables: TableFiles, splits: list[str]) -> str:
+def _usage(tables: TableFiles, splits: Sequence[str]) -> str:
     """Returns the code that opens the folder and trains on it."""
     lines = ["from datasets import load_dataset", "", 'pairs = load_dataset("THIS_FOLDER")']
     if _has_two_configurations(tables):

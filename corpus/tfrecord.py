@@ -45,8 +45,10 @@ def frame(records: Iterable[bytes] | pa.LargeBinaryArray) -> bytes:
         _four_bytes(footers),
         pa.scalar(b"", pa.large_binary()),
     )
-    data = framed.buffers()[2]  # the values one after the other, which is the file
-    return data.to_pybytes() if data else b""
+    if not len(framed):
+        return b""  # Arrow's buffer of no values need not be empty
+    data: pa.Buffer = framed.buffers()[2]  # the values one after the other, which is the file
+    return data.to_pybytes()
 
 
 def _four_bytes(values: np.ndarray) -> pa.LargeBinaryArray:

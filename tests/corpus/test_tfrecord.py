@@ -7,8 +7,10 @@ from rejoinder.corpus import tfrecord
 @pytest.mark.parametrize("records", [[], [b""], [b"one", b"", b"x" * 100_000]])
 def test_tensorflow_reads_our_frames_and_we_read_its_frames(tmp_path, records):
     path = str(tmp_path / "file")
+    data = tfrecord.frame(records)
+    assert len(data) == sum(16 + len(record) for record in records)
     with open(path, "wb") as file:
-        file.write(tfrecord.frame(records))
+        file.write(data)
     assert list(tf.data.TFRecordDataset(path).as_numpy_iterator()) == records
     with tf.io.TFRecordWriter(path) as writer:
         for record in records:
