@@ -296,3 +296,29 @@ def test_a_file_system_without_locks_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", unsupported)
     with pytest.raises(UserError, match=r"cannot be locked \(No locks available\)"):
         write(tmp_path / "out", NEW)
+
+
+def test_a_kill_while_a_staging_folder_is_emptied_leaves_one_that_the_next_run_empties(
+    tmp_path, monkeypatch
+):
+    staging = tmp_path / "out.staging"
+    staging.mkdir()
+    for name in (MARKER, "staged-1", "staged-2", "staged-3"):
+        (staging / name).touch()
+    real, count = os.unlink, 0
+
+    def killed(path):
+        nonlocal count
+        count += 1
+        if count > 1:
+            raise KeyboardInterrupt
+        real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write(tmp_path / "out", NEW)
+    assert len(list(staging.iterdir())) == 3
+    assert contents(tmp_path / "out") == {}
+    expected = write(tmp_path / "out", NEW)
+    assert contents(tmp_path / "out") == expected
