@@ -50,7 +50,8 @@ def lock_staging(output: str) -> Iterator[str]:
         try:
             restore_replaced(output, staging)
             for entry in os.scandir(staging):
-                _remove(entry)
+                if entry.name != MARKER:  # a kill in between must not leave files without it
+                    _remove(entry)
         except OSError as error:
             raise UserError(f"{error.filename}: cannot be removed ({error.strerror})") from error
         try:

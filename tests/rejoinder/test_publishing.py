@@ -305,7 +305,7 @@ def test_a_kill_while_a_staging_folder_is_emptied_leaves_one_that_the_next_run_e
     staging.mkdir()
     for name in (MARKER, "staged-1", "staged-2", "staged-3"):
         (staging / name).touch()
-    real, count = os.unlink, 0
+    real, scandir, count = os.unlink, os.scandir, 0
 
     def killed(path):
         nonlocal count
@@ -315,6 +315,8 @@ def test_a_kill_while_a_staging_folder_is_emptied_leaves_one_that_the_next_run_e
         real(path)
 
     with monkeypatch.context() as patch:
+        # The marker comes first by name.
+        patch.setattr(os, "scandir", lambda path: sorted(scandir(path), key=lambda e: e.name))
         patch.setattr(os, "unlink", killed)
         with pytest.raises(KeyboardInterrupt):
             write(tmp_path / "out", NEW)
