@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rejoinder import publishing
-from rejoinder.corpus import checksums
+from rejoinder.corpus import checksums, data_card
 from rejoinder.corpus.contents import CORPUS
 from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.corpus.naming import (
@@ -16,6 +16,7 @@ from rejoinder.corpus.naming import (
     TOKENIZER_FOLDER,
     shard_name,
 )
+from rejoinder.corpus.table_files import TableFiles
 from rejoinder.pipelines.dumps.notes import ReadNotes
 from rejoinder.pipelines.publish import report, tfds_metadata
 from rejoinder.pipelines.publish.staging import StagedFile, stage
@@ -68,6 +69,7 @@ def publish(
     counters: Mapping[str, int],
     statistics: PairStatistics,
     notes: ReadNotes,
+    tables: TableFiles | None = None,
 ) -> None:
     """Names the staged files, adds the metadata and makes OUTPUT appear.
 
@@ -75,13 +77,14 @@ def publish(
         publication: Metadata that is known before the job runs.
         staging: Folder with the staged files.
         num_shards: Shards per split.
-        shards: The staged shards of each bucket and split; a bucket without comments is
-            missing here and becomes an empty shard.
+        shards: The staged shards of each bucket, by split, and their table files, by
+            `table_key`; a bucket without comments is missing here and becomes an empty shard.
         rejects: The staged file of rejected lines.
         inputs: For the manifest.
         counters: For the manifest.
         statistics: For the report.
         notes: For the report.
+        tables: The files for other programs; None if there are none.
 
     Raises:
         UserError: A staged file is missing, OUTPUT may not be replaced, or the file system
@@ -89,6 +92,8 @@ def publish(
     """
     splits: dict[str, list[Shard]] = {split: [] for split in SPLITS}
     moves = {_REJECTS: publishing.Move(rejects["staged"], rejects["bytes"])}
+    digests = {_REJECTS: rejects["sha256"]}
+    empty = tables.encode(b"") if tables else b""
     for index in range(num_shards):
         for split in SPLITS:
             staged = shards[index][split] if index in shards else stage(staging, b"", 0)
@@ -96,6 +101,12 @@ def publish(
             moves[name] = publishing.Move(staged["staged"], staged["bytes"])
             shard = Shard(name, staged["examples"], staged["bytes"], staged["sha256"])
             splits[split].append(shard)
+            if tables:
+                key = table_key(split)
+                made = shards[index][key] if index in shards else stage(staging, empty, 0)
+                name = tables.file_name(split, index, num_shards)
+                moves[name] = publishing.Move(made["staged"], made["bytes"])
+                digests[name] = made["sha256"]
     manifest = Manifest(
         name=publication.name,
         splits=splits,
@@ -110,8 +121,9 @@ def publish(
         versions=publication.versions,
     )
     documents = _documents(publication, manifest, statistics, notes)
-    digests = {shard.name: shard.sha256 for entries in splits.values() for shard in entries}
-    digests[_REJECTS] = rejects["sha256"]
+    if tables:
+        documents[data_card.NAME] = data_card.data_card(manifest, tables)
+    digests |= {shard.name: shard.sha256 for entries in splits.values() for shard in entries}
     digests |= {name: checksums.sha256(text.encode()) for name, text in documents.items()}
     documents[COMPLETED] = checksums.to_text(digests)
     publishing.publish(
@@ -123,6 +135,11 @@ def publish(
         documents={name: text.encode() for name, text in documents.items()},
         last=COMPLETED,
     )
+
+
+def table_key(split: str) -> str:
+    """Returns the key of a bucket's table file of a split among the bucket's staged files."""
+    return f"{split} table"
 
 
 def _documents(
