@@ -20,7 +20,7 @@ import grpc
 
 from rejoinder import interrupts
 from rejoinder.errors import UserError
-from rejoinder.pipelines.job import worker_handler, workers
+from rejoinder.pipelines.job import services, worker_handler, workers
 from rejoinder.pipelines.job.runners import RunnerChoice
 
 Build = Callable[[beam.Pipeline], None]
@@ -44,6 +44,9 @@ _RUNNER_ERRORS = {
     ),
     r"Unexpected pipeline runner: (.*?)\. Valid values are (.*?) or the fully": (
         r"--runner \1: is not a runner of Beam; its runners are \2"
+    ),
+    r"You must specify a --job_endpoint": (
+        "--job_endpoint: is missing; PortableRunner needs the HOST:PORT of a job service"
     ),
     r"^FutureTimeoutError: ": (
         "--job_endpoint: no job service answers there; check the address, and that the service runs"
@@ -72,11 +75,14 @@ def run_pipeline(
     """
     if runner.is_local:  # Beam logs the traceback of each error before it raises it
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    # It warns of each download of a job server, which the error of a failed one repeats.
+    logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
     with _user_errors():
         if runner.forks_workers:
             _run_in_workers(runner, build, progress)
             return
-        pipeline = beam.Pipeline(runner=runner.create_runner(), options=runner.pipeline_options())
+        beam_runner = runner.create_runner() if runner.is_local else services.create(runner)
+        pipeline = beam.Pipeline(runner=beam_runner, options=runner.pipeline_options())
         build(pipeline)
         with progress(sys.stderr) if progress else contextlib.nullcontext():
             result = pipeline.run()
