@@ -60,6 +60,12 @@ def size(path: str) -> int | None:
     return int(info["size"]) if info["type"] == "file" else None
 
 
+def version(path: str) -> str:
+    """Returns a text that differs when the object was changed."""
+    with _client_errors():
+        return str(filesystem(path).ukey(path))
+
+
 def find(folder: str, prefix: str = "") -> Iterator[tuple[str, int]]:
     """Yields (path, size in bytes) of the objects below a folder, at any depth.
 

@@ -13,9 +13,7 @@ from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.journal import Journal
 from rejoinder.output import FolderKind, check_replaceable, names
-from rejoinder.staging import REPLACED, clear_staging
-
-_READY = "ready"
+from rejoinder.staging import READY, REPLACED, clear_staging
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def _publish_folder(
     moves: Mapping[str, Move],
     documents: Mapping[str, bytes],
 ) -> None:
-    ready = os.path.join(staging, _READY)
+    ready = os.path.join(staging, READY)
     for name, move in moves.items():
         path = os.path.join(ready, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)

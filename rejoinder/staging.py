@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rejoinder import journal, storage
 from rejoinder.errors import UserError
@@ -19,14 +19,30 @@ from rejoinder.output import names, staging_folder
 MARKER = ".made-by-rejoinder"
 # Folder inside the staging folder to which the folder that a new one replaces is moved.
 REPLACED = "replaced"
+# Folder inside the staging folder that becomes the output.
+READY = "ready"
+
+
+def empty_staging(staging: str) -> None:
+    """Removes everything but the marker in a local staging folder."""
+    for entry in os.scandir(staging):
+        if entry.name != MARKER:
+            remove(entry)
 
 
 @contextlib.contextmanager
-def lock_staging(output: str) -> Iterator[str]:
-    """Locks the staging folder of an output, empties it, and removes it at the end.
+def lock_staging(
+    output: str,
+    *,
+    prepare: Callable[[str], None] = empty_staging,
+    keep: Callable[[str], bool] = lambda staging: False,
+) -> Iterator[str]:
+    """Locks the staging folder of an output, prepares it, and removes it at the end.
 
     Args:
         output: The resolved path of the output.
+        prepare: Removes what earlier runs left in a local staging folder, except `MARKER`.
+        keep: After an exception, decides whether a local staging folder stays for the next run.
 
     Yields:
         The staging folder.
@@ -47,19 +63,22 @@ def lock_staging(output: str) -> Iterator[str]:
     try:
         _lock(descriptor, staging)
         _require_ours(staging)
+        _mark(staging)
         try:
             restore_replaced(output, staging)
-            for entry in os.scandir(staging):
-                if entry.name != MARKER:  # a kill in between must not leave files without it
-                    _remove(entry)
+            prepare(staging)
         except OSError as error:
             raise UserError(f"{error.filename}: cannot be removed ({error.strerror})") from error
+        kept = False
         try:
-            storage.write_bytes(storage.join(staging, MARKER), b"")
             yield staging
+        except BaseException:
+            kept = keep(staging)
+            raise
         finally:
             restore_replaced(output, staging)
-            clear_staging(staging)
+            if not kept:
+                clear_staging(staging)
     finally:
         os.close(descriptor)
 
@@ -83,6 +102,22 @@ def _require_ours(staging: str) -> None:
         )
 
 
+def _mark(staging: str) -> None:
+    """Writes the marker of a local staging folder.
+
+    Before anything else is there, and it is never removed before the rest: a crash in
+    between would leave a folder that seems to be somebody else's.
+    """
+    marker = storage.join(staging, MARKER)
+    if storage.exists(marker):
+        return
+    try:
+        storage.write_bytes(marker, b"")
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)  # nothing else is in it
+        raise
+
+
 def restore_replaced(output: str, staging: str) -> None:
     """Undoes the first of the two renames that replace a folder if the second did not happen."""
     replaced = os.path.join(staging, REPLACED)
@@ -99,9 +134,7 @@ def clear_staging(staging: str, *, keep: tuple[str, ...] = ()) -> None:
     """
     if storage.is_local(staging):
         with contextlib.suppress(OSError):  # what is left is removed by the next run
-            for entry in os.scandir(staging):
-                if entry.name != MARKER:
-                    _remove(entry)
+            empty_staging(staging)
         shutil.rmtree(staging, ignore_errors=True)
         return
     marker = storage.join(staging, MARKER)
@@ -111,7 +144,8 @@ def clear_staging(staging: str, *, keep: tuple[str, ...] = ()) -> None:
     storage.delete([path for path in found if path == marker])
 
 
-def _remove(entry: os.DirEntry[str]) -> None:
+def remove(entry: os.DirEntry[str]) -> None:
+    """Removes a file or a folder with all that is in it, but nothing behind a link."""
     if entry.is_dir(follow_symlinks=False):
         shutil.rmtree(entry.path)
     else:

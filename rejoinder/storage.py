@@ -104,6 +104,21 @@ def size(path: str) -> int:
     return found
 
 
+def version(path: str) -> str:
+    """Returns a text that differs when a file was changed: by size and time, or the store's own.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    try:
+        if not is_local(path):
+            return object_store.version(path)
+        status = os.stat(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({_reason(error)})") from error
+    return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
+
+
 def exists(path: str) -> bool:
     """Returns whether a file or folder exists.
 

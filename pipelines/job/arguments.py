@@ -4,7 +4,9 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from rejoinder.corpus.naming import TableFormat
 from rejoinder.errors import UserError
 
 BEAM_EPILOG = (
@@ -31,8 +33,10 @@ class JobArguments:
         beam_arguments: The arguments that only Beam knows.
         dry_run: Whether to print the plan and stop.
         detach: Whether to return after submission to a cluster.
+        restart: Whether to start from the beginning instead of continuing an interrupted run.
         quiet: Whether to print neither progress nor summary.
         with_samples: Whether the report shows texts that were dropped.
+        table_format: Format of the files for other programs beside the shards; "" writes none.
     """
 
     inputs: tuple[str, ...]
@@ -47,8 +51,10 @@ class JobArguments:
     beam_arguments: tuple[str, ...]
     dry_run: bool
     detach: bool
+    restart: bool
     quiet: bool
     with_samples: bool
+    table_format: TableFormat | Literal[""]
 
     def __post_init__(self) -> None:
         check_names(output=self.output, tokenizer=self.tokenizer, name=self.name)
@@ -71,8 +77,10 @@ class JobArguments:
             beam_arguments=tuple(beam_arguments),
             dry_run=parsed.dry_run,
             detach=parsed.detach,
+            restart=parsed.restart,
             quiet=parsed.quiet,
             with_samples=not parsed.no_samples,
+            table_format=parsed.format,
         )
 
 
@@ -124,6 +132,12 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     shards.add_argument(
         "--num-shards", type=int, default=0, help="shards per split (default: by input size)"
     )
+    shards.add_argument(
+        "--format",
+        choices=["parquet", "jsonl"],
+        default="",
+        help="also write the pairs as files for other programs, as `rejoinder convert` does",
+    )
     report = parser.add_argument_group("report")
     report.add_argument(
         "--no-samples",
@@ -151,6 +165,7 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="submit the job to a cluster and return; its last step publishes the corpus",
     )
+    add_restart_argument(running)
     running.add_argument("--quiet", action="store_true", help="no progress line, no summary")
 
 
@@ -161,6 +176,15 @@ def add_truncation_argument(group: argparse._ArgumentGroup) -> None:
         choices=["error", "keep"],
         default="error",
         help="keep: use the readable part of a damaged archive (default error)",
+    )
+
+
+def add_restart_argument(group: argparse._ArgumentGroup) -> None:
+    """Adds --restart."""
+    group.add_argument(
+        "--restart",
+        action="store_true",
+        help="start from the beginning, also if an interrupted run can be continued",
     )
 
 

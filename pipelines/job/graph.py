@@ -1,5 +1,7 @@
 """The Beam job: read, one shuffle by bucket, write, publish.
 
+On a cluster the runner shuffles, and all data cross it:
+
     parts of files ─ ReadDump ─▶ (bucket, Arrow blob) ─ GroupByKey ─▶ WriteBucket
                         └──────▶ (REPORT, JSON) ──────────┘              │ (0, JSON)
                                                        GroupByKey ─ Publish ◀┘
@@ -7,6 +9,11 @@
 Reports have a key of their own instead of a tagged output, because not every
 runner keeps tagged outputs apart. With `drop_duplicates`, two more stages before
 WriteBucket find equal pairs by their digests (`rejoinder.pipelines.shuffle.duplicates`).
+
+On one machine the same steps exchange files in the staging folder
+(`rejoinder.pipelines.job.steps.tasks`), and only numbers of tasks cross the runner:
+
+    parts ─ Read ─ GroupByKey ─ buckets ─ Write ─ GroupByKey ─ Publish
 """
 
 from collections.abc import Sequence
@@ -14,6 +21,7 @@ from collections.abc import Sequence
 import apache_beam as beam
 
 from rejoinder.pipelines.dumps.input_files import Part
+from rejoinder.pipelines.job.steps import tasks
 from rejoinder.pipelines.job.steps.deduplicate import DigestPairs, FindDuplicates
 from rejoinder.pipelines.job.steps.finish import Publish
 from rejoinder.pipelines.job.steps.read import ReadDump
@@ -36,6 +44,12 @@ def build(
         parts: The parts of the input files.
         publication: Metadata of the corpus that is known before the job runs.
     """
+    (_build_on_disk if spec.on_disk else _build_on_cluster)(pipeline, spec, parts, publication)
+
+
+def _build_on_cluster(
+    pipeline: beam.Pipeline, spec: JobSpec, parts: Sequence[Part], publication: Publication
+) -> None:
     keyed = tuple[int, bytes]
     grouped = (
         pipeline
@@ -58,4 +72,41 @@ def build(
         >> beam.ParDo(WriteBucket(spec, publication.tokenizer_files)).with_output_types(keyed)
         | "GroupResults" >> beam.GroupByKey()
         | "Publish" >> beam.ParDo(Publish(spec, publication))
+    )
+
+
+def _build_on_disk(
+    pipeline: beam.Pipeline, spec: JobSpec, parts: Sequence[Part], publication: Publication
+) -> None:
+    done = pipeline | "Start" >> beam.Create([(0, b"")])
+    done = _run_all(done, "Read", spec, tasks.ReadParts(spec, tuple(parts)))
+    merge = beam.ParDo(tasks.MergeReports(spec, len(parts)))
+    done = (
+        done
+        | "AllRead" >> beam.GroupByKey()
+        | "MergeReports" >> merge.with_output_types(tuple[int, bytes])
+    )
+    if spec.drop_duplicates:
+        done = _run_all(done, "Digest", spec, tasks.DigestBuckets(spec, len(parts)))
+        done = _run_all(done, "FindRepeats", spec, tasks.FindRepeats(spec))
+    writing = tasks.WriteBuckets(spec, publication.tokenizer_files, len(parts))
+    _ = (
+        _run_all(done, "Write", spec, writing)
+        | "AllWritten" >> beam.GroupByKey()
+        | "Publish" >> beam.ParDo(tasks.PublishFinished(spec, publication))
+    )
+
+
+def _run_all(
+    done: beam.PCollection, label: str, spec: JobSpec, step: tasks.Tasks
+) -> beam.PCollection:
+    """Runs the tasks of a step after all elements of `done` are there."""
+    count = step.count
+    return (
+        done
+        | f"Before{label}" >> beam.GroupByKey()
+        | f"{label}Tasks" >> beam.FlatMap(lambda _: range(count)).with_output_types(int)
+        | f"Distribute{label}" >> beam.Reshuffle()
+        | label
+        >> beam.ParDo(tasks.RunTask(spec.staging, step)).with_output_types(tuple[int, bytes])
     )

@@ -4,13 +4,14 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from rejoinder import storage
-from rejoinder.corpus.naming import SPLITS
+from rejoinder.corpus.naming import SPLITS, TableFormat
+from rejoinder.corpus.table_files import TableFiles
+from rejoinder.errors import UserError
 from rejoinder.output import resolve, staging_folder
 from rejoinder.pipelines.dumps import input_files
-from rejoinder.pipelines.job import disk_shuffle
 from rejoinder.pipelines.job.arguments import JobArguments
 from rejoinder.pipelines.job.extractor import Extractor
 from rejoinder.pipelines.job.runners import RunnerChoice
@@ -103,7 +104,6 @@ def plan_job(
     output = resolve(arguments.output)
     num_buckets = options.num_shards or input_files.choose_buckets(files)
     staging = staging_folder(output)
-    shuffles_on_disk = runner.is_local and storage.is_local(staging)
     spec = JobSpec(
         extractor=extractor,
         num_buckets=num_buckets,
@@ -111,10 +111,11 @@ def plan_job(
         limit=options.limit,
         drop_duplicates=options.drop_duplicates and extractor.duplicates_cross_buckets,
         staging=staging,
-        shuffle_folder=storage.join(staging, disk_shuffle.FOLDER) if shuffles_on_disk else None,
+        on_disk=runner.is_local and storage.is_local(staging),
         keep_damaged=arguments.keep_damaged,
         max_bad_ratio=arguments.max_bad_ratio,
         with_samples=arguments.with_samples,
+        tables=_table_files(arguments.table_format, options, text_features),
     )
     return Plan(
         output=output,
@@ -124,11 +125,27 @@ def plan_job(
         files=tuple(files),
         parts=tuple(input_files.divide(files, runner.workers)),
         runner=runner,
-        options={**options.to_dict(), "num_shards": num_buckets},
+        options={
+            **options.to_dict(),
+            "num_shards": num_buckets,
+            **({"format": arguments.table_format} if arguments.table_format else {}),
+        },
         has_text=tuple(split for split in SPLITS if split != "train" or options.keep_text),
         text_features=tuple(text_features),
         spec=spec,
     )
+
+
+def _table_files(
+    table_format: TableFormat | Literal[""], options: JobOptions, text_features: Sequence[str]
+) -> TableFiles | None:
+    if not table_format:
+        return None
+    if not options.keep_text:
+        raise UserError(
+            f"--format {table_format}: needs the texts of the train split; give --keep-text too"
+        )
+    return TableFiles.of(table_format, text_features)
 
 
 def describe(plan: Plan) -> str:

@@ -2,9 +2,11 @@
 
 import importlib.metadata
 import json
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import fields
 from typing import TextIO
 
 import apache_beam as beam
@@ -16,7 +18,14 @@ from rejoinder.corpus.naming import COMPLETED
 from rejoinder.errors import UserError
 from rejoinder.output import check_output, check_replaceable
 from rejoinder.pipelines.dumps import input_files
-from rejoinder.pipelines.job import execution, graph, runners, summary, tokenizer_files
+from rejoinder.pipelines.job import (
+    execution,
+    graph,
+    resume,
+    runners,
+    summary,
+    tokenizer_files,
+)
 from rejoinder.pipelines.job.arguments import JobArguments
 from rejoinder.pipelines.job.extractor import Extractor
 from rejoinder.pipelines.job.plan import JobOptions, Plan, describe, plan_job
@@ -24,6 +33,8 @@ from rejoinder.pipelines.job.progress import ProgressLine
 from rejoinder.pipelines.publish.publish import Publication
 from rejoinder.staging import lock_staging
 
+# Packages whose code makes the bytes of a corpus.
+_PACKAGES = ("corpus", "models/tokenizer", "pipelines")
 # Software whose version may change the bytes of a corpus.
 _VERSIONED = ("rejoinder", "apache-beam", "polars", "pyarrow", "tensorflow", "tensorflow-text")
 
@@ -63,7 +74,7 @@ def make_corpus(
     if arguments.detach and runner.is_local:
         raise UserError("--detach: needs the runner of a cluster; give --runner")
     tokenizer = tokenizer_files.read_files(arguments.tokenizer)
-    _run(plan, tokenizer, detach=arguments.detach, quiet=arguments.quiet)
+    _run(plan, tokenizer, arguments)
 
 
 def _print_plan(plan: Plan) -> None:
@@ -80,16 +91,15 @@ def build_empty(plan: Plan, pipeline: beam.Pipeline) -> None:
     graph.build(pipeline, plan.spec, [], publication)
 
 
-def _run(
-    plan: Plan, tokenizer: tokenizer_files.TokenizerFiles, *, detach: bool, quiet: bool
-) -> None:
+def _run(plan: Plan, tokenizer: tokenizer_files.TokenizerFiles, arguments: JobArguments) -> None:
+    detach, quiet = arguments.detach, arguments.quiet
     publication = _publication(plan, tokenizer)
 
     def progress_line(stream: TextIO) -> AbstractContextManager[object]:
         return ProgressLine(plan.spec.staging, plan.input_bytes, plan.spec.num_buckets, stream)
 
     started = time.monotonic()
-    with lock_staging(plan.output):
+    with _staging(plan, publication, arguments):
         # Again, because `lock_staging` restores a corpus that an interrupted run had moved.
         check_replaceable(plan.output, CORPUS, overwrite=plan.overwrite)
         execution.run_pipeline(
@@ -111,6 +121,37 @@ def _run(
         report = json.loads(storage.read_bytes(storage.join(plan.output, "report.json")))
         manifest = load_manifest(plan.output)
         print(summary.summarize(manifest, plan.output, seconds, report["warnings"]))
+
+
+def _staging(
+    plan: Plan, publication: Publication, arguments: JobArguments
+) -> AbstractContextManager[object]:
+    """Returns the context in which the staging folder is locked."""
+    if not plan.spec.on_disk:
+        return lock_staging(plan.output)
+
+    def tell(line: str) -> None:
+        if not arguments.quiet:
+            print(line, file=sys.stderr)
+
+    identity = run_identity(plan, publication)
+    return resume.continued(plan.output, identity, restart=arguments.restart, tell=tell)
+
+
+def run_identity(plan: Plan, publication: Publication) -> resume.Identity:
+    """Returns what the bytes of the corpus, and the division of the work, depend on."""
+    spec = {field.name: repr(getattr(plan.spec, field.name)) for field in fields(plan.spec)}
+    for name in ("extractor", "staging", "max_bad_ratio"):
+        del spec[name]  # the extractor is its options; the ratio only decides about an error
+    return {
+        "inputs": [[file.path, storage.version(file.path)] for file in plan.files],
+        "--workers": [[part.path, part.begin, part.end] for part in plan.parts],
+        "tokenizer": publication.tokenizer,
+        "software": [publication.versions, resume.code_digest(_PACKAGES)],
+        "source": type(plan.spec.extractor).__name__,
+        **spec,
+        **plan.options,
+    }
 
 
 def _publication(plan: Plan, files: tokenizer_files.TokenizerFiles) -> Publication:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
-from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, load_blobs
+from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec
 
 
 class DigestPairs(beam.DoFn):
@@ -21,7 +21,7 @@ class DigestPairs(beam.DoFn):
         blobs = list(values)
         yield from ((key, ROWS + blob) for blob in blobs)
         if key != REPORT:
-            keys = self._spec.extractor.pair_keys(load_blobs(self._spec, blobs))
+            keys = self._spec.extractor.pair_keys(blobs)
             count = self._spec.num_buckets
             for index, blob in duplicates.partition_keys(keys, key, count):
                 yield count + index, blob

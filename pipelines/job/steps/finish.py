@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import apache_beam as beam
 
@@ -22,31 +23,54 @@ class Publish(beam.DoFn):
         self._publication = publication
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> None:
-        """Checks that the counters add up to the lines read, and publishes the corpus."""
+        """Publishes the corpus."""
         _, blobs = group
         results = [json.loads(blob) for blob in blobs]
         (report,) = [result for result in results if "inputs" in result]
-        buckets = sorted(
-            (result for result in results if "bucket" in result), key=lambda r: r["bucket"]
+        buckets = (result for result in results if "bucket" in result)
+        publish_results(
+            self._spec, self._publication, report, sorted(buckets, key=lambda b: b["bucket"])
         )
-        counters: Counter[str] = Counter(report["counters"])
-        statistics = PairStatistics()
-        for bucket in buckets:
-            counters.update(bucket["counters"])
-            statistics.add(PairStatistics.from_dict(bucket["statistics"]))
-        if counted_lines(counters) != report["lines"]:
-            raise UserError(
-                f"{report['lines']:,} lines were read but {counted_lines(counters):,} counted; "
-                "nothing was published. Please report this with the input"
-            )
-        publish.publish(
-            self._publication,
-            staging=self._spec.staging,
-            num_shards=self._spec.num_buckets,
-            shards={bucket["bucket"]: bucket["shards"] for bucket in buckets},
-            rejects=report["rejects"],
-            inputs=report["inputs"],
-            counters=dict(counters),
-            statistics=statistics,
-            notes=ReadNotes.from_dict(report["notes"]),
+
+
+def publish_results(
+    spec: JobSpec,
+    publication: publish.Publication,
+    report: dict[str, Any],
+    buckets: Iterable[dict[str, Any]],
+) -> None:
+    """Checks that the counters add up to the lines read, and publishes the corpus.
+
+    Args:
+        spec: The job.
+        publication: Metadata that is known before the job runs.
+        report: From `write.merge_reports`.
+        buckets: The results of `write.write_bucket`, sorted by bucket; read once.
+
+    Raises:
+        UserError: The counters do not add up, or the corpus cannot be published.
+    """
+    counters: Counter[str] = Counter(report["counters"])
+    statistics = PairStatistics()
+    shards = {}
+    for bucket in buckets:
+        counters.update(bucket["counters"])
+        statistics.add(PairStatistics.from_dict(bucket["statistics"]))
+        shards[bucket["bucket"]] = bucket["shards"]
+    if counted_lines(counters) != report["lines"]:
+        raise UserError(
+            f"{report['lines']:,} lines were read but {counted_lines(counters):,} counted; "
+            "nothing was published. Please report this with the input"
         )
+    publish.publish(
+        publication,
+        staging=spec.staging,
+        num_shards=spec.num_buckets,
+        shards=shards,
+        rejects=report["rejects"],
+        inputs=report["inputs"],
+        counters=dict(counters),
+        statistics=statistics,
+        notes=ReadNotes.from_dict(report["notes"]),
+        tables=spec.tables,
+    )

@@ -1,9 +1,8 @@
 """The specification of a job and the keys of its shuffle, which all steps use."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rejoinder.pipelines.job import disk_shuffle
+from rejoinder.corpus.table_files import TableFiles
 from rejoinder.pipelines.job.extractor import Extractor
 
 # The shuffle key of the readers' reports; the keys of buckets are 0 and above.
@@ -23,10 +22,12 @@ class JobSpec:
         limit: Lines read of each file; 0 reads all.
         drop_duplicates: Whether equal pairs are kept once in the whole corpus.
         staging: Folder of all files before publication.
-        shuffle_folder: Local folder for the shuffle's data; None leaves them to the runner.
+        on_disk: Whether all workers share the local disk of the staging folder. Steps then
+            exchange files and keep records there; otherwise everything crosses the runner.
         keep_damaged: Whether to use the readable part of a damaged archive.
         max_bad_ratio: Largest share of lines that may be rejected.
         with_samples: Whether the report shows texts that were dropped.
+        tables: The files for other programs beside the shards; None writes none.
     """
 
     extractor: Extractor
@@ -35,14 +36,8 @@ class JobSpec:
     limit: int
     drop_duplicates: bool
     staging: str
-    shuffle_folder: str | None
+    on_disk: bool
     keep_damaged: bool
     max_bad_ratio: float
     with_samples: bool
-
-
-def load_blobs(spec: JobSpec, blobs: Iterable[bytes]) -> list[bytes]:
-    """Returns the blobs of a bucket, read from disk if the job shuffles on disk."""
-    if spec.shuffle_folder is None:
-        return list(blobs)
-    return [disk_shuffle.read(spec.shuffle_folder, blob) for blob in blobs]
+    tables: TableFiles | None

@@ -4,16 +4,16 @@ import heapq
 import itertools
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps.notes import KEPT, ReadNotes, sample_of_line
-from rejoinder.pipelines.job.progress import Progress
-from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec, load_blobs
+from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec
 from rejoinder.pipelines.job.tokenizer_files import TokenizerFiles, tokenize_function
+from rejoinder.pipelines.publish.publish import table_key
 from rejoinder.pipelines.publish.staging import stage
 
 
@@ -24,10 +24,6 @@ class WriteBucket(beam.DoFn):
         self._spec = spec
         self._tokenizer_files = tokenizer_files
 
-    def setup(self) -> None:
-        """Opens the progress files."""
-        self._progress = Progress(self._spec.staging)
-
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
         """Writes one bucket's shards, or merges the readers' reports."""
         key, values = group
@@ -36,29 +32,49 @@ class WriteBucket(beam.DoFn):
             duplicates = [blob[1:] for blob in blobs if blob[:1] == DUPLICATES]
             blobs = [blob[1:] for blob in blobs if blob[:1] == ROWS]
         if key == REPORT:
-            result = merge_reports(self._spec, blobs)
+            result = merge_reports(self._spec, map(json.loads, blobs))
         else:
-            result = self._bucket(key, blobs, duplicates)
+            result = write_bucket(self._spec, self._tokenizer_files, key, blobs, duplicates)
         yield 0, json.dumps(result).encode()
 
-    def _bucket(self, bucket: int, blobs: list[bytes], duplicates: list[bytes]) -> dict[str, Any]:
-        tokenize = tokenize_function(self._tokenizer_files, self._spec.max_length)
-        rows = load_blobs(self._spec, blobs)
-        made = self._spec.extractor.process(rows, tokenize, duplicates)
-        result = {
-            "bucket": bucket,
-            "shards": {
-                split: stage(self._spec.staging, shard.data, shard.examples)
-                for split, shard in made.shards.items()
-            },
-            "counters": made.counters,
-            "statistics": made.statistics.to_dict(),
-        }
-        self._progress.bucket_done(bucket)
-        return result
+
+def write_bucket(
+    spec: JobSpec,
+    tokenizer_files: TokenizerFiles,
+    bucket: int,
+    blobs: Sequence[bytes],
+    duplicates: Sequence[bytes],
+) -> dict[str, Any]:
+    """Stages the shards of one bucket.
+
+    Args:
+        spec: The job.
+        tokenizer_files: The tokenizer.
+        bucket: Number of the bucket.
+        blobs: All its rows, in any order.
+        duplicates: Blobs that name the pairs to leave out.
+
+    Returns:
+        JSON values: the bucket, its staged shards by split and their table files by
+        `publish.table_key`, counters and statistics.
+    """
+    tokenize = tokenize_function(tokenizer_files, spec.max_length)
+    made = spec.extractor.process(blobs, tokenize, duplicates)
+    staged = {}
+    for split, shard in made.shards.items():
+        staged[split] = stage(spec.staging, shard.data, shard.examples)
+        if spec.tables:
+            data = spec.tables.encode(shard.data)
+            staged[table_key(split)] = stage(spec.staging, data, shard.examples)
+    return {
+        "bucket": bucket,
+        "shards": staged,
+        "counters": made.counters,
+        "statistics": made.statistics.to_dict(),
+    }
 
 
-def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
+def merge_reports(spec: JobSpec, reports: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Adds up the readers' reports and stages the file of rejected lines.
 
     Raises:
@@ -66,8 +82,7 @@ def merge_reports(spec: JobSpec, blobs: Iterable[bytes]) -> dict[str, Any]:
     """
     inputs, rejects, notes = [], [], ReadNotes()
     counters: Counter[str] = Counter()
-    for blob in blobs:
-        report = json.loads(blob)
+    for report in reports:
         counters.update(report["counts"])
         rejects.extend(report["rejects"])
         notes.add(ReadNotes.from_dict(report["notes"]))

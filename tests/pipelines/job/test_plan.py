@@ -50,10 +50,9 @@ def test_the_number_of_shards_is_resolved_and_recorded():
 
 
 def test_the_shuffle_is_on_disk_only_where_all_workers_share_it():
-    made = make_plan()
-    assert made.spec.shuffle_folder == f"{made.output}.staging/shuffle"
-    assert make_plan("--output", "gs://bucket/corpus").spec.shuffle_folder is None
-    assert make_plan(runner="FlinkRunner").spec.shuffle_folder is None
+    assert make_plan().spec.on_disk
+    assert not make_plan("--output", "gs://bucket/corpus").spec.on_disk
+    assert not make_plan(runner="FlinkRunner").spec.on_disk
 
 
 def test_large_files_are_divided_between_the_workers():

@@ -1,0 +1,254 @@
+"""The steps of a run on one machine: tasks that leave files and a record, and are done once.
+
+A task's number is all that crosses Beam. What it made is in the staging folder: files of
+the shuffle or staged shards, and a record with their checksums, by which this run or the
+next one after a crash knows that the task is finished.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import apache_beam as beam
+
+from rejoinder.pipelines.dumps.input_files import Part
+from rejoinder.pipelines.job import disk_shuffle, records
+from rejoinder.pipelines.job.progress import Progress
+from rejoinder.pipelines.job.steps.finish import publish_results
+from rejoinder.pipelines.job.steps.read import read_part
+from rejoinder.pipelines.job.steps.spec import JobSpec
+from rejoinder.pipelines.job.steps.write import merge_reports, write_bucket
+from rejoinder.pipelines.job.tokenizer_files import TokenizerFiles
+from rejoinder.pipelines.publish.publish import Publication
+
+# Digests are divided by their first byte.
+_MAX_DIGEST_RANGES = 256
+_REPORT = "report"
+
+
+class Tasks(Protocol):
+    """The tasks of one step; small and picklable.
+
+    Attributes:
+        step: Name of the step, the first part of each task's name.
+        count: Number of tasks.
+    """
+
+    @property
+    def step(self) -> str:
+        """See the class."""
+
+    @property
+    def count(self) -> int:
+        """See the class."""
+
+    def run(self, number: int) -> tuple[Any, Mapping[str, str]]:
+        """Does a task.
+
+        Returns:
+            JSON values for later steps, and the sha256 (hex) of each file that the task
+            wrote, by path relative to the staging folder.
+        """
+
+    def finished(self, number: int) -> None:
+        """Tells the progress line that a task is finished."""
+
+
+def task_name(step: str, number: int) -> str:
+    """Returns the name of a task."""
+    return f"{step}-{number:06d}"
+
+
+class RunTask(beam.DoFn):
+    """Number of a task -> (0, b"") when the task is finished, now or by an earlier run."""
+
+    def __init__(self, staging: str, tasks: Tasks) -> None:
+        self._staging = staging
+        self._tasks = tasks
+
+    def process(self, number: int) -> Iterator[tuple[int, bytes]]:
+        """Does the task, unless its record and its files are there."""
+        name = task_name(self._tasks.step, number)
+        if records.read_intact(self._staging, name) is None:
+            started = time.monotonic()
+            result, files = self._tasks.run(number)
+            seconds = time.monotonic() - started
+            records.write(self._staging, name, records.Record(seconds, files, result))
+        self._tasks.finished(number)
+        yield 0, b""
+
+
+@dataclass(frozen=True)
+class ReadParts:
+    """Tasks that read one part each: rows to a file by bucket, the report to the record."""
+
+    spec: JobSpec
+    parts: tuple[Part, ...]
+    step: str = "part"
+
+    @property
+    def count(self) -> int:
+        """Number of parts."""
+        return len(self.parts)
+
+    def run(self, number: int) -> tuple[Any, Mapping[str, str]]:
+        """See `Tasks.run`."""
+        spec, report = self.spec, dict[str, Any]()
+        rows = read_part(spec, self.parts[number], Progress(spec.staging), report)
+        flushes = (spec.extractor.to_buckets(some, spec.num_buckets) for some in rows)
+        files = _write(spec, self.step, number, flushes, spec.num_buckets)
+        return report, files
+
+    def finished(self, number: int) -> None:
+        """See `Tasks.finished`."""
+        part = self.parts[number]
+        Progress(self.spec.staging).reader(part)(part.begin + part.length)
+
+
+@dataclass(frozen=True)
+class DigestBuckets:
+    """Tasks that digest the pairs of one bucket each, to a file by range of digests."""
+
+    spec: JobSpec
+    num_parts: int
+    step: str = "digests"
+
+    @property
+    def count(self) -> int:
+        """Number of buckets."""
+        return self.spec.num_buckets
+
+    def run(self, number: int) -> tuple[Any, Mapping[str, str]]:
+        """See `Tasks.run`."""
+        from rejoinder.pipelines.shuffle import duplicates
+
+        spec, ranges = self.spec, digest_ranges(self.spec)
+        flush: list[tuple[int, bytes]] = []
+        if blobs := _read(spec, ReadParts.step, self.num_parts, number):
+            keys = spec.extractor.pair_keys(blobs)
+            flush = sorted(duplicates.partition_keys(keys, number, ranges))
+        return None, _write(spec, self.step, number, [flush], ranges)
+
+    def finished(self, number: int) -> None:
+        """See `Tasks.finished`."""
+
+
+@dataclass(frozen=True)
+class FindRepeats:
+    """Tasks that find the equal pairs in one range of digests each, to a file by bucket."""
+
+    spec: JobSpec
+    step: str = "repeats"
+
+    @property
+    def count(self) -> int:
+        """Number of ranges."""
+        return digest_ranges(self.spec)
+
+    def run(self, number: int) -> tuple[Any, Mapping[str, str]]:
+        """See `Tasks.run`."""
+        from rejoinder.pipelines.shuffle import duplicates
+
+        spec = self.spec
+        flush: list[tuple[int, bytes]] = []
+        if blobs := _read(spec, DigestBuckets.step, spec.num_buckets, number):
+            flush = sorted(duplicates.duplicates_to_drop(blobs))
+        return None, _write(spec, self.step, number, [flush], spec.num_buckets)
+
+    def finished(self, number: int) -> None:
+        """See `Tasks.finished`."""
+
+
+@dataclass(frozen=True)
+class WriteBuckets:
+    """Tasks that stage the shards of one bucket each; a bucket without rows has none."""
+
+    spec: JobSpec
+    tokenizer_files: TokenizerFiles
+    num_parts: int
+    step: str = "bucket"
+
+    @property
+    def count(self) -> int:
+        """Number of buckets."""
+        return self.spec.num_buckets
+
+    def run(self, number: int) -> tuple[Any, Mapping[str, str]]:
+        """See `Tasks.run`."""
+        spec = self.spec
+        blobs = _read(spec, ReadParts.step, self.num_parts, number)
+        if not blobs:
+            return None, {}
+        ranges = digest_ranges(spec) if spec.drop_duplicates else 0
+        repeats = _read(spec, FindRepeats.step, ranges, number)
+        result = write_bucket(spec, self.tokenizer_files, number, blobs, repeats)
+        shards = result["shards"].values()
+        return result, {os.path.relpath(s["staged"], spec.staging): s["sha256"] for s in shards}
+
+    def finished(self, number: int) -> None:
+        """See `Tasks.finished`."""
+        Progress(self.spec.staging).bucket_done(number)
+
+
+class MergeReports(beam.DoFn):
+    """All parts are read -> (0, b""); leaves the merged report of the parts in a record."""
+
+    def __init__(self, spec: JobSpec, num_parts: int) -> None:
+        self._spec = spec
+        self._num_parts = num_parts
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, bytes]]:
+        """Merges the reports, also if an earlier run did: --max-bad-ratio may be another."""
+        found = _results(self._spec, ReadParts.step, self._num_parts)
+        merged = merge_reports(self._spec, found)
+        records.write(self._spec.staging, _REPORT, records.Record(0.0, {}, merged))
+        yield 0, b""
+
+
+class PublishFinished(beam.DoFn):
+    """All buckets are staged -> the finished corpus."""
+
+    def __init__(self, spec: JobSpec, publication: Publication) -> None:
+        self._spec = spec
+        self._publication = publication
+
+    def process(self, group: tuple[int, Iterable[bytes]]) -> None:
+        """Publishes the corpus from the records of all buckets, one at a time."""
+        report = records.read(self._spec.staging, _REPORT)
+        assert report is not None
+        buckets = _results(self._spec, WriteBuckets.step, self._spec.num_buckets)
+        publish_results(self._spec, self._publication, report.result, filter(None, buckets))
+        records.end(self._spec.staging)
+
+
+def digest_ranges(spec: JobSpec) -> int:
+    """Returns the number of ranges into which the digests of pairs are divided."""
+    return min(spec.num_buckets, _MAX_DIGEST_RANGES)
+
+
+def _results(spec: JobSpec, step: str, count: int) -> Iterator[Any]:
+    for number in range(count):
+        record = records.read(spec.staging, task_name(step, number))
+        assert record is not None, f"{step} {number} has no record"
+        yield record.result
+
+
+def _write(
+    spec: JobSpec,
+    step: str,
+    number: int,
+    flushes: Iterable[Iterable[tuple[int, bytes]]],
+    num_keys: int,
+) -> Mapping[str, str]:
+    """Writes a task's file of the shuffle; returns its sha256 by name."""
+    name = os.path.join(disk_shuffle.FOLDER, task_name(step, number))
+    return {name: disk_shuffle.write(os.path.join(spec.staging, name), flushes, num_keys)}
+
+
+def _read(spec: JobSpec, step: str, count: int, key: int) -> Sequence[bytes]:
+    """Returns the blobs of one key from the files of all tasks of a step."""
+    folder = os.path.join(spec.staging, disk_shuffle.FOLDER)
+    paths = (os.path.join(folder, task_name(step, number)) for number in range(count))
+    return [blob for path in paths for blob in disk_shuffle.read(path, key)]
