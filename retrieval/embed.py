@@ -6,6 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rejoinder import storage
@@ -14,7 +16,12 @@ from rejoinder.pipelines.job import arguments, thread_limit
 from rejoinder.staging import lock_staging
 
 if TYPE_CHECKING:
-    from rejoinder.retrieval.texts import ReadOptions
+    from rejoinder.retrieval.embedding_job import EmbedSpec
+    from rejoinder.retrieval.texts import ReadOptions, TextPart
+
+
+# Packages whose code makes the embeddings.
+_PACKAGES = ("corpus", "models", "pipelines/dumps", "retrieval")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -51,7 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
         default="float32",
         help="type of the stored numbers (default %(default)s)",
     )
-    arguments.add_runner_arguments(parser.add_argument_group("running"))
+    running = parser.add_argument_group("running")
+    arguments.add_runner_arguments(running)
+    arguments.add_restart_argument(running)
     return parser
 
 
@@ -105,10 +114,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsed.model, output, parsed.overwrite, read, parsed.precision, parsed.dtype
     )
     started = time.monotonic()
-    with lock_staging(output):
+    resumable = runner.is_local and storage.is_local(output)
+    with _continued(spec, parts, restart=parsed.restart) if resumable else lock_staging(output):
         # Again, because `lock_staging` restores a folder that an interrupted run had moved.
         check_replaceable(output, EMBEDDINGS, overwrite=parsed.overwrite)
-        execution.run_pipeline(runner, lambda pipeline: embedding_job.build(pipeline, parts, spec))
+        execution.run_pipeline(
+            runner,
+            lambda pipeline: embedding_job.build(pipeline, parts, spec, resumable=resumable),
+        )
     manifest = json.loads(storage.read_bytes(storage.join(output, MANIFEST)))
     _summarize(manifest, parsed.output, time.monotonic() - started)
     return 0
@@ -124,6 +137,32 @@ def _read_options(parsed: argparse.Namespace) -> "ReadOptions":
         limit=parsed.limit,
         keep_damaged=parsed.on_truncated == "keep",
     )
+
+
+def _continued(
+    spec: "EmbedSpec", parts: "Sequence[TextPart]", *, restart: bool
+) -> AbstractContextManager[object]:
+    """Returns the context in which the staging folder is locked, also for a continued run."""
+    from rejoinder.pipelines.job import resume
+
+    identity = {
+        "inputs": [[path, storage.version(path)] for path in sorted({p.path for p in parts})],
+        "model": [spec.model, _model_files(spec.model)],
+        "software": resume.code_digest(_PACKAGES),
+        "texts": asdict(spec.read),
+        "precision": spec.precision,
+        "dtype": spec.dtype,
+    }
+    return resume.continued(
+        spec.output, identity, restart=restart, tell=lambda line: print(line, file=sys.stderr)
+    )
+
+
+def _model_files(model: str) -> list[tuple[str, str]]:
+    """Returns path and version of a model folder's files; the hub's names stand for themselves."""
+    if not storage.exists(model):
+        return []
+    return [(entry.path, storage.version(entry.path)) for entry in storage.list_tree(model)]
 
 
 def _summarize(manifest: dict[str, Any], output: str, seconds: float) -> None:

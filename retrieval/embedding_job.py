@@ -1,6 +1,7 @@
 """The Beam job of `rejoinder embed`: parts to batches, RunInference, one Parquet file per batch."""
 
 import io
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from rejoinder import storage
+from rejoinder.corpus import checksums
 from rejoinder.corpus.embeddings import (
     EMBEDDING,
     EMBEDDINGS,
@@ -21,6 +23,7 @@ from rejoinder.corpus.embeddings import (
 )
 from rejoinder.errors import UserError
 from rejoinder.output import staging_folder
+from rejoinder.pipelines.job import records
 from rejoinder.publishing import Move, publish
 from rejoinder.retrieval.text_readers import read_batches
 from rejoinder.retrieval.texts import ReadOptions, TextBatch, TextPart
@@ -55,11 +58,12 @@ class EmbedSpec:
 class EncoderHandler(ModelHandler[TextBatch, TextBatch, "Encoder"]):
     """Lets RunInference use an `Encoder`, loaded once in each worker process."""
 
-    def __init__(self, model: str, precision: str, dtype: str):
+    def __init__(self, spec: EmbedSpec, *, resumable: bool):
         super().__init__()
-        self._model = model
-        self._precision = precision
-        self._dtype = dtype
+        self._model = spec.model
+        self._precision = spec.precision
+        self._dtype = spec.dtype
+        self._staging = staging_folder(spec.output) if resumable else None
 
     def load_model(self) -> "Encoder":
         """Loads the encoder."""
@@ -73,26 +77,42 @@ class EncoderHandler(ModelHandler[TextBatch, TextBatch, "Encoder"]):
         model: "Encoder",
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[TextBatch]:
-        """Adds the column `embedding`, rows in the order of the texts."""
+        """Adds the column `embedding`, except to the batches of an earlier run's shards."""
         for one in batch:
-            if not one.table.num_rows:  # all its lines were bad: their number is still counted
+            # A batch without rows had only bad lines: their number is still counted.
+            if not one.table.num_rows or self._is_finished(one.shard):
                 yield one
                 continue
+            started = time.monotonic()
             embeddings = model.encode(one.table[TEXT].to_pylist()).astype(self._dtype)
             column = pa.FixedSizeListArray.from_arrays(
                 pa.array(embeddings.ravel(), _ARROW_TYPES[self._dtype]), embeddings.shape[1]
             )
             table = one.table.append_column(EMBEDDING, column)
-            yield TextBatch(one.shard, table, one.bad_rows)
+            yield TextBatch(one.shard, table, one.bad_rows, time.monotonic() - started)
+
+    def _is_finished(self, shard: str) -> bool:
+        staging = self._staging
+        return staging is not None and records.read_intact(staging, shard) is not None
 
     def get_num_bytes(self, batch: Sequence[TextBatch]) -> int:
         """Returns the texts' size in bytes, for Beam's metrics."""
         return sum(one.table.nbytes for one in batch)
 
 
-def build(pipeline: beam.Pipeline, parts: Sequence[TextPart], spec: EmbedSpec) -> None:
-    """Adds the job's steps to an empty pipeline; the manifest is written after all shards."""
-    handler = EncoderHandler(spec.model, spec.precision, spec.dtype)
+def build(
+    pipeline: beam.Pipeline, parts: Sequence[TextPart], spec: EmbedSpec, *, resumable: bool
+) -> None:
+    """Adds the job's steps to an empty pipeline; the manifest is written after all shards.
+
+    Args:
+        pipeline: An empty pipeline.
+        parts: What to read.
+        spec: The options of the job.
+        resumable: Whether all workers share the local disk of the staging folder, where
+            records of finished shards are then kept.
+    """
+    handler = EncoderHandler(spec, resumable=resumable)
     _ = (
         pipeline
         | "Parts" >> beam.Create(parts)
@@ -101,15 +121,28 @@ def build(pipeline: beam.Pipeline, parts: Sequence[TextPart], spec: EmbedSpec) -
         | "Read" >> beam.FlatMap(read_batches, spec.read)
         | "WrapBatch" >> beam.Map(lambda batch: [batch])
         | "Embed" >> RunInference(handler.with_no_batching())
-        | "WriteShard" >> beam.Map(write_shard, staging_folder(spec.output))
+        | "WriteShard" >> beam.Map(write_shard, staging_folder(spec.output), resumable=resumable)
         | "CollectShards" >> beam.combiners.ToList()
-        | "Publish" >> beam.Map(publish_shards, spec)
+        | "Publish" >> beam.Map(publish_shards, spec, resumable=resumable)
     )
 
 
-def write_shard(batch: TextBatch, staging: str) -> EmbeddingShard:
-    """Stages one Parquet file, unless it would be empty; returns its entry for the manifest."""
+def write_shard(batch: TextBatch, staging: str, *, resumable: bool) -> EmbeddingShard:
+    """Stages one Parquet file, unless it would be empty or an earlier run staged it.
+
+    Args:
+        batch: The rows, without the column `embedding` if an earlier run staged the file.
+        staging: The staging folder.
+        resumable: Whether to keep a record of the file.
+
+    Returns:
+        The file's entry for the manifest.
+    """
     name, size = f"{batch.shard}.parquet", 0
+    if batch.table.num_rows and EMBEDDING not in batch.table.column_names:
+        record = records.read(staging, batch.shard)
+        assert record is not None
+        return EmbeddingShard(*record.result)
     if batch.table.num_rows:
         buffer = io.BytesIO()
         # Embeddings neither repeat nor compress; the other columns do both.
@@ -117,15 +150,20 @@ def write_shard(batch: TextBatch, staging: str) -> EmbeddingShard:
         pq.write_table(batch.table, buffer, compression="zstd", use_dictionary=others)
         size = buffer.tell()
         storage.write_bytes(storage.join(staging, name), buffer.getvalue())
-    return EmbeddingShard(name, batch.table.num_rows, batch.bad_rows, size)
+    shard = EmbeddingShard(name, batch.table.num_rows, batch.bad_rows, size)
+    if resumable and size:
+        files = {name: checksums.sha256(buffer.getvalue())}
+        records.write(staging, batch.shard, records.Record(batch.seconds, files, list(shard)))
+    return shard
 
 
-def publish_shards(shards: Sequence[EmbeddingShard], spec: EmbedSpec) -> None:
+def publish_shards(shards: Sequence[EmbeddingShard], spec: EmbedSpec, *, resumable: bool) -> None:
     """Makes the embeddings folder of the staged files appear.
 
     Args:
         shards: All shards of the job, in any order.
         spec: The options of the job.
+        resumable: Whether the staging folder identifies a run that could be continued.
 
     Raises:
         UserError: There is no text, a staged file is missing, the output may not be replaced,
@@ -148,3 +186,5 @@ def publish_shards(shards: Sequence[EmbeddingShard], spec: EmbedSpec) -> None:
         documents={MANIFEST: manifest_text(shards, options).encode()},
         last=MANIFEST,
     )
+    if resumable:
+        records.end(staging)

@@ -48,11 +48,13 @@ class TextBatch:
         shard: Its file name without ending.
         table: The column `text`, the kept columns, and `embedding` after the encoder.
         bad_rows: Rows of the input that are left out: not a JSON object, or without a text.
+        seconds: Time that embedding it took.
     """
 
     shard: str
     table: pa.Table
     bad_rows: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rejoinder.corpus.embeddings import read_embeddings
 from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps import input_files
+from rejoinder.pipelines.job import resume
 from rejoinder.retrieval import text_readers, texts
 from rejoinder.retrieval.embed import main
 
@@ -353,3 +354,78 @@ def test_the_embeddings_of_a_corpus_are_not_written_over_it(tmp_path):
             "--input", str(tmp_path / "out"), "--field", "text", "--model", "model",
             "--output", str(tmp_path / "out"), "--overwrite",
         ])  # fmt: skip
+
+
+def _interrupted_embedding(tmp_path, monkeypatch, *arguments):
+    """Runs the command with an encoder that fails in the third batch; returns the error."""
+    monkeypatch.setattr(text_readers, "BATCH_ROWS", 4)
+    monkeypatch.setattr(resume, "_KEPT_SECONDS", 0.0)
+    calls = []
+
+    def failing(self, rows):
+        calls.append(len(rows))
+        if len(calls) == 3:
+            raise UserError("the machine is full")
+        return real(self, rows)
+
+    real = FakeEncoder.encode
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeEncoder, "encode", failing)
+        with pytest.raises(UserError, match="the machine is full") as caught:
+            _run(tmp_path, *arguments)
+    return str(caught.value)
+
+
+def _embedded_texts(monkeypatch):
+    found = []
+    real = FakeEncoder.encode
+    monkeypatch.setattr(
+        FakeEncoder, "encode", lambda self, rows: found.extend(rows) or real(self, rows)
+    )
+    return found
+
+
+def _bytes(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("part-*")}
+
+
+def test_an_interrupted_run_is_continued_and_embeds_no_text_twice(tmp_path, monkeypatch, capsys):
+    arguments = ["--input", _ndjson(tmp_path / "RC.ndjson"), "--keep", "id"]
+    error = _interrupted_embedding(tmp_path, monkeypatch, *arguments)
+    assert "of finished work is kept in " in error
+    found = _embedded_texts(monkeypatch)
+    table, _ = _run(tmp_path, *arguments)
+    assert "2 of its tasks are finished" in capsys.readouterr().err
+    assert found == [line["body"] for line in LINES[8:]]
+    _check(table, [line["body"] for line in LINES])
+    _run(tmp_path, *arguments, name="undisturbed")
+    assert _bytes(tmp_path / "out") == _bytes(tmp_path / "undisturbed")
+    assert not (tmp_path / "out.staging").exists()
+
+
+def test_a_shard_that_lost_bytes_in_a_crash_is_embedded_again(tmp_path, monkeypatch):
+    arguments = ["--input", _ndjson(tmp_path / "RC.ndjson")]
+    _interrupted_embedding(tmp_path, monkeypatch, *arguments)
+    shard = tmp_path / "out.staging" / "part-00000-000000-01.parquet"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    found = _embedded_texts(monkeypatch)
+    _run(tmp_path, *arguments)
+    assert found == [line["body"] for line in LINES[4:]]
+
+
+@pytest.mark.parametrize("further", [["--dtype", "float16"], ["--restart"], ["--limit", "19"]])
+def test_other_options_embed_everything_again(tmp_path, monkeypatch, capsys, further):
+    arguments = ["--input", _ndjson(tmp_path / "RC.ndjson")]
+    _interrupted_embedding(tmp_path, monkeypatch, *arguments)
+    found = _embedded_texts(monkeypatch)
+    _run(tmp_path, *arguments, *further)
+    assert len(found) >= 19
+    assert "starting from the beginning: " in capsys.readouterr().err
+
+
+def test_less_than_a_minute_of_embedding_leaves_nothing(tmp_path, monkeypatch):
+    arguments = ["--input", _ndjson(tmp_path / "RC.ndjson")]
+    monkeypatch.setattr(FakeEncoder, "encode", lambda self, rows: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        _run(tmp_path, *arguments)
+    assert [path.name for path in tmp_path.iterdir()] == ["RC.ndjson"]
