@@ -1,6 +1,7 @@
 """The start and the end of every command: exit statuses, signals, and errors in one line."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -23,7 +24,7 @@ def run(main: Callable[[], int | None]) -> None:
     status = 0
     try:
         status = main() or 0
-        _flush_output()
+        sys.stdout.flush()
     except BaseException as error:
         if interrupts.received():
             interrupts.end_process(_interrupted_line(error))
@@ -37,6 +38,11 @@ def run(main: Callable[[], int | None]) -> None:
             # The interpreter flushes standard output once more as it exits.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             status = 141
+        elif isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
+            # Every file that a command writes has a name in its errors; a stream has none.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            _print_error(f"error: standard output: cannot be written ({error.strerror})")
+            status = 1
         else:
             raise
     if interrupts.received():
@@ -67,19 +73,3 @@ def _open_closed_streams() -> None:
             os.open(os.devnull, mode)  # gets the lowest free number
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
-
-
-def _flush_output() -> None:
-    """Writes what is still buffered.
-
-    Raises:
-        BrokenPipeError: The reader of standard output is gone.
-        UserError: Standard output cannot be written.
-    """
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise UserError(f"standard output: cannot be written ({error.strerror})") from error
