@@ -184,15 +184,13 @@ class Tokenizer(tf.Module):
         """Cuts rows to `max_length - 2` pieces and puts the special tokens around them."""
         starts, full = pieces.row_starts(), pieces.row_lengths()
         lengths = tf.minimum(full, max_length - 2) + 2
-        splits = tf.concat([[0], tf.cumsum(lengths)], 0)
-        row = tf.repeat(tf.range(tf.size(lengths)), lengths)
-        column = tf.range(splits[-1]) - tf.gather(splits, row)
-        # At the positions of special tokens any piece is read and then replaced; one
-        # appended id keeps the index valid where there is no piece.
-        flat = tf.concat([pieces.flat_values, [self.eos_id]], 0)
-        ids = tf.gather(flat, tf.maximum(tf.gather(starts, row) + column - 1, 0))
-        ids = tf.where(tf.equal(column, 0), self.bos_id, ids)
-        ids = tf.where(tf.equal(column, tf.gather(lengths, row) - 1), self.eos_id, ids)
+        # Each row is read with one id before and one behind it, which are then replaced.
+        flat = tf.concat([[self.bos_id], pieces.flat_values, [self.eos_id]], 0)
+        rows = tf.ragged.range(starts, starts + lengths)
+        splits = rows.row_splits
+        ends = tf.concat([splits[:-1], splits[1:] - 1], 0)[:, None]
+        specials = tf.repeat([self.bos_id, self.eos_id], tf.size(lengths))
+        ids = tf.tensor_scatter_nd_update(tf.gather(flat, rows.flat_values), ends, specials)
         return TokenizedText(
             ids=tf.RaggedTensor.from_row_splits(ids, splits, validate=False),
             num_tokens=tf.cast(lengths, tf.int32),
