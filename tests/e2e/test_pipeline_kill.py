@@ -1,8 +1,9 @@
-"""After kill -9 nothing looks finished, and the next run writes the same bytes."""
+"""After kill -9 nothing looks finished, and the next run continues to the same bytes."""
 
 import hashlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -30,12 +31,12 @@ def inputs(tmp_path_factory) -> dict[str, Path]:
     return {"dump": folder, "tokenizer": folder / "tokenizer"}
 
 
-def start(inputs, output: Path, *arguments: str) -> subprocess.Popen:
+def start(inputs, output: Path, *arguments: str, quiet: bool = True) -> subprocess.Popen:
     command = [sys.executable, "-m", "rejoinder", "preprocess", "--input", str(inputs["dump"])]
     command += ["--output", str(output), "--tokenizer", str(inputs["tokenizer"])]
     # A new session, so that the signal reaches the worker processes, too.
     return subprocess.Popen(
-        [*command, "--num-shards", "6", "--quiet", *arguments],
+        [*command, "--num-shards", "6", *["--quiet"] * quiet, *arguments],
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
@@ -84,6 +85,25 @@ def test_the_run_after_kill_9_at_random_moments_writes_the_same_bytes(inputs, tm
     assert process.wait() == 0, process.stderr.read()
     assert hashes(output) == expected
     assert sorted(p.name for p in tmp_path.iterdir()) == ["corpus", "undisturbed"]
+
+
+@pytest.mark.parametrize(("step", "workers"), [("part-", 1), ("bucket-", 1), ("bucket-", 2)])
+def test_the_run_after_kill_9_continues_with_the_finished_tasks(inputs, tmp_path, step, workers):
+    output, finished = tmp_path / "corpus", tmp_path / "corpus.staging" / "finished"
+    arguments = ("--workers", str(workers))
+    process = start(inputs, output, *arguments)
+    while not (done := sorted(finished.glob(f"{step}*"))):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.001)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    process = start(inputs, output, *arguments, quiet=False)
+    error = process.stderr.read().decode()
+    assert process.wait() == 0, error
+    (found,) = re.findall(r"^continuing the interrupted run: (\d+) of its tasks", error, re.M)
+    assert int(found) >= len(done)
+    assert list(verify.problems(str(output))) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
 
 
 def test_kill_9_while_a_corpus_is_replaced_leaves_a_complete_corpus(inputs, tmp_path):
