@@ -115,7 +115,7 @@ def unknown_keys_error(path: str, found: Collection[str], columns: Sequence[str]
     wanted = ", ".join(" + ".join(form) for form in FORMS)
     return UserError(
         f"{path}: has the keys {_list(found)}; wanted are {SET} or {wanted}; "
-        "name the two to read with --columns A B"
+        "name the two to read with --columns A B (1 2 if there is no header)"
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from rejoinder.corpus import checksums, reading
 from rejoinder.corpus.naming import SPLITS, TABLE_FORMATS
 from rejoinder.errors import UserError
-from rejoinder.pipelines import convert, pairs, preprocess
+from rejoinder.pipelines import convert, pairs, preprocess, verify
 from rejoinder.pipelines.testing import dialogue, ndjson
 
 COLUMNS = [
@@ -140,3 +140,37 @@ def test_the_end_names_what_was_written_and_how_to_open_it(tmp_path, corpus, cap
     wrote, following = capsys.readouterr().out.splitlines()[-2:]
     assert wrote == f"wrote {tmp_path}/out: 8 parquet files, pairs: train 224, test 16"
     assert following == f'next: datasets.load_dataset("{tmp_path}/out"); see README.md there'
+
+
+@pytest.mark.parametrize("table_format", ["parquet", "jsonl"])
+def test_preprocess_writes_the_same_files_beside_the_shards(
+    tmp_path, made, tokenizer_folder, table_format
+):
+    dump = made.parent / "RC_2015-01"
+    paths = ["--input", str(dump), "--output", str(tmp_path / "corpus"), "--format", table_format]
+    options = ["--tokenizer", tokenizer_folder, "--extra-contexts", "2", "--quiet"]
+    with pytest.raises(UserError, match=f"--format {table_format}: .* give --keep-text too"):
+        preprocess.main([*paths, *options])
+    preprocess.main([*paths, *options, "--keep-text"])
+    beside, converted = files(tmp_path / "corpus"), files(run(made, tmp_path / "out", table_format))
+    tables = {name for name in converted if name.startswith("data/")}
+    assert len(tables) == 8
+    assert all(beside[name] == converted[name] for name in tables)
+    assert (
+        beside["README.md"].split(b"## Origin")[0] == converted["README.md"].split(b"## Origin")[0]
+    )
+    assert {name: beside[name] for name in files(made) if "tfrecord" in name} == {
+        name: data for name, data in files(made).items() if "tfrecord" in name
+    }
+    assert list(verify.problems(str(tmp_path / "corpus"))) == []
+    (tmp_path / "corpus" / min(tables)).unlink()
+    assert list(verify.problems(str(tmp_path / "corpus"))) == [f"{min(tables)}: missing"]
+
+
+def test_an_empty_bucket_becomes_an_empty_table_file(tmp_path, tokenizer_folder):
+    (tmp_path / "RC_2015-01").write_bytes(ndjson(dialogue(1)))
+    paths = ["--input", str(tmp_path / "RC_2015-01"), "--output", str(tmp_path / "corpus")]
+    options = ["--tokenizer", tokenizer_folder, "--keep-text", "--format", "parquet", "--quiet"]
+    preprocess.main([*paths, *options])
+    rows = [pl.read_parquet(p).height for p in sorted((tmp_path / "corpus/data").iterdir())]
+    assert sorted(rows) == [0] * 7 + [4]

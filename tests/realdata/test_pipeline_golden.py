@@ -12,7 +12,7 @@ import zstandard
 from rejoinder.corpus import reading
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
-from rejoinder.pipelines import preprocess
+from rejoinder.pipelines import convert, preprocess
 
 pytestmark = pytest.mark.realdata
 
@@ -82,6 +82,22 @@ def test_equals_the_reference(tmp_path, case, extra_contexts):
             canonical(e, extra_contexts) for e in reading.read_examples(str(output), split)
         )
         assert ours == golden(name.format(split), extra_contexts)
+
+
+@pytest.mark.parametrize("case", ["awkward", "months_zst"])
+def test_json_of_polyai_equals_the_reference_line_by_line(tmp_path, case):
+    name, inputs = CASES[case]
+    corpus = extract(tmp_path, *inputs, arguments=("--extra-contexts", "9"))
+    output = tmp_path / "out"
+    convert.main([str(corpus), "--output", str(output), "--format", "polyai-json"])
+    for split in ("train", "test"):
+        lines = [
+            line
+            for path in output.glob(f"{split}-*.json")
+            for line in path.read_text(encoding="utf-8").split("\n")[:-1]
+        ]
+        expected = (GOLDEN / name.format(split)).read_text(encoding="utf-8").split("\n")[:-1]
+        assert sorted(lines) == sorted(expected)
 
 
 def test_counters_add_up_to_the_lines_of_the_files(tmp_path):

@@ -85,6 +85,6 @@ def test_the_error_about_unknown_keys_names_those_found_and_those_wanted():
     error = str(forms.unknown_keys_error("x.jsonl", {"prompt": 1, "reply": 2}))
     assert error.startswith("x.jsonl: has the keys prompt, reply; wanted are set or context + ")
     assert "query + pos" in error
-    assert error.endswith("--columns A B")
+    assert error.endswith("--columns A B (1 2 if there is no header)")
     named = str(forms.unknown_keys_error("x.csv", ["a"] * 30, ("q", "r" * 99)))
     assert named == f"x.csv: has the keys {'a, ' * 20}…, not both q, {'r' * 40}"
