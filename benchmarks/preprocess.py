@@ -27,6 +27,7 @@ from rejoinder.tables import markdown_table
 
 _IDS = re.compile(rb'"(?:id|name|parent_id|link_id)": ?"(?:t[0-9]_)?[0-9a-z]+(?=")')
 _ALL_OF_REDDIT = 3_680_000_000  # comments in the published run of PolyAI's extractor
+_LIBRARIES = "tensorflow, tensorflow_text, apache_beam, polars"
 _ELEMENTS = 60_000  # comments of the element-wise job, which is slow and linear
 
 
@@ -81,6 +82,12 @@ def ours(path: Path, folder: Path, tokenizer: str, workers: int, cores: set[int]
     return result
 
 
+def bare_imports(cores: set[int]) -> dict:
+    """Measures one process that imports the libraries of the job; returns the faster of two."""
+    command = [sys.executable, "-c", f"import rejoinder, {_LIBRARIES}"]
+    return min((measure(command, cores) for _ in range(2)), key=lambda run: run["wall"])
+
+
 def startup(path: Path, folder: Path, tokenizer: str, workers: int, cores: set[int]) -> dict:
     """Measures the command on a tiny dump; returns the faster of two runs."""
     runs = [ours(path, folder, tokenizer, workers, cores) for _ in range(2)]
@@ -123,6 +130,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
     ours(one, folder, arguments.tokenizer, 1, core)  # fills the disk cache
     start = startup(one, folder, arguments.tokenizer, 1, core)
     start_two = startup(one, folder, arguments.tokenizer, 2, two)
+    report_startup(bare_imports(two), start, start_two)
     rows: list[tuple[str, float, float, float, float]] = []  # name, comments, wall, cpu, peak
 
     def add(label: str, comments: int, result: dict, startup: dict) -> None:
@@ -145,10 +153,21 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
         figures = json.loads(result["last"])
         seconds = figures["wall"], figures["cpu"]
         rows.append((peer, figures["comments"], *seconds, result["peak_mb"]))
-    report(rows, start, start_two, arguments.json)
+    report(rows, arguments.json)
 
 
-def report(rows: list, start: dict, start_two: dict, path: Path | None) -> None:
+def report_startup(imports: dict, start: dict, start_two: dict) -> None:
+    """Prints the start-up beside the imports alone."""
+    print(f"imports alone: {imports['wall']:.1f} s, CPU {imports['cpu']:.1f} s")
+    for name, run in (("1 process", start), ("2 processes", start_two)):
+        print(
+            f"start-up, {name}: {run['wall']:.1f} s, {run['wall'] / imports['wall']:.2f} x; "
+            f"CPU {run['cpu']:.1f} s, {run['cpu'] / imports['cpu']:.2f} x",
+            flush=True,
+        )
+
+
+def report(rows: list, path: Path | None) -> None:
     """Prints the table and writes the figures."""
     base = rows[0][1] / rows[0][3]
     header = ["", "comments", "wall s", "CPU s", "comments/s", "comments/s per core", "ours is"]
@@ -168,10 +187,6 @@ def report(rows: list, start: dict, start_two: dict, path: Path | None) -> None:
         )
         table.append(figures)
     print(markdown_table([*header, "peak MB", "core-hours for 3.68 G comments"], table))
-    print(
-        f"start-up: {start['wall']:.1f} s (CPU {start['cpu']:.1f} s), "
-        f"with two processes {start_two['wall']:.1f} s"
-    )
     print(f"two processes: {rows[0][2] / rows[1][2]:.2f} times one (wall)")
     if path:
         keys = ("name", "comments", "wall", "cpu", "peak_mb")

@@ -12,10 +12,12 @@ from typing import TextIO
 import apache_beam as beam
 
 from rejoinder import storage
+from rejoinder.corpus import checksums
 from rejoinder.corpus.contents import CORPUS
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.corpus.naming import COMPLETED
 from rejoinder.errors import UserError
+from rejoinder.models.tokenizer.spec import parse_spec
 from rejoinder.output import check_output, check_replaceable
 from rejoinder.pipelines.dumps import input_files
 from rejoinder.pipelines.job import (
@@ -146,7 +148,9 @@ def run_identity(plan: Plan, publication: Publication) -> resume.Identity:
     return {
         "inputs": [[file.path, storage.version(file.path)] for file in plan.files],
         "--workers": [[part.path, part.begin, part.end] for part in plan.parts],
-        "tokenizer": publication.tokenizer,
+        "tokenizer": [
+            [name, checksums.sha256(content)] for name, content in publication.tokenizer_files
+        ],
         "software": [publication.versions, resume.code_digest(_PACKAGES)],
         "source": type(plan.spec.extractor).__name__,
         **spec,
@@ -155,15 +159,15 @@ def run_identity(plan: Plan, publication: Publication) -> resume.Identity:
 
 
 def _publication(plan: Plan, files: tokenizer_files.TokenizerFiles) -> Publication:
-    tokenizer = tokenizer_files.load(files)
+    tokenizer = parse_spec(dict(files), "--tokenizer")
     return Publication(
         output=plan.output,
         name=plan.name,
         overwrite=plan.overwrite,
         max_length=plan.spec.max_length,
-        tokenizer=tokenizer.fingerprint,
+        tokenizer="",  # the last step computes it: this process needs no TensorFlow
         pad_id=tokenizer.pad_id,
-        vocab_size=tokenizer.vocab_size,
+        vocab_size=len(tokenizer.tokens),
         has_text=list(plan.has_text),
         text_features=list(plan.text_features),
         options=dict(plan.options),

@@ -1,5 +1,6 @@
 """The last step: publishes the corpus from the results of all buckets."""
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ import apache_beam as beam
 from rejoinder.corpus.manifest import counted_lines
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps.notes import ReadNotes
+from rejoinder.pipelines.job import tokenizer_files
 from rejoinder.pipelines.job.steps.spec import JobSpec
 from rejoinder.pipelines.publish import publish
 from rejoinder.pipelines.shards.statistics import PairStatistics
@@ -50,6 +52,8 @@ def publish_results(
     Raises:
         UserError: The counters do not add up, or the corpus cannot be published.
     """
+    tokenizer = tokenizer_files.load(publication.tokenizer_files)
+    publication = dataclasses.replace(publication, tokenizer=tokenizer.fingerprint)
     counters: Counter[str] = Counter(report["counters"])
     statistics = PairStatistics()
     shards = {}
