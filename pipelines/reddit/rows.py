@@ -13,7 +13,13 @@ from rejoinder.pipelines.shuffle.partition import COLUMNS
 
 # Months are counted from year 0. A timestamp before Reddit's first year or far in
 # the future is invalid.
-_FIRST_MONTH, _LAST_MONTH = 2005 * 12, 2100 * 12
+_FIRST_MONTH = 2005 * 12
+# Month of each day since 1970-01-01; a table is several times faster than calendar functions.
+_DAY_SECONDS = 86_400
+_MONTH_OF_DAY = (
+    np.arange("1970-01-01", "2100-02-01", dtype="datetime64[D]").astype("datetime64[M]").view("i8")
+    + 1970 * 12
+).astype(np.int16)
 # Numbers from here on are milliseconds: as seconds they are after the year 5000.
 _FIRST_MILLISECONDS = 1e11
 
@@ -86,8 +92,9 @@ def months(created: pl.Series) -> pl.Series:
         text = pl.select(pl.when(is_text).then(created)).to_series()
         parsed = text.map_elements(_iso_seconds, return_dtype=pl.Float64, skip_nulls=True)
         number = number.fill_null(parsed)
-    seconds = pl.when(number.abs() >= _FIRST_MILLISECONDS).then(number / 1000).otherwise(number)
-    date = pl.from_epoch(seconds.cast(pl.Int64, strict=False), time_unit="s").dt
-    month = date.year().cast(pl.Int32) * 12 + date.month().cast(pl.Int32) - 1
-    valid = pl.when(month.is_between(_FIRST_MONTH, _LAST_MONTH)).then(month)
-    return pl.select(valid.cast(pl.Int16)).to_series()
+    seconds = number.fill_null(-1).to_numpy()
+    seconds = np.where(np.abs(seconds) >= _FIRST_MILLISECONDS, seconds / 1000, seconds)
+    known = (seconds >= 0) & (seconds < len(_MONTH_OF_DAY) * _DAY_SECONDS)  # false for NaN
+    month = _MONTH_OF_DAY[np.where(known, seconds, 0).astype(np.int64) // _DAY_SECONDS]
+    known &= month >= _FIRST_MONTH
+    return pl.Series(month).set(pl.Series(~known), None)

@@ -42,6 +42,11 @@ def test_what_is_no_time_of_reddit_has_no_month(created):
     assert months_of(created, "1420070400") == [None, 2015 * 12]
 
 
+def test_the_first_and_the_last_month_are_whole():
+    created = ["1104537599.9", "1104537600", "4105123199.9", "4105123200"]
+    assert months_of(*created) == [None, 2005 * 12, 2100 * 12, None]
+
+
 def test_no_times_at_all_are_unknown():
     assert months_of(None, None) == [None, None]
     assert months_of() == []
