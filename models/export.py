@@ -11,12 +11,14 @@ import argparse
 import dataclasses
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rejoinder.errors import UserError
-from rejoinder.models.card_data import CardDetails
 from rejoinder.models.saved_model.publish import require_local
 from rejoinder.output import check_place, resolve, surroundings
+
+if TYPE_CHECKING:
+    from rejoinder.models.card_data import CardDetails
 
 SENTENCE_TRANSFORMERS_SUFFIX = "-sentence-transformers"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -37,7 +39,7 @@ def export_model(
     checkpoint: str | None = None,
     precision: str = "float32",
     sentence_transformers: bool = True,
-    card: CardDetails | None = None,
+    card: "CardDetails | None" = None,
 ) -> Path:
     """Exports one model version.
 
@@ -79,6 +81,7 @@ def export_model(
         version = max(versions(base) + versions(sibling), default=0) + 1
     if sentence_transformers:
         # First, so that every published SavedModel has its sentence-transformers folder.
+        from rejoinder.models.card_data import CardDetails
         from rejoinder.models.sentence_transformers import save_sentence_transformers
 
         card = card or CardDetails(name=name)
@@ -246,6 +249,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line."""
     args = _parser().parse_args(argv)
+    from rejoinder.models.card_data import CardDetails
+
     if args.version is not None and args.version < 1:
         raise UserError(f"--version: must be at least 1, got {args.version}")
     check_place(args.output, resolve(args.output), surroundings([("--model", args.model)]))

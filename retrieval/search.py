@@ -12,7 +12,6 @@ from rejoinder import storage
 from rejoinder.corpus.features import CONTEXT, RESPONSE
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
-from rejoinder.models.similarity import scale_to_unit_length
 from rejoinder.output import check_output
 from rejoinder.units import format_duration
 
@@ -107,6 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"and queries are embedded with {model}",
             file=sys.stderr,
         )
+    from rejoinder.models.similarity import scale_to_unit_length
+
     for query in _queries(args.query):
         # Loaded with the first query: building an index from embeddings needs no model.
         embedding = scale_to_unit_length(load_encoder(model).encode([query]))

@@ -54,7 +54,8 @@ def _describe_keys(value: dict[str, object]) -> str | None:
 def _describe_text(head: bytes, line: str) -> str | None:
     if re.match(rb'\{\s*"kind"\s*:\s*"Listing"', head):
         return _LISTING
-    if line in ("{", "["):
+    # A key on the next line: a dump of broken lines may have a lone brace, too.
+    if re.match(rb'\{\s*\n\s*"|\[\s*\n\s*[\["{]', head):
         return "holds JSON over several lines; write each object on one line (jq -c .)"
     if line.startswith("{'"):
         return "holds Python dictionaries; write each with json.dumps"
