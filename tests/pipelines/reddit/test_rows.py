@@ -4,7 +4,7 @@ import datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rejoinder.pipelines.reddit.rows import months
@@ -52,6 +52,7 @@ def test_no_times_at_all_are_unknown():
     assert months_of() == []
 
 
+@settings(deadline=None)
 @given(
     st.datetimes(datetime.datetime(2005, 1, 1), datetime.datetime(2100, 1, 1)),
     st.integers(-12, 14),
