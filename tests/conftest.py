@@ -8,8 +8,13 @@ import venv
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 import rejoinder  # noqa: F401
+
+# How long an example takes depends on the machine's load.
+settings.register_profile("rejoinder", deadline=None)
+settings.load_profile("rejoinder")
 
 ROOT = Path(__file__).resolve().parents[1]
 
