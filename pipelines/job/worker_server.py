@@ -18,7 +18,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
-from typing import Any, NoReturn
+from typing import NoReturn
 
 _PR_SET_PDEATHSIG = 1
 _REAP_SECONDS = 0.1
@@ -51,7 +51,7 @@ def die_with(parent: int) -> None:
         os._exit(1)  # the parent ended before the call
 
 
-def serve(connection: "Connection[Any, Any]") -> None:
+def serve(connection: Connection) -> None:
     """Forks a worker for each request and reports the exit status of each that ends.
 
     Requests and reports are JSON. A request is the environment of a worker, with its
