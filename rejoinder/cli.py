@@ -19,8 +19,8 @@ def run(main: Callable[[], int | None]) -> None:
     process quietly with status 141 (128 + SIGPIPE). Anything else is a bug and keeps
     its traceback.
     """
+    _open_closed_streams()  # before anything opens a file
     interrupts.install()
-    _open_closed_streams()
     status = 0
     try:
         status = main() or 0

@@ -3,12 +3,14 @@
 The first signal raises `Interrupted` in the main thread, so that `finally` blocks run.
 Libraries lose such an exception or turn it into another one: Beam wraps it into a
 `RuntimeError`, and Python drops it in a finalizer. `rejoinder.cli.run` therefore asks
-`received()`, a dropped exception is raised again, and a process that has not ended
-after `SECONDS` is ended. Further signals are ignored, so that they do not interrupt
+`received()`, and a thread watches the signals: it wakes up the main thread if the kernel
+gave the signal to another one, raises a dropped exception again, and ends a process that
+has not ended after `SECONDS`. Further signals are ignored, so that they do not interrupt
 the clean-up.
 """
 
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -40,6 +42,7 @@ def install() -> None:
         if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, _handle)
     sys.unraisablehook = _unraisable
+    _start_watcher()
 
 
 def received() -> int:
@@ -90,23 +93,52 @@ def _handle(number: int, frame: FrameType | None) -> None:
         _received = number
         if _exit_at_once:
             end_process()
-        threading.Thread(target=_end_after_limit, daemon=True).start()
     _dropped = False
     raise Interrupted("interrupted")
 
 
-def _end_after_limit() -> None:
-    time.sleep(SECONDS)
+@functools.cache  # once in a process
+def _start_watcher() -> None:
+    """Starts the thread of `_watch`; the main thread calls it."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    os.register_at_fork(after_in_child=lambda: signal.set_wakeup_fd(-1))
+    main = threading.get_ident()
+    threading.Thread(target=_watch, args=(reader, main), daemon=True).start()
+
+
+def _watch(reader: int, main: int) -> None:
+    """Waits for a signal that `_handle` handles; ends the process after `SECONDS`.
+
+    Python runs `_handle` in the main thread only, which may wait for a lock without an end:
+    a signal that the kernel gives to another thread does not wake it up.
+
+    Args:
+        reader: The end of the pipe in which Python writes the number of each signal.
+        main: The main thread's identifier.
+    """
+    global _received
+    number = 0
+    while not number:
+        numbers = os.read(reader, 64)
+        number = next((n for n in numbers if signal.getsignal(n) is _handle), 0)
+    signal.pthread_kill(main, number)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        time.sleep(_RAISE_AGAIN_SECONDS)
+        if _dropped:
+            signal.pthread_kill(main, number)
+    if _status is not None:
+        os._exit(_status)
+    _received = _received or number
     end_process()
 
 
 def _unraisable(unraisable: Any) -> None:
-    """Raises a dropped `Interrupted` again; reports any other exception as Python does."""
+    """Has a dropped `Interrupted` raised again; reports any other exception as Python does."""
     global _dropped
     if _received and isinstance(unraisable.exc_value, Interrupted):
         _dropped = True
-        main = threading.main_thread().ident
-        assert main is not None
-        threading.Timer(_RAISE_AGAIN_SECONDS, lambda: signal.pthread_kill(main, _received)).start()
     else:
         sys.__unraisablehook__(unraisable)

@@ -26,7 +26,6 @@ from rejoinder.pipelines.job.runners import RunnerChoice
 Build = Callable[[beam.Pipeline], None]
 Progress = Callable[[TextIO], AbstractContextManager[object]]
 
-_POLL_SECONDS = 0.2
 _DEATH_SECONDS = 1.0  # from Beam's error to the report of the death that caused it
 
 # Texts of Beam's own errors that the user can fix, and what to tell the user.
@@ -123,7 +122,7 @@ def _run_in_workers(runner: RunnerChoice, build: Build, progress: Progress | Non
     with contextlib.closing(server):
         with progress(sys.stderr) if progress else contextlib.nullcontext():
             threading.Thread(target=run, daemon=True).start()
-            error = _wait(outcome)
+            error = outcome.get()
         if error is not None and user_message(error) is None:
             # A lost connection is reported before the death that caused it.
             with contextlib.suppress(queue.Empty):
@@ -132,17 +131,6 @@ def _run_in_workers(runner: RunnerChoice, build: Build, progress: Progress | Non
             if user_message(error) is None:
                 sys.stderr.write(server.output())
             raise error
-
-
-def _wait(outcome: "queue.SimpleQueue[BaseException | None]") -> BaseException | None:
-    """Returns the first outcome.
-
-    It wakes up regularly: the kernel may deliver a signal to another thread, and Python
-    handles it in this one, which such a signal does not wake up.
-    """
-    while True:
-        with contextlib.suppress(queue.Empty):
-            return outcome.get(timeout=_POLL_SECONDS)
 
 
 def _report_unless_disconnected(arguments: threading.ExceptHookArgs) -> None:

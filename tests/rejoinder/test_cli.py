@@ -106,6 +106,42 @@ def test_a_library_that_wraps_the_interrupt_changes_nothing():
     assert process.returncode == 130
 
 
+def test_a_signal_that_another_thread_receives_wakes_up_the_main_thread():
+    process = start(
+        "import signal, threading\n"
+        "def send():\n"
+        "    time.sleep(0.2)\n"
+        "    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)\n"
+        "def main():\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        threading.Thread(target=send).start()\n"
+        "        threading.Event().wait()\n"
+        "    finally: print('cleaned')\n"
+        "cli.run(main)"
+    )
+    assert process.communicate(timeout=20) == ("cleaned\n", "interrupted\n")
+    assert process.returncode == 143
+
+
+def test_a_signal_to_a_forked_process_leaves_its_parent_alone():
+    process = start(
+        "import signal\n"
+        "def main():\n"
+        "    child = os.fork()\n"
+        "    if not child: time.sleep(30)\n"
+        "    time.sleep(0.2)\n"
+        "    os.kill(child, signal.SIGINT)\n"
+        "    print('ready', flush=True)\n"
+        "    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
+        "    time.sleep(0.5)\n"
+        "    print(status)\n"
+        "cli.run(main)"
+    )
+    assert process.communicate(timeout=20) == ("130\n", "interrupted\n")  # the child's line
+    assert process.returncode == 0
+
+
 def test_an_interrupt_that_python_drops_in_a_finalizer_is_raised_again():
     process = start(
         "class Slow:\n"

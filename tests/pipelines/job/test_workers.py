@@ -134,30 +134,3 @@ def test_any_other_end_of_a_worker_is_a_bug(status, text):
     error = workers.death_error(status)
     assert not isinstance(error, UserError)
     assert text in str(error)
-
-
-def test_a_signal_that_another_thread_receives_interrupts_the_run(tmp_path):
-    program = f"""
-import os, signal, threading, time, apache_beam as beam
-from rejoinder import cli
-from rejoinder.pipelines.job import execution, runners
-
-def wait(_):
-    open({str(tmp_path / "started")!r}, "w").close()
-    time.sleep(60)
-
-def build(pipeline):
-    _ = pipeline | beam.Create([0, 1]) | beam.Reshuffle() | beam.Map(wait)
-
-def send():
-    while not os.path.exists({str(tmp_path / "started")!r}):
-        time.sleep(0.05)
-    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
-
-threading.Thread(target=send, daemon=True).start()
-cli.run(lambda: execution.run_pipeline(runners.choose("", 2, []), build))
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
-    )
-    assert (done.returncode, done.stderr) == (143, "interrupted\n")
