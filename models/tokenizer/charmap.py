@@ -17,6 +17,8 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,17 @@ UNKNOWN_CHAR = 0xE000
 _STAND_INS = (*range(0xF0000, 0xFFFFE), *range(0x100000, 0x10FFFE))
 # Planes 4 to 13 are unassigned: every code point there maps to itself.
 _UNASSIGNED = range(0x40000, 0xE0000)
+# A UTF-8 decoder never returns lone surrogates. They map to nothing, as `_STAND_INS` do.
+_SURROGATES = range(0xD800, 0xE000)
+_ASSIGNED = (
+    *range(_SURROGATES.start),
+    *range(_SURROGATES.stop, _UNASSIGNED.start),
+    *range(_UNASSIGNED.stop, _STAND_INS[0]),
+)
+# Separates characters of one text: unassigned, so that the normalizer keeps it and sorts no
+# marks across it. A call per character would take most of the time.
+_SEPARATOR = chr(_UNASSIGNED.start)
+_CHUNK = 1 << 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,44 +77,42 @@ class CharMap:
 
 @functools.lru_cache(maxsize=4)
 def build_charmap(normalizer_json: str) -> CharMap:
-    """Builds the tables for a `BertNormalizer` given as JSON (about a second, then cached)."""
-    outputs = _normalize_each(normalizer_json)
-    alphabet = sorted(set().union(*outputs.values()))
+    """Builds the tables for a `BertNormalizer` given as JSON (cached)."""
+    outputs = _normalize_each(_ASSIGNED, normalizer_json)
+    alphabet = _alphabet(outputs)
     hf_splits = _hugging_face_punctuation(alphabet)
     tf_splits = _tf_text_punctuation(alphabet)
-    unspaced = set().union(
-        *(out for out in outputs.values() if not (out[:1] == " " and out[-1:] == " "))
-    )
+    unspaced = set("".join(out for out in outputs if not (out[:1] == " " and out[-1:] == " ")))
     hidden = sorted((tf_splits - hf_splits) & unspaced)
     stand_ins = dict(zip(map(ord, hidden), _STAND_INS, strict=False))
     spaced = {ord(char): f" {char} " for char in hf_splits - tf_splits}
-    separators = {" "} | hf_splits
+    values, starts = _flag(outputs, {**spaced, **stand_ins}, {" "} | hf_splits)
 
     entries = np.zeros(NUM_CODE_POINTS, np.int32)
-    expansions: dict[tuple[int, ...], int] = {(): 0}
-    # A UTF-8 decoder never returns lone surrogates; they map to nothing.
-    entries[0xD800:0xE000] = EXPANSION
-    for code_point, output in outputs.items():
-        flagged = tuple(
-            2 * ord(char) + (char in separators)
-            for char in output.translate(spaced).translate(stand_ins)
-        )
-        if len(flagged) == 1:
-            entries[code_point] = flagged[0] - 2 * code_point
-        else:
-            entries[code_point] = EXPANSION - expansions.setdefault(flagged, len(expansions))
-    pages, page_of = np.unique(entries.reshape(-1, PAGE_SIZE), axis=0, return_inverse=True)
+    entries[_SURROGATES.start : _SURROGATES.stop] = EXPANSION
+    entries[list(_STAND_INS)] = EXPANSION
+    points, lengths = np.array(_ASSIGNED), np.diff(starts)
+    single = lengths == 1
+    entries[points[single]] = values[starts[:-1][single]] - 2 * points[single]
+    expansions: dict[bytes, int] = {b"": 0}
+    data, offsets = values.tobytes(), (starts * values.itemsize).tolist()
+    for index in np.flatnonzero(~single).tolist():
+        expansion = data[offsets[index] : offsets[index + 1]]
+        number = expansions.setdefault(expansion, len(expansions))
+        entries[_ASSIGNED[index]] = EXPANSION - number
+    pages, page_of = _distinct_rows(entries.reshape(-1, PAGE_SIZE))
+    sizes = [len(expansion) // values.itemsize for expansion in expansions]
     return CharMap(
-        page_of=page_of.reshape(-1).astype(np.int32),
-        pages=pages.astype(np.int32),
-        starts=np.cumsum([0] + [len(output) for output in expansions]).astype(np.int32),
-        values=np.array([value for output in expansions for value in output], np.int32),
+        page_of=page_of.astype(np.int32),
+        pages=pages,
+        starts=np.cumsum([0, *sizes]).astype(np.int32),
+        values=np.frombuffer(b"".join(expansions), np.int32),
         stand_ins=stand_ins,
     )
 
 
-def _normalize_each(normalizer_json: str) -> dict[int, str]:
-    """Returns the normalizer's output for every assigned plane's code points."""
+def _normalize_each(points: Sequence[int], normalizer_json: str) -> list[str]:
+    """Returns the normalizer's output for each code point."""
     from tokenizers.normalizers import BertNormalizer
 
     config = json.loads(normalizer_json)
@@ -111,15 +122,55 @@ def _normalize_each(normalizer_json: str) -> dict[int, str]:
         strip_accents=config.get("strip_accents"),
         lowercase=config.get("lowercase", True),
     )
-    normalize = normalizer.normalize_str
-    return {
-        code_point: normalize(chr(code_point))
-        for code_point in range(NUM_CODE_POINTS)
-        if not 0xD800 <= code_point < 0xE000 and code_point not in _UNASSIGNED
-    }
+    outputs: list[str] = []
+    for begin in range(0, len(points), _CHUNK):
+        text = _SEPARATOR.join(map(chr, points[begin : begin + _CHUNK]))
+        outputs += normalizer.normalize_str(text).split(_SEPARATOR)
+    return outputs
 
 
-def _hugging_face_punctuation(alphabet: list[str]) -> set[str]:
+def _alphabet(outputs: Sequence[str]) -> str:
+    """Returns the characters that occur, each once, in the order of their code points."""
+    occurs = np.zeros(NUM_CODE_POINTS, bool)
+    occurs[np.frombuffer("".join(outputs).encode("utf-32-le"), np.int32)] = True
+    return np.flatnonzero(occurs).astype("<i4").tobytes().decode("utf-32-le")
+
+
+def _distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the different rows of int32 [n, k], sorted, and the index of each row in these."""
+    seen: dict[bytes, int] = {}
+    # Most rows are equal, and comparing bytes is faster than sorting all of them.
+    number = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in rows])
+    found = np.frombuffer(b"".join(seen), rows.dtype).reshape(len(seen), -1)
+    distinct, position = np.unique(found, axis=0, return_inverse=True)
+    return distinct, position.reshape(-1)[number]
+
+
+def _flag(
+    outputs: Sequence[str], replacements: dict[int, Any], separators: set[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the output values of all code points.
+
+    Args:
+        outputs: The normalizer's output for each of n code points.
+        replacements: Replacements in the outputs, in the form of `str.translate`.
+        separators: The characters that end a word.
+
+    Returns:
+        Values, int32 [m], one code point's after the other's; and where each begins,
+        int64 [n + 1].
+    """
+    text = _SEPARATOR.join(outputs).translate(replacements) + _SEPARATOR
+    codes = np.frombuffer(text.encode("utf-32-le"), np.int32)
+    ends_word = np.zeros(NUM_CODE_POINTS, np.int32)
+    ends_word[[ord(char) for char in separators]] = 1
+    between = codes == ord(_SEPARATOR)
+    ends = np.flatnonzero(between) - np.arange(len(outputs))
+    kept = codes[~between]
+    return 2 * kept + ends_word[kept], np.concatenate([[0], ends])
+
+
+def _hugging_face_punctuation(alphabet: str) -> set[str]:
     """Returns the characters that are a separate word for `BertPreTokenizer`."""
     from tokenizers.pre_tokenizers import BertPreTokenizer
 
@@ -127,21 +178,23 @@ def _hugging_face_punctuation(alphabet: list[str]) -> set[str]:
     found: set[str] = set()
     # An "a" on both sides distinguishes punctuation from a word of one character. The
     # chunks are short because the time grows with the square of their length.
-    for begin in range(0, len(alphabet), 1000):
-        chunk = alphabet[begin : begin + 1000]
+    for begin in range(0, len(alphabet), 500):
+        chunk = alphabet[begin : begin + 500]
         pieces = split("a" + "a".join(chunk) + "a")
         found.update(piece for piece, _ in pieces if len(piece) == 1 and piece != "a")
     return found
 
 
-def _tf_text_punctuation(alphabet: list[str]) -> set[str]:
+def _tf_text_punctuation(alphabet: str) -> set[str]:
     """Returns the characters that are a separate word for TF Text's WordPiece."""
     import tensorflow as tf
     import tensorflow_text as tf_text
 
-    probe = tf_text.FastWordpieceTokenizer(["a", "##a", "[UNK]"], token_out_type=tf.int32)
-    counts = probe.tokenize(tf.constant([f"a{char}a" for char in alphabet])).row_lengths()
+    # In one text, because many short ones take longer to pass to TensorFlow.
+    vocabulary = ["a", "##a", "b", "[UNK]"]
+    probe = tf_text.FastWordpieceTokenizer(vocabulary, token_out_type=tf.int32)
+    text = "b a" + "a b a".join(alphabet) + "a b"
+    pieces = probe.tokenize(tf.constant([text])).flat_values.numpy()
+    counts = np.diff(np.flatnonzero(pieces == vocabulary.index("b"))) - 1
     # Pieces a, [UNK], a: the character is a separate word. "a" itself also gives three.
-    return {char for char, count in zip(alphabet, counts.numpy(), strict=True) if count == 3} - {
-        "a"
-    }
+    return {alphabet[index] for index in np.flatnonzero(counts == 3).tolist()} - {"a"}
