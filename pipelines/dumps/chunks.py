@@ -190,10 +190,6 @@ def count_newlines(data: bytes) -> np.ndarray:
     return np.fromiter(counts, np.int64, len(blocks))
 
 
-def _lines(pieces: list[bytes]) -> int:
-    return sum(int(count_newlines(piece).sum()) for piece in pieces)
-
-
 def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes], int, bool]]:
     """Cuts blocks at the last newline in each `chunk_bytes` of them.
 
@@ -203,7 +199,7 @@ def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes
         exceeds `chunk_bytes`.
     """
     parts: list[bytes] = []
-    size = 0
+    size = lines = 0
     skipping = b""  # beginning of a line that is too long, until its end is found
     for block in blocks:
         rest = block
@@ -218,21 +214,24 @@ def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes
             room = chunk_bytes - size
             parts.append(rest[:room])
             size += len(parts[-1])
+            # Counted now, while the processor's cache holds the block.
+            lines += int(count_newlines(parts[-1]).sum())
             rest = rest[room:]
             if size < chunk_bytes:
                 continue
-            last = next((i for i in reversed(range(len(parts))) if b"\n" in parts[i]), -1)
-            if last < 0:
+            if not lines:
                 skipping = b"".join(parts)[:_EXCERPT_BYTES]
                 parts, size = [], 0
                 continue
+            last = next(i for i in reversed(range(len(parts))) if b"\n" in parts[i])
             end = parts[last].rfind(b"\n") + 1
             whole = [*parts[:last], parts[last][:end]]
             parts = [parts[last][end:], *parts[last + 1 :]]
             size = sum(map(len, parts))
-            yield whole, _lines(whole), False
+            yield whole, lines, False
+            lines = 0  # none in the rest
     if skipping:
         yield [skipping], 1, True
     elif size:
         unended = not next(part for part in reversed(parts) if part).endswith(b"\n")
-        yield parts, _lines(parts) + unended, False
+        yield parts, lines + unended, False
