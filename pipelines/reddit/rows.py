@@ -51,8 +51,9 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
     rows = parsed.with_columns(
         reason=reason(filters), month=months(parsed.get_column("created_utc"))
     )
-    passed = pl.col("reason") == PASSED
-    body: pl.Expr = pl.when(passed).then(pl.col("body"))
+    # Null rows of a gathered column have no text, those of `when` alone keep it in its buffer.
+    passed = pl.when(pl.col("reason") == PASSED).then(pl.int_range(pl.len(), dtype=pl.UInt32))
+    body: pl.Expr = pl.col("body").gather(passed)
     if options.extra_contexts:
         limit = options.max_chars
         trimmed = pl.col("body").map_elements(
@@ -64,8 +65,7 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
         "thread",
         "parent",
         body.alias("body"),
-        pl.when(passed).then("author").alias("author"),
-        pl.when(passed).then("subreddit").alias("subreddit"),
+        pl.col("author", "subreddit").gather(passed),
         "month",
         "reason",
     ).select(COLUMNS)

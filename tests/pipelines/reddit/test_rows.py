@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rejoinder.pipelines.reddit.rows import months
+from rejoinder.pipelines.reddit.filters import build_filters
+from rejoinder.pipelines.reddit.options import ExtractOptions
+from rejoinder.pipelines.reddit.rows import months, to_rows
+from rejoinder.pipelines.shuffle import partition
 
 
 def months_of(*created: str | None) -> list[int | None]:
@@ -68,3 +71,24 @@ def test_all_forms_of_one_time_agree(time, hours):
         time.isoformat(sep=" "),
     )
     assert months_of(*forms) == [time.year * 12 + time.month - 1] * len(forms)
+
+
+def test_the_text_of_a_filtered_comment_does_not_cross_the_shuffle():
+    long = "a comment that is too long " * 20
+    columns = ("id", "thread", "parent", "body", "author", "subreddit", "created_utc")
+    comments = [
+        ("a", "t", None, "a comment that passes", "kept_author", "kept_sub", "1420070400"),
+        ("b", "t", "a", long, "left_out_author", "left_out_sub", "1420070400"),
+    ]
+    parsed = pl.DataFrame(comments, schema=dict.fromkeys(columns, pl.String), orient="row")
+    options = ExtractOptions()
+    rows = to_rows(parsed, build_filters(options), options)
+    ((_, blob),) = partition.partition_threads(rows, 1)
+    assert b"kept_author" in blob
+    assert b"kept_sub" in blob
+    assert b"passes" in blob
+    assert b"too long" not in blob
+    assert b"left_out" not in blob
+    merged = partition.merge([blob])
+    assert merged.get_column("body").to_list() == ["a comment that passes", None]
+    assert merged.get_column("author").to_list() == ["kept_author", None]
