@@ -30,8 +30,9 @@ def sample_filtered(
         if len(at) > KEPT:  # those with the lowest hashes, and all with an equal one
             at = at[hashes[at] <= np.partition(hashes[at], KEPT - 1)[KEPT - 1]]
         if len(at):
-            picked = parsed.select("id", pl.col("body").str.slice(0, MAX_CHARS))[dropped[at]]
-            rows = zip(hashes[at].tolist(), *picked.to_dict(as_series=False).values(), strict=True)
+            picked = parsed.select("id", "body")[dropped[at]]
+            texts = picked.get_column("body").str.slice(0, MAX_CHARS)
+            rows = zip(hashes[at].tolist(), picked.get_column("id"), texts, strict=True)
             yield f"filtered/{dropped_by.name}", [Sample(*row) for row in rows]
 
 
