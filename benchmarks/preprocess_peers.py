@@ -156,7 +156,7 @@ def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seco
 
     from rejoinder.corpus import tfrecord
     from rejoinder.corpus.features import CONTEXT_IDS, RESPONSE_IDS
-    from rejoinder.corpus.varint import encode_varints
+    from rejoinder.corpus.varint import encode_token_ids
     from rejoinder.pipelines.dumps.chunks import FileSummary, read_chunks
     from rejoinder.pipelines.job.tokenizer_files import read_files, tokenize_function
     from rejoinder.pipelines.shards import wire_format
@@ -184,7 +184,7 @@ def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seco
     values = np.concatenate([part for part, _ in parts])
     lengths = np.concatenate([np.diff(splits) for _, splits in parts])
     splits = np.concatenate([[0], np.cumsum(lengths)])
-    packed = encode_varints(values, splits)
+    packed = encode_token_ids(values, splits)
     records = wire_format.encode_examples(
         [
             wire_format.ids_feature(CONTEXT_IDS, packed).take(pa.array(context)),

@@ -3,6 +3,8 @@
 Format: https://protobuf.dev/programming-guides/encoding/#varints
 """
 
+from functools import lru_cache
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -53,6 +55,32 @@ def encode_varints(
         len(row_splits) - 1,
         [None, pa.py_buffer(starts[row_splits]), pa.py_buffer(out)],
     )
+
+
+def encode_token_ids(
+    ids: NDArray[np.integer], row_splits: NDArray[np.int64]
+) -> pa.LargeBinaryArray:
+    """Encodes each row of a ragged array as packed varints, with a table of all smaller values.
+
+    Args:
+        ids: int [m], each in [0, 2^21).
+        row_splits: int64 [n + 1], row boundaries in `ids`.
+
+    Returns:
+        large_binary [n], equal to the result of `encode_varints`.
+    """
+    encoded = _encoded(int(ids.max(initial=0)).bit_length()).take(pa.array(ids))
+    _, offsets, data = encoded.buffers()
+    starts = np.frombuffer(offsets, np.int64)[: len(ids) + 1]
+    buffers = [None, pa.py_buffer(starts[row_splits]), data]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(row_splits) - 1, buffers)
+
+
+@lru_cache(maxsize=4)
+def _encoded(bits: int) -> pa.LargeBinaryArray:
+    """Returns large_binary [2^bits], the varint of each value."""
+    values = np.arange(1 << bits)
+    return encode_varints(values, np.append(values, len(values)))
 
 
 def decode_varints(

@@ -5,7 +5,13 @@ from google.protobuf.internal.decoder import _DecodeVarint
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rejoinder.corpus.varint import decode_varints, encode_varint, encode_varints, ranges
+from rejoinder.corpus.varint import (
+    decode_varints,
+    encode_token_ids,
+    encode_varint,
+    encode_varints,
+    ranges,
+)
 
 ROWS = st.lists(st.lists(st.integers(0, 2**28 - 1), max_size=5), max_size=6)
 
@@ -28,6 +34,12 @@ def test_protobuf_reads_an_encoded_integer(value):
 def test_rows_are_encoded_value_by_value(rows):
     expected = [b"".join(map(encode_varint, row)) for row in rows]
     assert encode_varints(_flat(rows), _splits(rows)).to_pylist() == expected
+
+
+@given(st.lists(st.lists(st.integers(0, 2**21 - 1), max_size=5), max_size=6))
+def test_token_ids_are_encoded_as_other_values(rows):
+    splits = _splits(rows)
+    assert encode_token_ids(_flat(rows), splits).equals(encode_varints(_flat(rows), splits))
 
 
 @given(ROWS)
