@@ -10,6 +10,20 @@ UV     := $(VENV)/bin/uv
 REJOINDER := $(VENV)/bin/rejoinder
 UV_VERSION := 0.13.9
 
+# What $(VENV) is set up for: cpu, gpu (CUDA) or tpu. The folder records it, and only DEVICE=… on
+# the command line changes it, so that other targets keep it. A folder without the record is of an
+# earlier release, for cpu.
+RECORDED := $(if $(wildcard $(VENV)/pyvenv.cfg),$(or \
+  $(shell cat $(VENV)/.device 2>/dev/null),$(if $(wildcard $(VENV)/.installed),cpu)))
+ifneq ($(origin DEVICE),command line)
+DEVICE := $(or $(RECORDED),cpu)
+endif
+SIZE_cpu := about 4.5 GB
+LOCK_cpu := requirements/dev.txt
+LOCK_gpu := requirements/gpu.txt
+LOCK_tpu := requirements/tpu.txt
+LOCK := $(or $(LOCK_$(DEVICE)),$(error DEVICE=$(DEVICE): must be cpu, gpu or tpu))
+
 export PYTHONUNBUFFERED := 1
 export QUERY
 
@@ -35,6 +49,8 @@ GS        ?=
 ARGS      ?=
 # Test processes that run at once. Each imports TensorFlow (5 s, 1 GB).
 WORKERS   ?= 2
+# The folder of `make test-tpu-env`.
+TPU_ENV   ?= build/tpu-env
 ACTIONLINT := build/bin/actionlint
 ACTIONLINT_VERSION := v1.7.12
 
@@ -95,19 +111,26 @@ search: setup ## Search a corpus by meaning: CORPUS=dir MODEL=path QUERY='…'
 
 ##@ Develop
 
-$(VENV)/.installed: requirements/dev.txt pyproject.toml
+.PHONY: FORCE
+$(VENV)/.installed: $(LOCK) pyproject.toml $(if $(filter-out $(DEVICE),$(RECORDED)),FORCE)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one with PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "setting up $(VENV) (about 4.5 GB, once)"
+ifneq ($(filter-out $(DEVICE),$(RECORDED)),)
+	@echo "$(VENV) is set up for DEVICE=$(RECORDED); making it again for DEVICE=$(DEVICE)"
+	@$(PYTHON) -m venv --clear $(VENV)
+endif
+	@echo "setting up $(VENV) for DEVICE=$(DEVICE) ($(or $(SIZE_$(DEVICE)),several GB), once)"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo $(DEVICE) > $(VENV)/.device
 	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 	@# Byte code is compiled once, here: without it every command starts about 8 s later.
-	@$(UV) pip install --quiet --python $(PY) --require-hashes --compile-bytecode -r requirements/dev.txt
+	@# The locks name every package. The one for TPUs leaves out tensorflow, which others ask for.
+	@$(UV) pip install --quiet --python $(PY) --no-deps --require-hashes --compile-bytecode -r $(LOCK)
 	@$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .PHONY: setup
-setup: $(VENV)/.installed ## Install the locked packages in .venv (other targets do this when needed)
+setup: $(VENV)/.installed ## Install the locked packages in .venv [DEVICE=gpu|tpu] (other targets do this when needed)
 
 $(VENV)/.parity: $(VENV)/.installed requirements/parity.txt
 	@$(PY) -m pip install --quiet --disable-pip-version-check torch==2.13.0
@@ -131,6 +154,12 @@ test-e2e: setup ## Tests of whole commands (minutes)
 .PHONY: test-heavy
 test-heavy: setup-parity test-e2e ## test-e2e, and tests with real dumps and with torch
 	$(PY) -m pytest -m "realdata or parity" $(ARGS)
+
+.PHONY: test-tpu-env
+test-tpu-env: ## Install the lock of DEVICE=tpu in TPU_ENV (4 GB) and run the tests of models and training in it
+	$(MAKE) setup VENV=$(TPU_ENV) DEVICE=tpu
+	$(TPU_ENV)/bin/python -m pytest tests/rejoinder/test_environment.py tests/models tests/trainer \
+	  -m "not host_xla and not realdata and not parity and not e2e" $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check the code with ruff and mypy
