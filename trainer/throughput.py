@@ -7,14 +7,14 @@ from rejoinder.trainer.data.layout import HostBatch
 
 @dataclass
 class Throughput:
-    """Counts over some training steps.
+    """Counts over some training steps, of all hosts.
 
     Attributes:
         steps: Steps.
-        pairs: Pairs, over all hosts.
-        tokens: Real tokens of this host.
-        capacity: Token positions of this host, padding included.
-        cut: Tokens cut from this host's longest sentences because rows were full.
+        pairs: Pairs.
+        tokens: Real tokens.
+        capacity: Token positions, padding included.
+        cut: Tokens cut from the longest sentences because rows were full.
         seconds: Wall time of the steps.
     """
 
@@ -26,7 +26,7 @@ class Throughput:
     seconds: float = 0.0
 
     def add_step(self, batch: HostBatch, pairs: int) -> None:
-        """Counts a step on a batch of `pairs` pairs over all hosts."""
+        """Counts a step on a batch of `pairs` pairs."""
         self.steps += 1
         self.pairs += pairs
         self.tokens += batch.tokens

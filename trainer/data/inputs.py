@@ -1,5 +1,6 @@
 """Makes, from the configuration, functions that return the batch of a step."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,8 @@ from rejoinder.trainer.data.corpora import Corpus
 from rejoinder.trainer.data.layout import HostBatch, PackedLayout, PaddedLayout, rows_needed
 from rejoinder.trainer.data.mixture import Mixture, integer_weights
 from rejoinder.trainer.data.records import Pairs, read_shard
-from rejoinder.trainer.data.sampler import Sampler, host_share
+from rejoinder.trainer.data.sampler import Sampler
+from rejoinder.trainer.hosts import Hosts
 
 LAYOUTS = ("packed", "bucketed", "padded")
 _SAMPLE = 16_384  # pairs of each data set whose lengths decide the number of rows
@@ -24,6 +26,10 @@ _VALIDATION_DEVIATIONS = 8.0  # validation batches must practically never be cut
 @dataclass(frozen=True)
 class Shares:
     """The division of a batch among hosts and replicas.
+
+    Every host draws and arranges the same batch and takes the rows of its own replicas.
+    The batch of a step therefore does not depend on the number of hosts, and all hosts
+    choose the same shapes.
 
     Attributes:
         hosts: Hosts that read data.
@@ -38,15 +44,21 @@ class Shares:
     @classmethod
     def of(cls, strategy: tf.distribute.Strategy) -> "Shares":
         """Returns the shares under a strategy."""
-        replicas = strategy.num_replicas_in_sync
-        if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            # One process controls all devices, also those of a TPU pod's other hosts.
-            return cls(1, 0, replicas)
-        resolver = strategy.cluster_resolver
-        spec = resolver.cluster_spec().as_dict()
-        chiefs, workers = len(spec.get("chief", ())), len(spec.get("worker", ()))
-        host = resolver.task_id + (chiefs if resolver.task_type == "worker" else 0)
-        return cls(chiefs + workers, host, replicas // (chiefs + workers))
+        hosts = Hosts.of(strategy)
+        return cls(hosts.count, hosts.index, strategy.num_replicas_in_sync // hosts.count)
+
+    @property
+    def total(self) -> int:
+        """Replicas of all hosts."""
+        return self.hosts * self.replicas
+
+    def own(self, batch: HostBatch) -> HostBatch:
+        """Returns a batch of all replicas with the features of this host's replicas only.
+
+        Its counts stay those of all hosts.
+        """
+        first = self.host * self.replicas
+        return dataclasses.replace(batch, replicas=batch.replicas[first : first + self.replicas])
 
 
 class TrainInput:
@@ -74,11 +86,12 @@ class TrainInput:
             examples=[corpus.examples for corpus in corpora],
             temperature=data.temperature,
         )
-        per_host = _share(data, shares, "task.train_data")
+        _check_batch_size(data, shares, "task.train_data")
+        self._shares = shares
         self._sampler = Sampler(
-            [host_share(corpus.data_set, shares.host, shares.hosts) for corpus in corpora],
+            [corpus.data_set for corpus in corpora],
             Mixture(self.weights, data.seed),
-            batch_size=per_host,
+            batch_size=data.global_batch_size,
             datasets_per_batch=data.datasets_per_batch,
             window=data.shuffle_window,
             seed=data.seed,
@@ -89,7 +102,7 @@ class TrainInput:
 
     def __call__(self, step: int) -> HostBatch:
         """Returns this host's batch of step `step`."""
-        return self.layout.arrange(self._sampler.batch(step))
+        return self._shares.own(self.layout.arrange(self._sampler.batch(step)))
 
 
 class ValidationInput:
@@ -106,20 +119,17 @@ class ValidationInput:
 
     def __init__(self, task: TaskConfig, corpora: Sequence[Corpus], shares: Shares):
         data = task.validation_data
-        per_host = _share(data, shares, "task.validation_data")
+        _check_batch_size(data, shares, "task.validation_data")
+        self._shares = shares
         self._samplers: list[tuple[int, Sampler]] = []
         self.batches = 0
         for corpus in corpora:
-            hosts = [
-                host_share(corpus.data_set, host, shares.hosts) for host in range(shares.hosts)
-            ]
-            # Every host runs the same number of steps: that of the smallest share.
-            batches = min(sum(s.examples for s in host.shards) // per_host for host in hosts)
+            batches = corpus.examples // data.global_batch_size
             sampler = Sampler(
-                [hosts[shares.host]],
+                [corpus.data_set],
                 Mixture((1,), data.seed),
-                batch_size=per_host,
-                window=per_host,
+                batch_size=data.global_batch_size,
+                window=data.global_batch_size,
                 shuffle=data.shuffle,
                 seed=data.seed,
             )
@@ -136,7 +146,7 @@ class ValidationInput:
         """Returns this host's batch `step` < `batches`."""
         for batches, sampler in self._samplers:
             if step < batches:
-                return self.layout.arrange(sampler.batch(step))
+                return self._shares.own(self.layout.arrange(sampler.batch(step)))
             step -= batches
         raise IndexError(step)
 
@@ -153,32 +163,27 @@ def make_layout(
     max_length = task.model.max_length
     if data.layout == "packed":
         row_length = data.row_length or max_length
-        pairs = data.global_batch_size // (shares.hosts * shares.replicas)
+        pairs = data.global_batch_size // shares.total
         samples = [sample_pairs(corpus) for corpus in corpora]
         counts = [
-            rows_needed(samples, pairs, shares.replicas, row_length, level)
-            for level in _levels(data, shares, deviations)
+            rows_needed(samples, pairs, shares.total, row_length, level)
+            for level in _levels(data, deviations)
         ]
         # GradCache needs chunks of equal size.
         chunks = task.grad_cache_chunks
         counts = sorted({-(-rows // chunks) * chunks for rows in counts})
-        return PackedLayout(shares.replicas, row_length, counts, data.max_segments, pad_id)
+        return PackedLayout(shares.total, row_length, counts, data.max_segments, pad_id)
     if data.layout not in LAYOUTS:
         raise UserError(f"task.*.layout: must be one of {', '.join(LAYOUTS)}, got {data.layout!r}")
     shorter = sorted(w for w in data.bucket_lengths if w < max_length)
-    if data.layout == "bucketed" and shares.hosts > 1:
-        raise UserError("task.*.layout: bucketed works only on one host; use packed")
     lengths = [*shorter, max_length] if data.layout == "bucketed" else [max_length]
-    return PaddedLayout(shares.replicas, lengths, pad_id)
+    return PaddedLayout(shares.total, lengths, pad_id)
 
 
-def _levels(data: PairData, shares: Shares, deviations: float) -> list[float]:
+def _levels(data: PairData, deviations: float) -> list[float]:
     """Returns the distance of each number of rows from the mean, in standard deviations."""
     if data.row_counts < 1:
         raise UserError(f"task.*.row_counts: must be at least 1, got {data.row_counts}")
-    if data.row_counts > 1 and shares.hosts > 1:
-        # All hosts must run the same compiled step, and no host knows the others' batches.
-        raise UserError("task.*.row_counts: more than 1 works only on one host")
     return [float(x) for x in np.linspace(deviations, _FEWEST_DEVIATIONS, data.row_counts)]
 
 
@@ -189,12 +194,9 @@ def sample_pairs(corpus: Corpus) -> Pairs:
     return pairs.take(np.arange(min(len(pairs), _SAMPLE)))
 
 
-def _share(data: PairData, shares: Shares, key: str) -> int:
-    """Returns the pairs of one host."""
-    replicas = shares.hosts * shares.replicas
-    if data.global_batch_size < 1 or data.global_batch_size % replicas:
+def _check_batch_size(data: PairData, shares: Shares, key: str) -> None:
+    if data.global_batch_size < 1 or data.global_batch_size % shares.total:
         raise UserError(
-            f"{key}.global_batch_size: must be a multiple of the {replicas} replicas, "
+            f"{key}.global_batch_size: must be a multiple of the {shares.total} replicas, "
             f"got {data.global_batch_size}"
         )
-    return data.global_batch_size // shares.hosts

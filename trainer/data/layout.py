@@ -28,12 +28,12 @@ _SHORTEST_CUT = 8  # tokens; below this, shorter sentences no longer help
 
 @dataclass(frozen=True)
 class HostBatch:
-    """A batch of one host, with one set of features for each of its replicas.
+    """A batch, with one set of features for each replica of this host.
 
     Attributes:
         replicas: Features of each replica.
-        tokens: Real tokens in the batch.
-        capacity: Token positions in the batch, padding included.
+        tokens: Real tokens in the batch of all hosts.
+        capacity: Token positions in the batch of all hosts, padding included.
         cut: Tokens that were cut from the longest sentences because the rows were full.
     """
 
@@ -65,7 +65,7 @@ def rows_needed(
     Args:
         samples: Sample pairs of each data set; the longest data set decides.
         pairs: Pairs of one replica.
-        replicas: Replicas of one host, among which pairs are balanced by length.
+        replicas: Replicas of all hosts, among which pairs are balanced by length.
         row_length: Tokens of a row.
         deviations: Standard deviations above the mean that still fit.
     """
@@ -84,7 +84,7 @@ class PackedLayout:
     """Several sentences in a row (`rejoinder.models.packing`).
 
     Args:
-        replicas: Replicas of this host.
+        replicas: Replicas of all hosts.
         row_length: Tokens of a row.
         row_counts: Rows of a replica, ascending. A batch takes the first number that
             holds it, or else the last one with its longest sentences cut.
@@ -107,7 +107,7 @@ class PackedLayout:
         self._pad_id = pad_id
 
     def arrange(self, batch: Batch) -> HostBatch:
-        """Packs one host's batch; all its replicas get the same number of rows."""
+        """Packs a batch; all replicas get the same number of rows."""
         shares = balance_replicas(batch.pairs, self.replicas)
         parts = [batch.pairs.take(share) for share in shares]
         texts = [Ragged.concatenate([part.context, part.response]) for part in parts]
@@ -176,7 +176,7 @@ class PaddedLayout:
     """One sentence in a row, padded to the smallest of a few lengths that holds the batch.
 
     Args:
-        replicas: Replicas of this host.
+        replicas: Replicas of all hosts.
         lengths: Row lengths to choose from, ascending; longer sentences are cut to the last.
         pad_id: Id of the padding token.
     """
@@ -187,7 +187,7 @@ class PaddedLayout:
         self._pad_id = pad_id
 
     def arrange(self, batch: Batch) -> HostBatch:
-        """Pads one host's batch."""
+        """Pads a batch."""
         pairs = batch.pairs
         longest = max(pairs.context.lengths.max(), pairs.response.lengths.max())
         width = next((w for w in self._lengths if longest <= w), self._lengths[-1])

@@ -22,31 +22,16 @@ from rejoinder.trainer.data.records import Pairs, read_shard, with_log_frequency
 
 @dataclass(frozen=True)
 class DataSet:
-    """A corpus split, or one host's share of it: name, corpus folder and shards."""
+    """A corpus split: name, corpus folder and shards."""
 
     name: str
     folder: str
     shards: tuple[Shard, ...]
 
 
-def host_share(data_set: DataSet, host: int, hosts: int) -> DataSet:
-    """Returns the data set with every `hosts`-th shard, starting with shard `host`.
-
-    Raises:
-        UserError: There are fewer shards than hosts.
-    """
-    shards = tuple(shard for shard in data_set.shards if shard.examples)
-    if len(shards) < hosts:
-        raise UserError(
-            f"{data_set.folder}: has {len(shards)} shards for {hosts} hosts; each host needs at "
-            f"least one shard: make the corpus again with --num-shards of at least {hosts}"
-        )
-    return DataSet(data_set.name, data_set.folder, shards[host::hosts])
-
-
 @dataclass(frozen=True)
 class Batch:
-    """One host's part of a batch.
+    """A batch of all hosts: every host draws the same one.
 
     Attributes:
         pairs: The pairs.
@@ -61,9 +46,9 @@ class Sampler:
     """Reads batches by step.
 
     Args:
-        data_sets: This host's share of each data set.
+        data_sets: The data sets.
         mixture: The data set of each part of a batch.
-        batch_size: Pairs of one batch on this host.
+        batch_size: Pairs of one batch over all hosts.
         datasets_per_batch: Parts of a batch that are drawn independently; 1 gives
             batches of one data set, `batch_size` fully mixed ones.
         window: Pairs that are shuffled together (`order`).
@@ -89,25 +74,18 @@ class Sampler:
     ):
         if batch_size % datasets_per_batch:
             raise UserError(
-                f"task.train_data.datasets_per_batch: must divide the batch of one host "
-                f"({batch_size}), got {datasets_per_batch}"
+                f"task.train_data.datasets_per_batch: must divide the batch of {batch_size} "
+                f"pairs, got {datasets_per_batch}"
             )
         self._mixture = mixture
         self._parts = datasets_per_batch
         self._part_size = batch_size // datasets_per_batch
-        self._streams = [
-            _Stream(
-                data_set,
-                Order(
-                    tuple(shard.examples for shard in data_set.shards),
-                    window,
-                    (seed, data_set.name),
-                    shuffle,
-                ),
-                log_frequency,
-            )
-            for data_set in data_sets
-        ]
+        self._streams = []
+        for data_set in data_sets:
+            shards = tuple(shard for shard in data_set.shards if shard.examples)
+            sizes = tuple(shard.examples for shard in shards)
+            order = Order(sizes, window, (seed, data_set.name), shuffle)
+            self._streams.append(_Stream(data_set.folder, shards, order, log_frequency))
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of step `step` ≥ 0.
@@ -129,8 +107,9 @@ class Sampler:
 class _Stream:
     """One data set's endless order, with the windows in use kept in memory."""
 
-    def __init__(self, data_set: DataSet, order: Order, log_frequency: bool):
-        self._data_set = data_set
+    def __init__(self, folder: str, shards: Sequence[Shard], order: Order, log_frequency: bool):
+        self._folder = folder
+        self._files = shards
         self._order = order
         self._log_frequency = log_frequency
         self._shards: dict[int, Future[Pairs]] = {}
@@ -156,7 +135,7 @@ class _Stream:
         for shard in (*window.shards, *following.shards):
             if shard not in self._shards:  # read the next window in advance
                 self._shards[shard] = self._pool.submit(
-                    read_shard, self._data_set.folder, self._data_set.shards[shard]
+                    read_shard, self._folder, self._files[shard]
                 )
         pairs = Pairs.concatenate([self._shards[shard].result() for shard in window.shards])
         if self._log_frequency:

@@ -10,7 +10,7 @@ import pytest
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
 from rejoinder.trainer.data.mixture import Mixture
-from rejoinder.trainer.data.sampler import DataSet, Sampler, host_share
+from rejoinder.trainer.data.sampler import DataSet, Sampler
 from rejoinder.trainer.data.seeds import permutation
 from rejoinder.trainer.data.testing import pair_number, write_corpus
 
@@ -134,21 +134,6 @@ def test_a_batch_can_span_two_epochs(folders):
     seen = [number for step in range(32) for _, number in content(one.batch(step))]
     assert Counter(seen[:500]) == Counter(range(500))
     assert Counter(seen[500:1000]) == Counter(range(500))
-
-
-def test_hosts_read_disjoint_shares(folders):
-    seen = []
-    for host in range(3):
-        share = [host_share(data_sets(folders)[0], host, 3)]
-        size = sum(shard.examples for shard in share[0].shards)
-        one = Sampler(share, Mixture((1,), 0), batch_size=size, window=100)
-        seen += [number for _, number in content(one.batch(0))]
-    assert Counter(seen) == Counter(range(500))
-
-
-def test_too_few_shards_for_the_hosts(folders):
-    with pytest.raises(UserError, match="has 5 shards for 6 hosts"):
-        host_share(data_sets(folders)[0], 0, 6)
 
 
 def test_parts_must_divide_the_batch(folders):
