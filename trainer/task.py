@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 from official.core import base_task
-from official.modeling import optimization
 from official.modeling.optimization import ema_optimizer
 
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.trainer import collectives
+from rejoinder.trainer.averaging import WeightAverage, with_exact_average
 from rejoinder.trainer.collectives import sum_over_replicas
 from rejoinder.trainer.config import PairData
 from rejoinder.trainer.data.inputs import Shares, TrainInput, ValidationInput
@@ -61,6 +61,14 @@ class DualEncoderTask(base_task.Task):
     def initialize(self, model: SentenceEncoder) -> None:
         """Loads the initial weights; called if there is no checkpoint to continue from."""
         load_weights(model, self._run.base, self.task_config.model)
+
+    @classmethod
+    def create_optimizer(
+        cls, optimizer_config: Any, runtime_config: Any = None, dp_config: Any = None
+    ) -> Any:
+        """Returns the optimizer of a configuration."""
+        optimizer = super().create_optimizer(optimizer_config, runtime_config, dp_config)
+        return with_exact_average(optimizer, optimizer_config)
 
     def build_inputs(self, params: PairData, input_context: Any = None) -> Any:
         """Returns the function from step to batch; `params` is train_data or validation_data."""
@@ -140,6 +148,13 @@ class DualEncoderTask(base_task.Task):
             metric.update_state(tf.cast(hits, tf.float32))
         return {self.loss: tf.reduce_mean(losses)}
 
+    def reduce_aggregated_logs(
+        self, aggregated_logs: dict[str, float], global_step: tf.Tensor | None = None
+    ) -> dict[str, float]:
+        """Returns the scores that an evaluation adds to the metrics of its steps."""
+        del global_step
+        return aggregated_logs
+
     def scale(self) -> tf.Tensor:
         """Returns the factor on the cosine similarities."""
         assert self.log_scale is not None
@@ -172,7 +187,7 @@ class DualEncoderTask(base_task.Task):
 
 def apply_summed(optimizer: Any, grads_and_vars: Iterable[tuple[tf.Tensor, tf.Variable]]) -> None:
     """Applies gradients that are already summed and clipped, without doing either again."""
-    average = isinstance(optimizer, optimization.ExponentialMovingAverage)
+    average = isinstance(optimizer, WeightAverage)
     inner = optimizer._optimizer if average else optimizer
     inner.apply_gradients(grads_and_vars, experimental_aggregate_gradients=False)
     if average:
