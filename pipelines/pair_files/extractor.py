@@ -16,6 +16,7 @@ from rejoinder.corpus import features as names
 from rejoinder.corpus.manifest import FURTHER_PAIR
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
+from rejoinder.options import check_ranges
 from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary
 from rejoinder.pipelines.dumps.lines import BadLineError, Reject, excerpt, parse_json
 from rejoinder.pipelines.dumps.notes import ReadNotes
@@ -58,15 +59,14 @@ class PairOptions:
             raise UserError(f"--test-share: must be 0 to 1, got {self.test_share:g}")
         if len(set(self.columns)) == 1:
             raise UserError(f"--columns: names {self.columns[0]!r} twice; name two columns")
-        for name, low, high in (
-            ("limit", 0, 1 << 60),
-            ("max_length", 3, 1 << 16),
-            ("num_shards", 0, 99_999),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                flag = name.replace("_", "-")
-                raise UserError(f"--{flag}: must be {low} to {high}, got {value}")
+        check_ranges(
+            self,
+            {
+                "limit": (0, 1 << 60),
+                "max_length": (3, 1 << 16),
+                "num_shards": (0, 99_999),
+            },
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the options as JSON values."""

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rejoinder.errors import UserError
+from rejoinder.options import check_ranges
 
 # Options that a preset sets, beyond the filters of PolyAI's extractor.
 PRESETS: dict[str, dict[str, bool]] = {
@@ -58,18 +59,17 @@ class ExtractOptions:
     num_shards: int = 0
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("min_chars", 0, 1 << 20),
-            ("max_chars", 1, 1 << 20),
-            ("extra_contexts", 0, 100),
-            ("limit", 0, 1 << 60),
-            ("max_length", 3, 1 << 16),
-            ("num_shards", 0, 99_999),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                flag = name.replace("_", "-")
-                raise UserError(f"--{flag}: must be {low} to {high}, got {value}")
+        check_ranges(
+            self,
+            {
+                "min_chars": (0, 1 << 20),
+                "max_chars": (1, 1 << 20),
+                "extra_contexts": (0, 100),
+                "limit": (0, 1 << 60),
+                "max_length": (3, 1 << 16),
+                "num_shards": (0, 99_999),
+            },
+        )
         if both := sorted({*self.subreddits} & {*self.block_subreddits}):
             raise UserError(
                 f"--block-subreddits {both[0]}: --subreddits names it too; leave one of them out"
