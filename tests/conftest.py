@@ -6,17 +6,44 @@ import sys
 import sysconfig
 import venv
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import settings
 
-import rejoinder  # noqa: F401
+from rejoinder import object_store, storage
 
 # How long an example takes depends on the machine's load.
 settings.register_profile("rejoinder", deadline=None)
 settings.load_profile("rejoinder")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def local_objects(monkeypatch):
+    """Local files behind the object store's functions: no folder to make, none to rename."""
+    store = LocalFileSystem(auto_mkdir=True)
+
+    def open_read(path: str) -> BinaryIO:
+        return open(path, "rb")
+
+    def find(folder: str) -> list[tuple[str, int]]:
+        files = (path for path in Path(folder).rglob("*") if path.is_file())
+        return [(str(path), path.stat().st_size) for path in files]
+
+    monkeypatch.setattr(object_store, "open_read", open_read)
+    monkeypatch.setattr(object_store, "filesystem", lambda path: store)
+    monkeypatch.setattr(object_store, "find", find)
+    monkeypatch.setattr(storage, "is_local", lambda path: False)
+    return store
+
+
+@pytest.fixture(params=["folder", "objects"])
+def store(request):
+    """Publishes to a local folder, and to an object store."""
+    return request.getfixturevalue("local_objects") if request.param == "objects" else None
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,10 @@ import errno
 import fcntl
 import os
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 
-from rejoinder import object_store, publishing, storage
+from rejoinder import publishing, storage
 from rejoinder.corpus.contents import CORPUS
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
@@ -220,25 +218,6 @@ def test_publication_can_be_repeated_by_a_runner_that_retries(dump, preprocess, 
     assert list(verify.problems(str(folder))) == []
 
 
-@pytest.fixture
-def local_objects(monkeypatch):
-    """Local files behind the object store's functions: no folder to make, none to rename."""
-    store = LocalFileSystem(auto_mkdir=True)
-
-    def open_read(path: str) -> BinaryIO:
-        return open(path, "rb")
-
-    def find(folder: str) -> list[tuple[str, int]]:
-        files = (path for path in Path(folder).rglob("*") if path.is_file())
-        return [(str(path), path.stat().st_size) for path in files]
-
-    monkeypatch.setattr(object_store, "open_read", open_read)
-    monkeypatch.setattr(object_store, "filesystem", lambda path: store)
-    monkeypatch.setattr(object_store, "find", find)
-    monkeypatch.setattr(storage, "is_local", lambda path: False)
-    return store
-
-
 @pytest.mark.parametrize(
     ("operation", "nth"),
     [
@@ -274,12 +253,6 @@ def test_an_object_store_that_fails_while_a_corpus_is_replaced(
     assert shards(preprocess(dump, arguments=["--overwrite"])) == expected
     assert list(verify.problems(str(folder))) == []
     assert list(storage.list_tree(f"{folder}.staging")) == []
-
-
-@pytest.fixture(params=["folder", "objects"])
-def store(request):
-    """Publishes to a local folder and to an object store."""
-    return request.getfixturevalue("local_objects") if request.param == "objects" else None
 
 
 def test_a_staged_shard_that_is_missing_is_not_published(dump, preprocess, monkeypatch, store):

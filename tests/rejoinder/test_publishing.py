@@ -5,12 +5,10 @@ import errno
 import fcntl
 import os
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 
-from rejoinder import object_store, storage
+from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.output import FolderKind, check_replaceable, staging_folder
 from rejoinder.publishing import Move, publish
@@ -23,31 +21,6 @@ def listed(folder):
 
 
 KIND = FolderKind("demo", listed)
-
-
-@pytest.fixture
-def local_objects(monkeypatch):
-    """Local files behind the object store's functions: no folder to make, none to rename."""
-    store = LocalFileSystem(auto_mkdir=True)
-
-    def open_read(path: str) -> BinaryIO:
-        return open(path, "rb")
-
-    def find(folder: str) -> list[tuple[str, int]]:
-        files = (path for path in Path(folder).rglob("*") if path.is_file())
-        return [(str(path), path.stat().st_size) for path in files]
-
-    monkeypatch.setattr(object_store, "open_read", open_read)
-    monkeypatch.setattr(object_store, "filesystem", lambda path: store)
-    monkeypatch.setattr(object_store, "find", find)
-    monkeypatch.setattr(storage, "is_local", lambda path: False)
-    return store
-
-
-@pytest.fixture(params=["folder", "objects"])
-def store(request):
-    """Publishes to a local folder, and to an object store."""
-    return request.getfixturevalue("local_objects") if request.param == "objects" else None
 
 
 def contents(folder) -> dict[str, bytes]:
