@@ -9,9 +9,11 @@ import pyarrow as pa
 
 from rejoinder.corpus import features as names
 from rejoinder.corpus import tfrecord
-from rejoinder.corpus.varint import encode_varints
+from rejoinder.corpus.varint import encode_token_ids
 from rejoinder.pipelines.shards import wire_format
 
+# Pairs encoded at once: their records need several times the memory of their bytes.
+_PIECE_PAIRS = 1 << 16
 # Ragged token ids of distinct texts: (int32 values [m], int64 row_splits [n + 1]).
 Tokenize = Callable[[Sequence[str]], tuple[np.ndarray, np.ndarray]]
 
@@ -48,7 +50,7 @@ class PairEncoder:
         used, (self._context, self._response) = number_used(len(texts), context, response)
         used_texts = texts.gather(pl.Series(used))
         values, row_splits = tokenize(used_texts.to_list())
-        packed = encode_varints(values, row_splits)
+        packed = encode_token_ids(values, row_splits)
         self._context_ids = wire_format.ids_feature(names.CONTEXT_IDS, packed)
         self._response_ids = wire_format.ids_feature(names.RESPONSE_IDS, packed)
         chars, tokens = used_texts.str.len_chars().to_numpy(), np.diff(row_splits)
@@ -63,13 +65,23 @@ class PairEncoder:
             text: Values, string [k], of each further feature by its name; where a value is
                 null the example lacks the feature.
         """
+        pieces = [
+            self._encode_piece(
+                pairs[start : start + _PIECE_PAIRS],
+                {name: values.slice(start, _PIECE_PAIRS) for name, values in text.items()},
+            )
+            for start in range(0, len(pairs), _PIECE_PAIRS)
+        ]
+        return ShardData(b"".join(pieces), len(pairs))
+
+    def _encode_piece(self, pairs: np.ndarray, text: Mapping[str, pa.Array]) -> bytes:
         columns = {
             names.CONTEXT_IDS: self._context_ids.take(pa.array(self._context[pairs])),
             names.RESPONSE_IDS: self._response_ids.take(pa.array(self._response[pairs])),
             **{name: wire_format.bytes_feature(name, values) for name, values in text.items()},
         }
         records = wire_format.encode_examples([columns[name] for name in sorted(columns)])
-        return ShardData(tfrecord.frame(records), len(records))
+        return tfrecord.frame(records)
 
 
 def number_used(
