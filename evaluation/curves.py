@@ -4,7 +4,7 @@ import os
 from collections import defaultdict
 from dataclasses import dataclass
 
-_KINDS = ("loss", "accuracy", "one_of", "recall")
+_KINDS = ("loss", "accuracy", "one_of", "recall", "sts_")
 _POINTS = 400
 
 
@@ -28,7 +28,7 @@ class Curve:
 
 
 def read_curves(model: str, folder: str) -> list[Curve]:
-    """Returns the losses and accuracies found under `folder`; an empty list if there are none.
+    """Returns the losses and scores found under `folder`; an empty list if there are none.
 
     Args:
         model: The model's name in tables.
@@ -49,6 +49,11 @@ def read_curves(model: str, folder: str) -> list[Curve]:
     return curves
 
 
+def _is_shown(tag: str) -> bool:
+    # The best value so far is that of another curve.
+    return any(kind in tag for kind in _KINDS) and not tag.startswith("best_")
+
+
 def _read_events(path: str, run: str, points: dict[tuple[str, str], dict[int, float]]) -> None:
     import tensorflow as tf
     from tensorflow.core.util import event_pb2
@@ -57,7 +62,7 @@ def _read_events(path: str, run: str, points: dict[tuple[str, str], dict[int, fl
         for record in tf.data.TFRecordDataset(path):
             event = event_pb2.Event.FromString(record.numpy())
             for value in event.summary.value:
-                if value.HasField("tensor") and any(kind in value.tag for kind in _KINDS):
+                if value.HasField("tensor") and _is_shown(value.tag):
                     array = tf.make_ndarray(value.tensor)
                     if array.ndim == 0:
                         points[run, value.tag][event.step] = float(array)

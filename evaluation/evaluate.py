@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.evaluation.report_folder import check_report_folder
+from rejoinder.output import check_writable
 from rejoinder.tables import list_table
 
 SPLITS = {"test": ("test",), "train": ("train",), "all": ("train", "test")}
@@ -29,16 +30,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (args.sts or args.paraphrase or args.mteb) and not args.model:
         parse.error("--sts, --paraphrase and --mteb need a --model")
     models = named_models(args.model)
-    folder = default_output(models) if args.output is None else args.output
+    check_checkpoint(models, args.checkpoint)
+    folder = default_output(models, args.checkpoint) if args.output is None else args.output
     # Before the evaluation: a folder that cannot be written is an error now, not an hour later.
     check_report_folder(folder)
-    storage.make_folder(folder)
+    check_writable(folder)
     from rejoinder.evaluation.markdown import render_markdown
     from rejoinder.evaluation.report import write_report
     from rejoinder.evaluation.session import evaluate
 
     evaluation = evaluate(
         models,
+        checkpoint=args.checkpoint,
         corpus=args.corpus,
         sts=args.sts,
         paraphrase=args.paraphrase,
@@ -54,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     evaluation.command = shlex.join(["rejoinder", "evaluate", *argv])
     print(render_markdown(evaluation))
     written = write_report(evaluation, folder)
-    print(list_table([*written.items(), ("next", next_step(models, args.corpus, folder))]))
+    step = next_step(models, args.corpus, folder, args.checkpoint)
+    print(list_table([*written.items(), ("next", step)]))
     return 0
 
 
@@ -71,6 +75,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="MODEL[,MODEL…]",
         help="trainer MODEL_DIR, SavedModel, sentence-transformers folder or hub name; NAME=PATH "
         "sets the name in tables; the others are compared with the first",
+    )
+    what.add_argument(
+        "--checkpoint",
+        metavar="NAME",
+        help="checkpoint of the first model, a MODEL_DIR: ckpt-1000 or a path (default: the "
+        "latest)",
     )
     what.add_argument("--corpus", metavar="FOLDER", help="corpus for response selection")
     what.add_argument(
@@ -162,17 +172,35 @@ def named_models(argument: str) -> dict[str, str]:
     return models
 
 
-def default_output(models: dict[str, str]) -> str:
+def check_checkpoint(models: dict[str, str], checkpoint: str | None) -> None:
+    """Checks that `--checkpoint` has a model that it can belong to.
+
+    Raises:
+        UserError: There is no model, or the first is not a MODEL_DIR.
+    """
+    from rejoinder.models.model_dir import is_model_dir
+
+    first = next(iter(models.values()), None)
+    if checkpoint is not None and (first is None or not is_model_dir(first)):
+        raise UserError(
+            f"--checkpoint {checkpoint}: the first --model must be the folder of a training run, "
+            f"got {first}"
+        )
+
+
+def default_output(models: dict[str, str], checkpoint: str | None = None) -> str:
     """Returns the folder of the report: inside the first model if that is a MODEL_DIR."""
-    from rejoinder.models.model_dir import EVALUATION_FOLDER, is_model_dir
+    from rejoinder.models.model_dir import EVALUATION_FOLDER, evaluation_folder, is_model_dir
 
     first = next(iter(models.values()), None)
     if first is not None and is_model_dir(first):
-        return storage.join(first, EVALUATION_FOLDER)
+        return evaluation_folder(first, checkpoint)
     return storage.join("out", EVALUATION_FOLDER)
 
 
-def next_step(models: dict[str, str], corpus: str | None, folder: str) -> str:
+def next_step(
+    models: dict[str, str], corpus: str | None, folder: str, checkpoint: str | None = None
+) -> str:
     """Returns what to do after an evaluation whose report is in `folder`."""
     from rejoinder.models.model_dir import is_model_dir
 
@@ -180,7 +208,7 @@ def next_step(models: dict[str, str], corpus: str | None, folder: str) -> str:
         return f"rejoinder evaluate --model MODEL --corpus {corpus}"
     name, path = next(iter(models.items()))
     if is_model_dir(path):
-        return shlex.join(
-            ["rejoinder", "export", "--model", path, "--output", storage.join("out/export", name)]
-        )
+        chosen = ["--checkpoint", checkpoint] if checkpoint else []
+        output = storage.join("out/export", name)
+        return shlex.join(["rejoinder", "export", "--model", path, *chosen, "--output", output])
     return f"open {storage.join(folder, 'evaluation.html')} in a browser"

@@ -15,6 +15,7 @@ from rejoinder.evaluation.slices import Histogram, Slice
 _MODEL_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _GREYS = ("#555555", "#888888", "#AAAAAA")
 _PUBLISHED = "#CCCCCC"
+_PANELS = 6  # learning curves in a report; all are in evaluation.json
 
 
 def colours(results: Sequence[RankingResult]) -> dict[str, str]:
@@ -120,11 +121,17 @@ def subreddit_dots(data: Sequence[Slice], colour: dict[str, str]) -> Markup:
 
 def learning_curves(curves: Sequence[Curve]) -> Markup:
     """Returns one panel per scalar, losses first, with a line per model and run."""
-    tags = sorted({curve.tag for curve in curves}, key=lambda tag: ("loss" not in tag, tag))[:3]
+    tags = sorted({curve.tag for curve in curves}, key=lambda tag: ("loss" not in tag, tag))[
+        :_PANELS
+    ]
+    columns = min(3, len(tags))
+    rows = -(-len(tags) // columns)
     models = list(dict.fromkeys(curve.model for curve in curves))
 
     def draw(grid: Any) -> None:
-        for axes, tag in zip(grid.flat, tags, strict=True):
+        for axes in grid.flat[len(tags) :]:
+            axes.remove()
+        for axes, tag in zip(grid.flat, tags, strict=False):
             for curve in (curve for curve in curves if curve.tag == tag):
                 shade = _MODEL_COLOURS[models.index(curve.model) % len(_MODEL_COLOURS)]
                 line = "-" if curve.run == "train" else "o--"
@@ -134,4 +141,4 @@ def learning_curves(curves: Sequence[Curve]) -> Markup:
             axes.set_xlabel("step")
             axes.legend(fontsize=7)
 
-    return figure.svg(draw, width=3.6 * len(tags), height=2.7, grid=(1, len(tags)))
+    return figure.svg(draw, width=3.6 * columns, height=2.7 * rows, grid=(rows, columns))

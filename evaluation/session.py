@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 def evaluate(
     models: dict[str, str],
     *,
+    checkpoint: str | None = None,
     corpus: str | None = None,
     sts: Sequence[str] = (),
     paraphrase: Sequence[str] = (),
@@ -47,6 +48,7 @@ def evaluate(
 
     Args:
         models: {name in tables: path or hub name, see `Encoder.load`}; may be empty.
+        checkpoint: Checkpoint of the first model; the latest when None.
         corpus: Corpus folder for response selection; None leaves that part out.
         sts: Files of scored sentence pairs.
         paraphrase: Files of sentence pairs that are paraphrases or not.
@@ -74,7 +76,7 @@ def evaluate(
         if not pairs:
             raise UserError(f"{corpus}: the {' and '.join(splits)} split holds no pairs")
     methods: list[Method] = []
-    for name, encoder, encode in _load_models(models, batch_size):
+    for name, encoder, encode in _load_models(models, checkpoint, batch_size):
         evaluation.curves += read_curves(name, models[name])
         if pairs is not None:
             methods.append(encode_pairs(name, encode, pairs))
@@ -109,17 +111,17 @@ def evaluate(
 
 
 def _load_models(
-    models: dict[str, str], batch_size: int | None
+    models: dict[str, str], checkpoint: str | None, batch_size: int | None
 ) -> Iterator[tuple[str, "Encoder", Encode]]:
     """Yields (name, encoder, encode) of each model, so that only one model is in memory.
 
     `encode` gives unit length, because response selection compares by inner products.
     """
-    for name, path in models.items():
+    for number, (name, path) in enumerate(models.items()):
         from rejoinder.models.encoder import Encoder
 
         print(f"{name}: encoding", file=sys.stderr)
-        encoder = Encoder.load(path)
+        encoder = Encoder.load(path, checkpoint=None if number else checkpoint)
 
         def encode(texts: Sequence[str], encoder: Encoder = encoder) -> np.ndarray:
             return scale_to_unit_length(encoder.encode(list(texts), batch_size=batch_size))

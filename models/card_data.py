@@ -14,7 +14,7 @@ import yaml
 
 from rejoinder import storage
 from rejoinder.errors import UserError
-from rejoinder.models.model_dir import EVALUATION_FIGURES, PARAMETERS
+from rejoinder.models.model_dir import EVALUATION_FIGURES, PARAMETERS, evaluation_folder
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCardData
@@ -33,6 +33,7 @@ class CardDetails:
         name: The model's name.
         source: Path or hub name of the model that was exported; None if unknown.
         is_trained_here: Whether `source` is the folder of a training run.
+        checkpoint: Checkpoint of that run; None for the latest.
         snippet_path: Path or hub name in the examples; None for the folder of the card.
         saved_model: Path of the SavedModel made with it; None if there is none.
         license: SPDX identifier, or None for that of the source's card.
@@ -46,6 +47,7 @@ class CardDetails:
     name: str
     source: str | None = None
     is_trained_here: bool = False
+    checkpoint: str | None = None
     snippet_path: str | None = None
     saved_model: str | None = None
     license: str | None = None
@@ -126,7 +128,8 @@ def _results(details: CardDetails) -> list["EvalResult"]:
     """Returns the figures of the run's evaluation for the first model of its report."""
     if details.model_dir is None:
         return []
-    path = storage.join(details.model_dir, EVALUATION_FIGURES)
+    folder = evaluation_folder(details.model_dir, details.checkpoint)
+    path = storage.join(folder, EVALUATION_FIGURES)
     if not storage.exists(path):
         return []
     figures = json.loads(storage.read_bytes(path))

@@ -90,6 +90,7 @@ def export_model(
             name=name,
             source=model,
             is_trained_here=is_model_dir(model),
+            checkpoint=checkpoint,
             snippet_path=card.snippet_path or str(sibling / str(version)),
             saved_model=None if card.snippet_path else str(base / str(version)),
         )

@@ -9,7 +9,12 @@ import re
 
 from rejoinder import storage
 from rejoinder.models.card_data import CardDetails, card_data, is_hub_name, render_metadata
-from rejoinder.models.model_dir import DATA_DESCRIPTION, EVALUATION, TRAINING_REPORT
+from rejoinder.models.model_dir import (
+    DATA_DESCRIPTION,
+    EVALUATION,
+    TRAINING_REPORT,
+    evaluation_folder,
+)
 from rejoinder.tables import markdown_table
 
 _TEXTS = '["How was the film?", "I liked it a lot."]'
@@ -40,10 +45,11 @@ def model_card(
         _examples(details, dimension if truncated else None, normalize),
     ]
     if details.model_dir is not None:
+        evaluation = evaluation_folder(details.model_dir, details.checkpoint)
         parts += [
             part
             for part in (
-                _evaluation(_read(details.model_dir, EVALUATION)),
+                _evaluation(_read(evaluation, EVALUATION)),
                 _training(_read(details.model_dir, TRAINING_REPORT)),
                 _data(_read(details.model_dir, DATA_DESCRIPTION)),
             )
@@ -146,8 +152,8 @@ Semantic search, clustering, finding duplicates, and choosing a response among c
 """
 
 
-def _read(model_dir: str, name: str) -> str:
-    path = storage.join(model_dir, name)
+def _read(folder: str, name: str) -> str:
+    path = storage.join(folder, name)
     return storage.read_bytes(path).decode() if storage.exists(path) else ""
 
 

@@ -14,13 +14,25 @@ PARAMETERS = "params.yaml"  # the resolved configuration; Model Garden writes it
 DATA_DESCRIPTION = "data.json"
 TRAINING_REPORT = "training.json"
 EVALUATION_FOLDER = "evaluation"
-EVALUATION = f"{EVALUATION_FOLDER}/evaluation.md"
-EVALUATION_FIGURES = f"{EVALUATION_FOLDER}/evaluation.json"
+EVALUATION = "evaluation.md"
+EVALUATION_FIGURES = "evaluation.json"
 
 
 def is_model_dir(path: str | Path) -> bool:
     """Returns whether a path is the folder of a training run."""
     return storage.exists(storage.join(str(path), ENCODER_FOLDER, "config.json"))
+
+
+def evaluation_folder(model_dir: str, checkpoint: str | None = None) -> str:
+    """Returns the folder of a run's evaluation, from which its model card is made.
+
+    Args:
+        model_dir: Folder of the run.
+        checkpoint: The checkpoint that is evaluated, `ckpt-1000` or a path; None for the
+            latest.
+    """
+    folder = storage.join(model_dir, EVALUATION_FOLDER)
+    return storage.join(folder, checkpoint.rpartition("/")[2]) if checkpoint else folder
 
 
 def local_encoder_folder(model_dir: str) -> Path:

@@ -9,6 +9,7 @@ def _write(folder, points):
         for step, value in points:
             tf.summary.scalar("training_loss", value, step)
             tf.summary.scalar("learning_rate", 1.0, step)
+            tf.summary.scalar("best_accuracy", 1.0, step)
     writer.close()
 
 

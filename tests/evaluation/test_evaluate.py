@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.errors import UserError
+from rejoinder.evaluation.during_training import TrainingEvaluation
 from rejoinder.evaluation.evaluate import default_output, main, named_models, next_step
 
 
@@ -19,10 +20,10 @@ class FakeEncoder:
     TF-IDF and BM25 ignore words of one character, so they cannot use it.
     """
 
-    def __init__(self, path):
-        self.good = "good" in path
+    def __init__(self, path, checkpoint):
+        self.good = "good" in path or checkpoint == "ckpt-good"
 
-    load = classmethod(lambda cls, path: cls(path))
+    load = classmethod(lambda cls, path, checkpoint=None: cls(path, checkpoint))
 
     def encode(self, texts, batch_size):
         rows = np.zeros((len(texts), 300), np.float32)
@@ -207,8 +208,72 @@ def test_a_file_that_evaluate_did_not_write_is_kept(tmp_path, corpus, name):
     assert (tmp_path / "report" / "thesis.tex").exists()
 
 
+def test_a_refused_evaluation_leaves_no_folder(tmp_path):
+    (tmp_path / "run" / "encoder").mkdir(parents=True)
+    (tmp_path / "run" / "encoder" / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="missing"):
+        main(["--model", str(tmp_path / "run"), "--corpus", str(tmp_path / "missing")])
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["encoder"]
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        UserError, match=r"file: is a file; --output .*file/report must be a folder"
+    ):
+        main(["--corpus", "missing", "--output", str(tmp_path / "file" / "report")])
+
+
 @pytest.mark.parametrize("output", ["", "~/report", "gs:/report"])
 def test_a_path_that_cannot_be_meant_is_an_error_before_the_evaluation(output, monkeypatch):
-    monkeypatch.setattr("rejoinder.storage.make_folder", lambda path: 1 / 0)
+    monkeypatch.setattr("rejoinder.evaluation.evaluate.check_writable", lambda path: 1 / 0)
     with pytest.raises(UserError, match=r"^--output"):
         main(["--corpus", "missing", "--output", output])
+
+
+def test_a_checkpoint_is_that_of_the_first_model(tmp_path, corpus):
+    (tmp_path / "run" / "encoder").mkdir(parents=True)
+    (tmp_path / "run" / "encoder" / "config.json").write_text("{}")
+    run = str(tmp_path / "run")
+    chosen = ["--checkpoint", "ckpt-good", "--no-baselines"]
+    result, _ = _run(tmp_path, "--model", f"{run},last={run}", "--corpus", corpus, *chosen)
+    assert [row["accuracy"] for row in result["ranking"]] == [1, pytest.approx(0.01)]
+    # The card of an exported checkpoint is made from the evaluation of that checkpoint.
+    assert default_output({"run": run}, "ckpt-8") == f"{run}/evaluation/ckpt-8"
+    assert default_output({"run": run}, f"{run}/ckpt-8") == f"{run}/evaluation/ckpt-8"
+    assert next_step({"run": run}, None, "x", "ckpt-8") == (
+        f"rejoinder export --model {run} --checkpoint ckpt-8 --output out/export/run"
+    )
+
+
+@pytest.mark.parametrize("models", [[], ["--model", "some/hub-name"]])
+def test_a_checkpoint_without_a_training_run_is_an_error(tmp_path, corpus, models):
+    with pytest.raises(UserError, match=r"--checkpoint ckpt-8: the first --model must be the fol"):
+        _run(tmp_path, *models, "--corpus", corpus, "--checkpoint", "ckpt-8")
+
+
+@pytest.mark.parametrize("model", ["good", "bad"])
+def test_the_scores_inside_training_are_those_of_the_command(tmp_path, corpus, model):
+    file = tmp_path / "my sts.csv"
+    file.write_text("text 1,text 1,5\ntext 1,text 2,1\ntext 3,text 4,0\ntext 5,text 5,3\n")
+    arguments = ["--model", model, "--corpus", corpus, "--sts", str(file), "--no-baselines"]
+    result, _ = _run(tmp_path, *arguments, "--batches", "2")
+    evaluation = TrainingEvaluation([str(file)], corpus, 2)
+    encoder = FakeEncoder(model, None)
+    scores = evaluation(lambda texts: encoder.encode(texts, None))
+    assert list(scores) == evaluation.names == ["one_of_100", "sts_my_sts"]
+    assert scores["one_of_100"] == result["ranking"][0]["accuracy"]
+    expected = result["similarity"][0]["spearman"]
+    assert scores["sts_my_sts"] == pytest.approx(expected, nan_ok=True) or expected is None
+
+
+def test_data_for_scores_inside_training_is_checked_when_the_run_starts(tmp_path, corpus):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "dev.csv").write_text("x,y,1\n")
+    files = [str(tmp_path / folder / "dev.csv") for folder in ("a", "b")]
+    with pytest.raises(UserError, match=r"task\.evaluation\.sts: two files .* sts_dev; rename"):
+        TrainingEvaluation(files, "", 1)
+    with pytest.raises(UserError, match=r"none\.csv"):
+        TrainingEvaluation([str(tmp_path / "none.csv")], "", 1)
+    with tf.io.TFRecordWriter(f"{corpus}/test.tfrecord-00000-of-00001"):
+        pass
+    with pytest.raises(UserError, match=r"holds 0 pairs; task\.evaluation\.corpus needs at least"):
+        TrainingEvaluation([], corpus, 1)

@@ -1,5 +1,6 @@
 """The model card of a training run has its evaluation, command and data."""
 
+import dataclasses
 import json
 import re
 
@@ -53,6 +54,17 @@ def test_the_card_has_the_evaluation_the_command_and_the_data(run):
     assert "```\nrejoinder train --model-dir=run\n```" in card
     assert re.search(r"\| loss +\| 3\.1000 → 2\.5000 \|", card)
     assert re.search(r"\| reddit +\| +2 \| 65,532 \| `ab12` +\|", card)
+
+
+def test_the_card_of_a_checkpoint_has_the_evaluation_of_that_checkpoint(run):
+    details = dataclasses.replace(trained(run), checkpoint="ckpt-8")
+    assert "## Evaluation" not in model_card(details, 768, 128)
+    (run / "evaluation" / "ckpt-8").mkdir()
+    text = EVALUATION.replace("54.9", "51.3")
+    (run / "evaluation" / "ckpt-8" / "evaluation.md").write_text(text)
+    card = model_card(details, 768, 128)
+    assert "| ours   |       51.3 |" in card
+    assert "54.9" not in card
 
 
 def test_a_report_without_command_and_losses_gives_a_card_without_them(run):
