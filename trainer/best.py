@@ -95,5 +95,11 @@ class BestModel:
         self._step.assign(step)
         path = self._checkpoint.write(storage.join(self.folder, name))
         tf.compat.v1.train.update_checkpoint_state(self.folder, path, [path])
-        files = storage.glob(storage.join(self.folder, "ckpt-*"))
-        storage.delete([file.path for file in files if not file.path.startswith(f"{path}.")])
+        storage.delete(
+            [
+                file.path
+                for file in storage.list_tree(self.folder)
+                if file.path.startswith(storage.join(self.folder, "ckpt-"))
+                and not file.path.startswith(f"{path}.")
+            ]
+        )
