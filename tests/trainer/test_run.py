@@ -88,10 +88,10 @@ def test_the_best_checkpoint_is_kept(run, monkeypatch):
     """Evaluations score 1, 3, 2: the checkpoint of the second one is kept."""
     scores = iter([1.0, 3.0, 2.0])
     monkeypatch.setattr(Trainer, "evaluate", lambda self, steps: _scored(self, next(scores)))
-    folder = run({"trainer": {"best_checkpoint_export_subdir": "best"}}, mode="train_and_eval")
-    info = json.loads((folder / "best/info.json").read_text())
-    assert info["accuracy"] == 3.0
-    assert info["best_ckpt_global_step"] == 8
+    folder = run(mode="train_and_eval")
+    info = json.loads((folder / "best/ckpt-8.json").read_text())
+    assert info["metrics"]["accuracy"] == 3.0
+    assert info["step"] == 8
     reader = tf.train.load_checkpoint(str(folder / "best"))
     assert reader.get_tensor("global_step/.ATTRIBUTES/VARIABLE_VALUE") == 8
 
@@ -100,9 +100,7 @@ def _scored(trainer, accuracy):
     logs = {"accuracy": accuracy, "validation_loss": 1.0}
     exporter = trainer.checkpoint_exporter
     if exporter:
-        exporter.maybe_export_checkpoint(
-            trainer.checkpoint, logs, int(trainer.global_step.numpy()), write_logs=True
-        )
+        exporter.maybe_export_checkpoint(trainer.checkpoint, logs, int(trainer.global_step.numpy()))
     return logs
 
 
