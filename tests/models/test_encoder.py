@@ -12,25 +12,16 @@ from rejoinder.errors import UserError
 from rejoinder.models.embedders import STEP_TOKENS, cut_steps
 from rejoinder.models.encoder import WINDOW, Encoder
 from rejoinder.models.loading import load_model, write_encoder_folder
-from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.sentence_transformers import save_sentence_transformers
+from rejoinder.models.testing import tiny_config
 
 
 @pytest.fixture(scope="module")
 def tiny():
     """A random model for the test vocabulary."""
-    config = MPNetConfig(
-        vocab_size=300,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=66,
-        initializer_range=0.5,
-    )
     tf.random.set_seed(1)
-    return SentenceEncoder(config)
+    return SentenceEncoder(tiny_config(300))
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,11 @@ from huggingface_hub import ModelCard
 from rejoinder.errors import UserError
 from rejoinder.models.encoder import Encoder
 from rejoinder.models.export import main
-from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.saved_model.manifest import ExportManifest
 from rejoinder.models.saved_model.publish import versions
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.sentence_transformers import save_sentence_transformers
+from rejoinder.models.testing import tiny_config
 from rejoinder.models.tokenizer import Tokenizer
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.options import read_models
@@ -32,15 +32,7 @@ TEXTS = ["", "The quick brown fox", "over " * 60, "jumps, doesn't it?"]
 @pytest.fixture(scope="module")
 def model_folder(tokenizer_folder, tmp_path_factory):
     """A sentence-transformers folder of a random MPNet with two layers."""
-    config = MPNetConfig(
-        vocab_size=Tokenizer.from_folder(tokenizer_folder).vocab_size,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=66,
-    )
-    encoder = SentenceEncoder(config)
+    encoder = SentenceEncoder(tiny_config(Tokenizer.from_folder(tokenizer_folder).vocab_size))
     encoder({"token_ids": tf.constant([[0, 2]])})
     folder = tmp_path_factory.mktemp("model")
     save_sentence_transformers(folder, encoder, tokenizer_folder, max_length=32)

@@ -13,9 +13,9 @@ from rejoinder.errors import UserError
 from rejoinder.models.encoder import Encoder
 from rejoinder.models.folder_settings import read_folder_settings
 from rejoinder.models.loading import load_model
-from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.sentence_transformers import save_sentence_transformers
+from rejoinder.models.testing import tiny_config
 
 CLASSIC = "sentence_transformers.models."
 TEXTS = ["The quick brown fox", "jumps over the lazy dog"]
@@ -24,18 +24,11 @@ TEXTS = ["The quick brown fox", "jumps over the lazy dog"]
 @pytest.fixture(scope="module")
 def original(tokenizer_folder, tmp_path_factory):
     """A sentence-transformers folder of a random model."""
-    config = MPNetConfig(
-        vocab_size=300,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=66,
-        initializer_range=0.5,
-    )
     tf.random.set_seed(1)
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_sentence_transformers(folder, SentenceEncoder(config), tokenizer_folder, max_length=32)
+    save_sentence_transformers(
+        folder, SentenceEncoder(tiny_config(300)), tokenizer_folder, max_length=32
+    )
     return folder
 
 

@@ -20,9 +20,9 @@ def step(tmp_path_factory):
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.losses import MultipleNegativesRankingLoss
 
-    from rejoinder.models.mpnet import MPNetConfig
     from rejoinder.models.sentence_encoder import SentenceEncoder
     from rejoinder.models.sentence_transformers import save_sentence_transformers
+    from rejoinder.models.testing import tiny_config
     from rejoinder.models.weights import bindings
     from rejoinder.trainer.config import LossOptions
     from rejoinder.trainer.data.testing import write_trainable_corpus
@@ -32,18 +32,14 @@ def step(tmp_path_factory):
     folder = tmp_path_factory.mktemp("loss")
     corpus = write_trainable_corpus(folder / "corpus", pairs=10, shards=1)
     tf_keras.utils.set_random_seed(3)
-    config = MPNetConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=64,
-        initializer_range=0.2,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
+    encoder = SentenceEncoder(
+        tiny_config(
+            VOCABULARY,
+            initializer_range=0.2,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
     )
-    encoder = SentenceEncoder(config)
     save_sentence_transformers(folder / "model", encoder, corpus / "tokenizer", max_length=32)
     rng = np.random.default_rng(0)
     pairs = [make_pair(number, rng, (3, 12)) for number in range(PAIRS)]

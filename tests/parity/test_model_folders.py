@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from rejoinder.models.encoder import Encoder
-from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.sentence_transformers import save_sentence_transformers
+from rejoinder.models.testing import tiny_config
 from rejoinder.models.tokenizer import Tokenizer
 from rejoinder.models.tokenizer.wordpiece import train_wordpiece
 
@@ -28,18 +28,14 @@ PROMPTS = {"query": "quick: ", "document": "fox ", "title": "The "}
 def original(tmp_path_factory):
     """A sentence-transformers folder of a random model."""
     tokenizer = train_wordpiece(TEXTS * 3, 120, tmp_path_factory.mktemp("tokenizer"))
-    config = MPNetConfig(
-        vocab_size=Tokenizer.from_folder(tokenizer).vocab_size,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=66,
-        initializer_range=0.5,
-    )
     tf.random.set_seed(1)
     folder = tmp_path_factory.mktemp("model") / "tiny"
-    save_sentence_transformers(folder, SentenceEncoder(config), tokenizer, max_length=32)
+    save_sentence_transformers(
+        folder,
+        SentenceEncoder(tiny_config(Tokenizer.from_folder(tokenizer).vocab_size)),
+        tokenizer,
+        max_length=32,
+    )
     return folder
 
 

@@ -44,24 +44,19 @@ def test_the_command_runs_a_task_with_a_model(tmp_path, monkeypatch, capsys):
     from rejoinder.evaluation.evaluate import main
     from rejoinder.evaluation.metrics import paired_cosine, spearman
     from rejoinder.models.encoder import Encoder
-    from rejoinder.models.mpnet import MPNetConfig
     from rejoinder.models.sentence_encoder import SentenceEncoder
     from rejoinder.models.sentence_transformers import save_sentence_transformers
+    from rejoinder.models.testing import tiny_config
     from rejoinder.models.tokenizer import Tokenizer
     from rejoinder.models.tokenizer.wordpiece import train_wordpiece
 
     texts = [*ROWS["sentence1"], *ROWS["sentence2"]] * 3
     tokenizer = train_wordpiece(texts, 80, tmp_path / "tokenizer")
-    config = MPNetConfig(
-        vocab_size=Tokenizer.from_folder(tokenizer).vocab_size,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=66,
-        initializer_range=0.5,
+    save_sentence_transformers(
+        tmp_path / "model",
+        SentenceEncoder(tiny_config(Tokenizer.from_folder(tokenizer).vocab_size)),
+        tokenizer,
     )
-    save_sentence_transformers(tmp_path / "model", SentenceEncoder(config), tokenizer)
     task = tiny_task(mteb)
     monkeypatch.setattr(mteb, "get_task", lambda name: task)
     command = ["--model", str(tmp_path / "model"), "--mteb", "STSBenchmark"]
