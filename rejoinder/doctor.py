@@ -12,17 +12,27 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+
+from rejoinder.accelerators import (
+    LIBTPU,
+    Commands,
+    Finding,
+    build_findings,
+    gpu_finding,
+    library_path_findings,
+    tpu_findings,
+)
+from rejoinder.hardware import find_hardware
 
 NEEDED_DISK_GIB = 8
 
-# Prints what TensorFlow sees; in its own process, because a broken installation may crash it.
-_DEVICES = """
-import os, tensorflow as tf
-names = [d.name for kind in ("TPU", "GPU") for d in tf.config.list_physical_devices(kind)]
-names += ["local TPU (/dev/accel0)"] * os.path.exists("/dev/accel0")
-names += filter(None, [os.environ.get("TPU_NAME")])
-print(", ".join(names) or "none, training runs on the CPU")
+# Prints the GPUs that TensorFlow sees; in its own process, because a broken installation may
+# crash it.
+_GPUS = """
+import tensorflow as tf
+gpus = tf.config.list_physical_devices("GPU")
+details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+print(", ".join(detail.get("device_name", "GPU") for detail in details))
 """
 # Each prints how many entries a gs:// path has, through one of the two clients that are used.
 _LISTINGS = {
@@ -38,32 +48,24 @@ print(len(tf.io.gfile.listdir(sys.argv[1])), "entries in", sys.argv[1])
 }
 
 
-class Commands(NamedTuple):
-    """Shell commands that fix an installation."""
-
-    install: str
-    reinstall: str
-    other_python: str
-
-
 IN_CHECKOUT = Commands(
-    "make setup",
-    "rm -f .venv/.installed && make setup",
-    "rm -rf .venv && make setup PYTHON=/path/to/python3.11",
+    install="make setup",
+    reinstall="rm -f .venv/.installed && make setup",
+    other_python="rm -rf .venv && make setup PYTHON=/path/to/python3.11",
+    one_tensorflow="rm -rf .venv && make setup  # on a TPU VM: make setup DEVICE=tpu",
+    for_tpu="make setup DEVICE=tpu",
+    for_gpu="make setup DEVICE=gpu",
 )
+_TPU_BUILD = f"pip install --force-reinstall --no-deps tensorflow-tpu==2.20.0 libtpu=={LIBTPU}"
 INSTALLED = Commands(
-    "pip install rejoinder",
-    "pip install --force-reinstall rejoinder",
-    "python3.11 -m venv ENVIRONMENT && ENVIRONMENT/bin/pip install rejoinder",
+    install="pip install rejoinder",
+    reinstall="pip install --force-reinstall rejoinder",
+    other_python="python3.11 -m venv ENVIRONMENT && ENVIRONMENT/bin/pip install rejoinder",
+    one_tensorflow="pip uninstall -y tensorflow tensorflow-tpu && pip install tensorflow==2.20.*"
+    f"  # on a TPU VM: {_TPU_BUILD}",
+    for_tpu=f"pip uninstall -y tensorflow && {_TPU_BUILD}",
+    for_gpu="pip install 'rejoinder[gpu]'",
 )
-
-
-class Finding(NamedTuple):
-    """One line of the report; `fix` is the command that fixes a problem, or empty."""
-
-    check: str
-    found: str
-    fix: str = ""
 
 
 def fixing_commands() -> Commands:
@@ -81,12 +83,13 @@ def version_findings(
         version_of: Returns the version of a package, or None where it is missing.
         commands: Commands to suggest.
     """
-    tensorflow = version_of("tensorflow")
+    build = "tensorflow-tpu" if version_of("tensorflow-tpu") else "tensorflow"
+    tensorflow = version_of(build)
     if tensorflow is None:
         yield Finding("environment", "TensorFlow is not installed", commands.install)
         return
     yield Finding(
-        "tensorflow",
+        build,
         tensorflow,
         # pip resolves TF 2.21 with Model Garden 2.7, which imports modules that were removed.
         "" if _minor(tensorflow) == (2, 20) else f"{commands.reinstall}  # this project needs 2.20",
@@ -113,6 +116,7 @@ def version_findings(
     for name in ("apache-beam", "transformers", "gcsfs"):
         version = version_of(name)
         yield Finding(name, version or "missing", "" if version else commands.reinstall)
+    yield from build_findings(version_of, commands)
 
 
 def machine_findings(commands: Commands, path: str = ".") -> Iterator[Finding]:
@@ -129,12 +133,22 @@ def machine_findings(commands: Commands, path: str = ".") -> Iterator[Finding]:
     )
 
 
-def device_finding(commands: Commands) -> Finding:
-    """Returns which accelerators TensorFlow sees."""
-    status, output = _python(_DEVICES)
+def device_findings(
+    version_of: Callable[[str], str | None], commands: Commands
+) -> Iterator[Finding]:
+    """Yields which accelerators are here and whether TensorFlow can use them."""
+    hardware = find_hardware()
+    yield from tpu_findings(
+        hardware, version_of, commands, lambda path: os.access(path, os.R_OK | os.W_OK)
+    )
+    status, output = _python(_GPUS)
     if status:
-        return Finding("TPU / GPU", f"TensorFlow does not start: {output}", commands.reinstall)
-    return Finding("TPU / GPU", output)
+        yield Finding("GPU", f"TensorFlow does not start: {output}", commands.reinstall)
+    else:
+        yield gpu_finding(hardware, output, version_of, commands, os.environ)
+    yield from library_path_findings(os.environ.get("LD_LIBRARY_PATH", ""), _files_in, version_of)
+    if name := os.environ.get("TPU_NAME"):
+        yield Finding("TPU_NAME", name)
 
 
 def cloud_findings(path: str) -> Iterator[Finding]:
@@ -162,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = fixing_commands()
     findings = [*machine_findings(commands), *version_findings(_installed_version, commands)]
     if findings[-1].check != "environment":
-        findings.append(device_finding(commands))
+        findings += device_findings(_installed_version, commands)
         if arguments.gs:
             findings += cloud_findings(arguments.gs)
     print(report(findings))
@@ -191,6 +205,13 @@ def _installed_version(name: str) -> str | None:
         return None
 
 
+def _files_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
 def _minor(version: str) -> tuple[int, int]:
     major, minor = version.split(".")[:2]
     return int(major), int(minor)
@@ -211,4 +232,6 @@ def _python(code: str, *arguments: str) -> tuple[int, str]:
     except subprocess.TimeoutExpired:
         return 1, "no answer within 120 s"
     lines = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
-    return done.returncode, lines[-1].strip() if lines else f"status {done.returncode}"
+    if not lines:
+        return done.returncode, f"status {done.returncode}" if done.returncode else ""
+    return done.returncode, lines[-1].strip()

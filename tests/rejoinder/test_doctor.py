@@ -14,6 +14,7 @@ from rejoinder.doctor import (
     report,
     version_findings,
 )
+from rejoinder.hardware import Hardware
 
 GOOD = {
     "tensorflow": "2.20.0",
@@ -48,6 +49,14 @@ def test_the_locked_versions_have_no_problem():
             ["tensorflow", "tf-models-official", "tensorflow-text", "tf-keras"],
         ),
         ({"tensorflow": None}, ["environment"]),
+        ({"tensorflow": None, "tensorflow-tpu": "2.20.0", "libtpu": "0.0.20"}, []),
+        (
+            {"tensorflow": None, "tensorflow-tpu": "2.19.1", "libtpu": "0.0.20"},
+            ["tensorflow-tpu", "tf-models-official", "tensorflow-text", "tf-keras"],
+        ),
+        ({"tensorflow-tpu": "2.20.0", "libtpu": "0.0.20"}, ["tensorflow"]),
+        ({"tensorflow": None, "tensorflow-tpu": "2.20.0", "libtpu": "0.0.52"}, ["libtpu"]),
+        ({"tensorflow": None, "tensorflow-tpu": "2.20.0"}, ["libtpu"]),
     ],
 )
 def test_versions_known_to_break_are_named_with_a_command(change, expected):
@@ -64,9 +73,12 @@ def test_tensorflow_starts_and_names_the_devices(tpu, monkeypatch):
     monkeypatch.delenv("TPU_NAME", raising=False)
     if tpu:
         monkeypatch.setenv("TPU_NAME", tpu)
-    finding = doctor.device_finding(IN_CHECKOUT)
-    assert finding.fix == ""
-    assert tpu is None or finding.found.endswith(tpu)
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    monkeypatch.setattr(doctor, "find_hardware", Hardware)
+    findings = list(doctor.device_findings(doctor._installed_version, IN_CHECKOUT))
+    assert "GPU" in [finding.check for finding in findings]
+    assert [finding for finding in findings if finding.fix] == []
+    assert tpu is None or findings[-1].found.endswith(tpu)
 
 
 def test_the_report_ends_with_the_next_command():
