@@ -1,5 +1,6 @@
 """Checkpoints of several hosts: every host restores from MODEL_DIR, the chief alone writes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -17,6 +18,9 @@ class HostCheckpointManager(tf.train.CheckpointManager):
     training checkpoint has no such variable: weights, moments and counters are the same
     on all replicas. The other hosts wait until the chief has written.
 
+    Attributes:
+        after_save: Function that the chief calls after each checkpoint, or None.
+
     Args:
         checkpoint: The objects to save and restore.
         hosts: All hosts.
@@ -26,6 +30,9 @@ class HostCheckpointManager(tf.train.CheckpointManager):
     def __init__(self, checkpoint: tf.train.Checkpoint, hosts: Hosts, **options: Any):
         super().__init__(checkpoint, **options)
         self._hosts = hosts
+        self.after_save: Callable[[], object] | None = None
+        # TensorFlow creates this counter when it is first read, which all hosts do together.
+        _ = checkpoint.save_counter
 
     def save(
         self,
@@ -37,6 +44,8 @@ class HostCheckpointManager(tf.train.CheckpointManager):
         path = None
         if self._hosts.is_chief:
             path = super().save(checkpoint_number, check_interval, options)
+            if path and self.after_save:
+                self.after_save()
         saved = self._hosts.gather(int(path is not None))[0]
         if saved and path is None:
             path = f"{self._prefix}-{int(checkpoint_number)}"
@@ -80,12 +89,13 @@ class Runner(train_lib.OrbitExperimentRunner):
 
     def _maybe_build_checkpoint_manager(self) -> HostCheckpointManager:
         trainer = self.params.trainer
-        return HostCheckpointManager(
-            self.trainer.checkpoint,
-            self._hosts,
-            directory=self.model_dir,
-            max_to_keep=trainer.max_to_keep,
-            step_counter=self.trainer.global_step,
-            checkpoint_interval=trainer.checkpoint_interval,
-            init_fn=self.trainer.initialize,
-        )
+        with self.strategy.scope():
+            return HostCheckpointManager(
+                self.trainer.checkpoint,
+                self._hosts,
+                directory=self.model_dir,
+                max_to_keep=trainer.max_to_keep,
+                step_counter=self.trainer.global_step,
+                checkpoint_interval=trainer.checkpoint_interval,
+                init_fn=self.trainer.initialize,
+            )

@@ -10,13 +10,17 @@ import orbit
 import tensorflow as tf
 import tf_keras
 from absl import logging
-from official.core import train_lib, train_utils
+from official.core import train_utils
 
 from rejoinder.errors import UserError
 from rejoinder.trainer import report
+from rejoinder.trainer.agreement import check_agreement
+from rejoinder.trainer.checkpoints import Runner
 from rejoinder.trainer.config import ExperimentConfig
+from rejoinder.trainer.hosts import Hosts
 from rejoinder.trainer.loop import Stopped, Trainer
 from rejoinder.trainer.model_folder import write_model_folder
+from rejoinder.trainer.peers import watch_peers
 from rejoinder.trainer.progress import Evaluations, Progress
 from rejoinder.trainer.run import Run, open_run
 from rejoinder.trainer.stopping import EarlyStopping, StoppedEarly
@@ -49,11 +53,12 @@ def run_experiment(config: ExperimentConfig, model_dir: str, mode: str, devices:
     )
     if config.trainer.deterministic:
         tf.config.experimental.enable_op_determinism()
-    return execute(open_run(config, model_dir, mode=mode, strategy=strategy))
+    with watch_peers(Hosts.of(strategy), model_dir):
+        return execute(open_run(config, model_dir, mode=mode, strategy=strategy))
 
 
 def execute(run: Run) -> int:
-    """Executes a checked run and returns the exit status; writes to MODEL_DIR.
+    """Executes a checked run and returns the exit status; the chief writes to MODEL_DIR.
 
     Raises:
         UserError: See `run_experiment`.
@@ -62,18 +67,22 @@ def execute(run: Run) -> int:
     # Orbit prints every event; `Progress` and `Evaluations` print the same values.
     orbit.controller._log = logging.info
     tf_keras.mixed_precision.set_global_policy(run.dtype_policy)
+    check_agreement(run)
     with run.strategy.scope():
         trainer = Trainer(run, DualEncoderTask(run))
         if run.trains and tf.train.latest_checkpoint(run.model_dir) is None:
             trainer.initialize()  # missing or unfit weights are an error before the first write
-    eval_actions = [Evaluations(trainer.global_step), *_early_stopping(run.config)]
-    if run.trains:
+    eval_actions: list[orbit.Action] = list(_early_stopping(run))
+    if run.hosts.is_chief:
+        eval_actions.insert(0, Evaluations(trainer.global_step))
+    if run.trains and run.hosts.is_chief:
         write_model_folder(run)
-    if run.evaluates:
+    if run.evaluates and run.hosts.is_chief:
         trainer.checkpoint_exporter = train_utils.maybe_create_best_ckpt_exporter(
             run.config, run.model_dir
         )
-    runner = train_lib.OrbitExperimentRunner(
+    runner = Runner(
+        run.hosts,
         distribution_strategy=run.strategy,
         task=trainer.task,
         mode=run.mode,
@@ -86,15 +95,20 @@ def execute(run: Run) -> int:
     if run.trains:
         return _train(runner, trainer, run)
     runner.run()
-    report.print_evaluated(run)
+    if run.hosts.is_chief:
+        report.print_evaluated(run)
     return 0
 
 
-def _train(runner: train_lib.OrbitExperimentRunner, trainer: Trainer, run: Run) -> int:
+def _train(runner: Runner, trainer: Trainer, run: Run) -> int:
     config = run.config.trainer
     progress = Progress(trainer.global_step, config.train_steps)
-    runner.controller.train_actions += (_check_finite(config.recovery_max_trials), progress)
-    report.print_start(run, trainer)
+    runner.controller.train_actions += (_check_finite(config.recovery_max_trials),)
+    if run.hosts.is_chief:
+        runner.controller.train_actions += (progress,)
+        report.print_start(run, trainer)
+    else:
+        report.print_joined(run, trainer)
     if config.recovery_max_trials > 0 and not runner.checkpoint_manager.latest_checkpoint:
         runner.controller.save_checkpoint()  # the one to recover from in the first steps
     previous = {
@@ -110,7 +124,7 @@ def _train(runner: train_lib.OrbitExperimentRunner, trainer: Trainer, run: Run) 
         step = int(trainer.global_step.numpy())
         print(
             f"\n{stopped}: saved {runner.checkpoint_manager.latest_checkpoint} at step {step}; "
-            "run the same command again to continue",
+            f"run the same command again{' on all hosts' if run.hosts.members else ''} to continue",
             file=sys.stderr,
         )
         return 128 + stopped.signal_number
@@ -135,18 +149,24 @@ def _train(runner: train_lib.OrbitExperimentRunner, trainer: Trainer, run: Run) 
         trainer.close()
         for number, handler in previous.items():
             signal.signal(number, handler)
-    report.finish(run, trainer, progress, time.monotonic() - began)
+    if run.hosts.is_chief:
+        report.finish(run, trainer, progress, time.monotonic() - began)
+    run.hosts.barrier()  # the other hosts report what the chief has written
+    if not run.hosts.is_chief:
+        report.print_left(run, trainer)
     return 0
 
 
-def _early_stopping(config: ExperimentConfig) -> list[EarlyStopping]:
-    if not config.trainer.early_stopping_patience:
+def _early_stopping(run: Run) -> list[EarlyStopping]:
+    config = run.config.trainer
+    if not config.early_stopping_patience:
         return []
     return [
         EarlyStopping(
-            config.trainer.best_checkpoint_eval_metric,
-            config.trainer.best_checkpoint_metric_comp,
-            config.trainer.early_stopping_patience,
+            config.best_checkpoint_eval_metric,
+            config.best_checkpoint_metric_comp,
+            config.early_stopping_patience,
+            run.hosts,
         )
     ]
 

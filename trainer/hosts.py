@@ -120,7 +120,7 @@ class Hosts:
         """Returns the value of each host; every host must call it at the same place.
 
         Args:
-            value: Integer of at most 63 bits.
+            value: A signed integer of 64 bits.
         """
         if self.count == 1:
             return [value]

@@ -10,6 +10,7 @@ from official.core import base_trainer
 
 from rejoinder.trainer.data.inputs import TrainInput, ValidationInput
 from rejoinder.trainer.data.prefetch import Prefetcher
+from rejoinder.trainer.hosts import Host
 from rejoinder.trainer.run import Run
 from rejoinder.trainer.task import DualEncoderTask
 from rejoinder.trainer.throughput import Throughput
@@ -18,8 +19,9 @@ from rejoinder.trainer.throughput import Throughput
 class Stopped(Exception):  # noqa: N818 - not an error
     """SIGTERM or SIGINT arrived; the current step is finished, no checkpoint is written yet."""
 
-    def __init__(self, signal_number: int):
-        super().__init__(signal.Signals(signal_number).name)
+    def __init__(self, signal_number: int, host: Host | None = None):
+        name = signal.Signals(signal_number).name
+        super().__init__(f"{name} to {host}" if host else name)
         self.signal_number = signal_number
 
 
@@ -28,7 +30,7 @@ class Trainer(base_trainer.Trainer):
 
     Attributes:
         total: Counts of all steps of this process.
-        stop_signal: Number of the signal that asked to stop, 0 before.
+        stop_signal: Number of the signal that asked this host to stop, 0 before.
 
     Args:
         run: The run; the trainer is made in the scope of its strategy.
@@ -65,6 +67,7 @@ class Trainer(base_trainer.Trainer):
         )
         self.total = Throughput()
         self.stop_signal = 0
+        self._hosts = run.hosts
         self._initialized = False
         self._prefetcher: Prefetcher | None = None
         self._compiled_step = tf.function(self._replicated_step, autograph=False)
@@ -105,7 +108,8 @@ class Trainer(base_trainer.Trainer):
         """Runs `num_steps` steps and returns their metrics.
 
         Raises:
-            Stopped: A signal asked to stop; the weights are those after the current step.
+            Stopped: A signal asked a host to stop; the weights are those after the current
+                step, which is the same on all hosts.
         """
         assert self._train_input is not None
         step = int(self.global_step.numpy())
@@ -124,8 +128,7 @@ class Trainer(base_trainer.Trainer):
             batch = next(self._prefetcher)
             self._compiled_step(batch.inputs)
             latest.add_step(batch.host_batch, self.config.task.train_data.global_batch_size)
-            if self.stop_signal:
-                raise Stopped(self.stop_signal)
+            self._stop_if_asked()
         logs = {name: _value(value) for name, value in self.train_loop_end().items()}
         latest.seconds = time.monotonic() - began
         self.total.add(latest)
@@ -135,6 +138,12 @@ class Trainer(base_trainer.Trainer):
                 if value:  # 0 means that these steps had no pair of the data set
                     logs[f"loss_{name.replace('/', '_')}"] = float(value)
         return logs | latest.metrics()
+
+    def _stop_if_asked(self) -> None:
+        signals = self._hosts.gather(self.stop_signal)
+        for host, number in zip(self._hosts.members or (None,), signals, strict=True):
+            if number:
+                raise Stopped(number, host)
 
     def close(self) -> None:
         """Stops the thread that makes batches."""

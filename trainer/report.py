@@ -32,10 +32,27 @@ def print_start(run: Run, trainer: Trainer) -> None:
         ("pairs", f"{data.examples:,} ({epochs:.2f} epochs)"),
         ("parameters", f"{_parameters(trainer):,}"),
         ("replicas", trainer.strategy.num_replicas_in_sync),
+        *([("hosts", ", ".join(map(str, run.hosts.members)))] if run.hosts.members else []),
         ("batch", f"{config.task.train_data.global_batch_size} pairs"),
         ("steps", steps),
     ]
     print(list_table(rows, f"training {run.model_dir}"), flush=True)
+
+
+def print_joined(run: Run, trainer: Trainer) -> None:
+    """Prints the start of a run on a host that is not the chief."""
+    hosts, step = run.hosts, int(trainer.global_step.numpy())
+    print(
+        f"{hosts.this}: training {run.model_dir} from step {step} with {hosts.count} hosts; "
+        f"{hosts.chief} reports and writes",
+        flush=True,
+    )
+
+
+def print_left(run: Run, trainer: Trainer) -> None:
+    """Prints the end of a run on a host that is not the chief."""
+    step = int(trainer.global_step.numpy())
+    print(f"{run.hosts.this}: trained to step {step}; {run.hosts.chief} wrote {run.model_dir}")
 
 
 def finish(run: Run, trainer: Trainer, progress: Progress, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """A run: all that it needs, opened once and checked before anything is written."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import tensorflow as tf
 
@@ -9,6 +10,7 @@ from rejoinder.errors import UserError
 from rejoinder.trainer import resume_check
 from rejoinder.trainer.config import ExperimentConfig
 from rejoinder.trainer.data.corpora import Corpus, open_corpora
+from rejoinder.trainer.hosts import Hosts
 from rejoinder.trainer.initialization import BaseModel, check_tokenizer, find_base_model
 from rejoinder.trainer.loss import loss_widths
 
@@ -36,6 +38,11 @@ class Run:
     base: BaseModel
     train_corpora: tuple[Corpus, ...]
     validation_corpora: tuple[Corpus, ...]
+
+    @cached_property
+    def hosts(self) -> Hosts:
+        """All hosts of the run; only the chief among them writes to MODEL_DIR."""
+        return Hosts.of(self.strategy)
 
     @property
     def trains(self) -> bool:

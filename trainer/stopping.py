@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from rejoinder.errors import UserError
+from rejoinder.trainer.hosts import Hosts
 
 
 class StoppedEarly(Exception):  # noqa: N818 - not an error
@@ -19,12 +20,14 @@ class EarlyStopping:
         metric: Metric to watch (`trainer.best_checkpoint_eval_metric`).
         direction: Whether `higher` or `lower` values are better.
         patience: Number of evaluations without a better value after which to stop.
+        hosts: All hosts; the chief decides for all of them.
     """
 
-    def __init__(self, metric: str, direction: str, patience: int):
+    def __init__(self, metric: str, direction: str, patience: int, hosts: Hosts):
         self._metric = metric
         self._sign = 1.0 if direction == "higher" else -1.0
         self._patience = patience
+        self._hosts = hosts
         self._best: float | None = None
         self._waited = 0
 
@@ -43,7 +46,8 @@ class EarlyStopping:
         value = self._sign * float(logs[self._metric])
         if self._best is None or value > self._best:
             self._best, self._waited = value, 0
-            return
-        self._waited += 1
-        if self._waited >= self._patience:
-            raise StoppedEarly(f"{self._metric} has not improved in {self._waited} evaluations")
+        else:
+            self._waited += 1
+        chief_waited = self._hosts.gather(self._waited)[0]
+        if chief_waited >= self._patience:
+            raise StoppedEarly(f"{self._metric} has not improved in {chief_waited} evaluations")

@@ -1,11 +1,11 @@
 """Devices of a run."""
 
-import os
-
 import tensorflow as tf
 from official.common import distribute_utils
 
 from rejoinder.errors import UserError
+from rejoinder.trainer.hosts import Hosts
+from rejoinder.trainer.peers import announce_missing
 
 STRATEGIES = ("one_device", "mirrored", "multi_worker_mirrored", "tpu")
 
@@ -31,11 +31,6 @@ def make_strategy(
         raise UserError(
             f"runtime.distribution_strategy: must be one of {', '.join(STRATEGIES)}, got {name!r}"
         )
-    if name == "multi_worker_mirrored" and "TF_CONFIG" not in os.environ:
-        raise UserError(
-            "multi_worker_mirrored: the environment variable TF_CONFIG must name the cluster "
-            "and this worker (https://www.tensorflow.org/guide/distributed_training#TF_CONFIG)"
-        )
     if num_gpus > len(tf.config.list_physical_devices("GPU")):
         raise UserError(
             f"runtime.num_gpus: this machine has {len(tf.config.list_physical_devices('GPU'))} "
@@ -48,6 +43,8 @@ def make_strategy(
                 [tf.config.LogicalDeviceConfiguration()] * devices,
             )
         return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(max(devices, 1))])
+    if name == "multi_worker_mirrored":
+        return _connect(Hosts.from_environment())
     try:
         return distribute_utils.get_distribution_strategy(name, num_gpus=num_gpus, tpu_address=tpu)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
@@ -57,4 +54,16 @@ def make_strategy(
         raise UserError(
             f"--tpu {tpu}: cannot connect to a TPU ({reason}); on a TPU VM use --tpu local with "
             "the tpu extra installed, elsewhere give the name of the TPU or its grpc:// address"
+        ) from error
+
+
+def _connect(hosts: Hosts) -> tf.distribute.Strategy:
+    """Waits for all hosts and returns their strategy."""
+    try:
+        with announce_missing(hosts):
+            return tf.distribute.MultiWorkerMirroredStrategy()
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise UserError(
+            f"{hosts.this}: cannot join the other hosts of TF_CONFIG "
+            f"({str(error).splitlines()[0]}); start the same command on all hosts"
         ) from error

@@ -17,7 +17,8 @@ _MODEL_GARDEN = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains or evaluates as the command line says; returns the exit status."""
     arguments = _parser().parse_args(canonical(sys.argv[1:] if argv is None else argv))
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # With several hosts, TensorFlow logs every collective operation that a lost host ends.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if "TF_CONFIG" in os.environ else "2")
     # TensorFlow takes seconds to import, so a wrong command line fails before.
     from rejoinder.trainer.experiment import run_experiment
     from rejoinder.trainer.resolve import read_config

@@ -1,0 +1,265 @@
+"""Two hosts on the loopback: killed, stopped and restarted, with one host in between.
+
+Each kind of end happens to one run after the other in the same MODEL_DIR, so that a test of this
+file continues from where the test before it stopped.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+STEPS = 80
+LOST_SECONDS = 30  # within which a host ends after another one was killed
+CONFIG = {
+    "task": {
+        "model": {
+            "max_length": 32,
+            "num_hidden_layers": 1,
+            "hidden_size": 16,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+            # The masks of a packed row depend on its place, hence on the number of replicas.
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+        },
+        "train_data": {"global_batch_size": 16, "shuffle_window": 100},
+    },
+    "trainer": {
+        "train_steps": STEPS,
+        "steps_per_loop": 1,
+        "checkpoint_interval": 5,
+        "deterministic": True,
+        "optimizer_config": {
+            "learning_rate": {"polynomial": {"initial_learning_rate": 1e-3}},
+            "warmup": {"linear": {"warmup_steps": 10}},
+        },
+    },
+}
+
+
+class Run:
+    """The processes of one command on every host; the first is the chief."""
+
+    def __init__(self, corpus: Path, model_dir: Path, hosts: int):
+        command = [
+            *(sys.executable, "-m", "rejoinder", "train", "--mode=train", f"--corpus={corpus}"),
+            *(f"--config={corpus.parent / 'config.yaml'}", f"--model-dir={model_dir}"),
+        ]
+        self.addresses = [f"127.0.0.1:{port}" for port in free_ports(hosts)]
+        self.processes = []
+        self.temporary = []
+        for index in range(hosts):
+            folder = model_dir.parent / f"{model_dir.name}-tmp-{self.addresses[index][10:]}"
+            folder.mkdir()
+            self.temporary.append(folder)
+            environment = os.environ | {"TMPDIR": str(folder)}
+            strategy = "--strategy=one_device"
+            if hosts > 1:
+                task = {"type": "worker", "index": index}
+                cluster = {"worker": self.addresses}
+                environment["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": task})
+                strategy = "--strategy=multi_worker_mirrored"
+            self.processes.append(
+                subprocess.Popen(
+                    [*command, strategy],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    env=environment,
+                )
+            )
+
+    def wait_for_steps(self) -> None:
+        """Returns after the chief's first line of progress, and a few steps more."""
+        output = self.processes[0].stdout
+        assert output is not None
+        seen = []
+        for line in output:
+            seen.append(line)
+            if line.startswith("step"):
+                time.sleep(0.3)
+                return
+        raise AssertionError("".join([*seen, self.processes[0].communicate()[1]]))
+
+    def ends(self, timeout: float | None = None) -> list[tuple[int, str, str]]:
+        """Returns exit status, standard output and standard error of each host."""
+        ends = []
+        try:
+            for process in self.processes:
+                output, errors = process.communicate(timeout=timeout)
+                ends.append((process.returncode, output, errors))
+        finally:
+            for process in self.processes:
+                process.kill()
+        return ends
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("hosts")
+    program = (
+        "import sys; from pathlib import Path; from rejoinder.trainer.data.testing import "
+        "write_trainable_corpus; write_trainable_corpus(Path(sys.argv[1]), pairs=400)"
+    )
+    # In another process, so that this one does not initialize TensorFlow's devices.
+    subprocess.run([sys.executable, "-c", program, str(folder / "corpus")], check=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    return folder / "corpus"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpus) -> Path:
+    """Returns the MODEL_DIR of a run of two hosts from the first to the last step."""
+    model_dir = corpus.parent / "undisturbed"
+    run = Run(corpus, model_dir, 2)
+    chief, other = run.ends()
+    assert chief[0] == other[0] == 0, chief[2] + other[2]
+    assert f"worker 0 ({run.addresses[0]}), worker 1 ({run.addresses[1]})" in chief[1]
+    assert other[1].splitlines()[-1] == (
+        f"worker 1 ({run.addresses[1]}): trained to step {STEPS}; "
+        f"worker 0 ({run.addresses[0]}) wrote {model_dir}"
+    )
+    assert not list(run.temporary[1].rglob("*"))  # the other host leaves nothing on disk
+    return model_dir
+
+
+@pytest.fixture(scope="module")
+def disturbed(corpus, undisturbed) -> Path:
+    """Returns the MODEL_DIR that the runs below share."""
+    return corpus.parent / "disturbed"
+
+
+def losses(model_dir: Path) -> list[tuple[int, float]]:
+    """Returns step and loss of every step that the chief wrote, also those written twice."""
+    import tensorflow as tf
+
+    found = []
+    for path in sorted((model_dir / "train").glob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                if value.tag == "training_loss":
+                    found.append((event.step, float(tf.make_ndarray(value.tensor))))
+    return found
+
+
+def weights(model_dir: Path) -> dict[str, np.ndarray]:
+    """Returns every value of the checkpoint of the last step, optimizer included."""
+    import tensorflow as tf
+
+    path = tf.train.latest_checkpoint(str(model_dir))
+    assert path is not None
+    assert path.endswith(f"ckpt-{STEPS}")
+    reader = tf.train.load_checkpoint(path)
+    names = [n for n in reader.get_variable_to_shape_map() if not n.startswith("_CHECK")]
+    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+
+
+def last_step(model_dir: Path) -> int:
+    import tensorflow as tf
+
+    path = tf.train.latest_checkpoint(str(model_dir))
+    assert path is not None
+    return int(path.rpartition("-")[2])
+
+
+def one_line(errors: str) -> str:
+    (line,) = filter(None, errors.splitlines())
+    return line
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_host_ends_the_other_with_a_line_that_names_it(corpus, disturbed, victim):
+    run = Run(corpus, disturbed, 2)
+    run.wait_for_steps()
+    run.processes[victim].kill()
+    killed = time.monotonic()
+    status, _, errors = run.ends(LOST_SECONDS)[1 - victim]
+    print(f"the other host ended after {time.monotonic() - killed:.1f} s")
+    assert status == 1, errors
+    assert one_line(errors).startswith(
+        f"error: worker {victim} ({run.addresses[victim]}) has ended or cannot be reached"
+    )
+    assert f"continues from the last checkpoint in {disturbed}" in errors
+
+
+@pytest.mark.parametrize("asked", [0, 1])
+def test_sigterm_to_one_host_stops_all_at_the_same_step(corpus, disturbed, asked):
+    run = Run(corpus, disturbed, 2)
+    run.wait_for_steps()
+    run.processes[asked].send_signal(signal.SIGTERM)
+    ends = run.ends()
+    step = last_step(disturbed)
+    for status, _, errors in ends:
+        assert status == 128 + signal.SIGTERM, errors
+        assert one_line(errors) == (
+            f"SIGTERM to worker {asked} ({run.addresses[asked]}): saved {disturbed}/ckpt-{step} "
+            f"at step {step}; run the same command again on all hosts to continue"
+        )
+
+
+def continue_to_the_end(corpus: Path, model_dir: Path) -> None:
+    ends = Run(corpus, model_dir, 2).ends()
+    assert [status for status, _, _ in ends] == [0, 0], ends[0][2] + ends[1][2]
+
+
+def test_one_host_continues_the_run_of_two_and_two_that_of_one(corpus, disturbed, undisturbed):
+    """The sums over two hosts differ from those of one in the last bits."""
+    model_dir = corpus.parent / "moved"
+    shutil.copytree(disturbed, model_dir)
+    before = last_step(model_dir)
+    run = Run(corpus, model_dir, 1)
+    run.wait_for_steps()
+    run.processes[0].send_signal(signal.SIGTERM)
+    ((status, _, errors),) = run.ends()
+    assert status == 128 + signal.SIGTERM, errors
+    assert before < last_step(model_dir) < STEPS
+    continue_to_the_end(corpus, model_dir)
+    assert_equal_losses(losses(model_dir), losses(undisturbed), tolerance=1e-4)
+    got, expected = weights(model_dir), weights(undisturbed)
+    assert set(got) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(got[name], value, atol=1e-4, err_msg=name)
+
+
+def test_the_disturbed_run_ends_with_the_bits_of_the_undisturbed_one(
+    corpus, disturbed, undisturbed
+):
+    assert 0 < last_step(disturbed) < STEPS
+    continue_to_the_end(corpus, disturbed)
+    assert_equal_losses(losses(disturbed), losses(undisturbed), tolerance=0)
+    got, expected = weights(disturbed), weights(undisturbed)
+    assert set(got) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(got[name], value, err_msg=name)
+
+
+def assert_equal_losses(
+    got: Sequence[tuple[int, float]], expected: Sequence[tuple[int, float]], *, tolerance: float
+) -> None:
+    by_step = dict(expected)
+    assert {step for step, _ in got} == set(by_step) == set(range(1, STEPS + 1))
+    for step, loss in got:
+        assert abs(loss - by_step[step]) <= tolerance, step
