@@ -8,10 +8,14 @@ import dataclasses
 import tempfile
 from pathlib import Path
 
-import tensorflow as tf
-
 from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.models.checkpoints import (
+    latest_checkpoint,
+    read_encoder,
+    refuse_foreign,
+    require_supported,
+)
 from rejoinder.models.folder_settings import (
     FolderSettings,
     read_folder_settings,
@@ -75,6 +79,7 @@ def load_model(
         folder = local_encoder_folder(str(path))
         settings = FolderSettings(folder, max_length=read_max_length(folder))
     else:
+        refuse_foreign(str(path))
         settings = read_folder_settings(resolve_folder(path))
         folder = settings.transformer
     config = MPNetConfig.from_folder(folder)
@@ -113,18 +118,14 @@ def write_encoder_folder(
         config.write(local)
         copy_tokenizer(tokenizer_folder, local, max_length)
         for file in sorted(Path(local).iterdir()):
-            storage.write_bytes(storage.join(str(folder), file.name), file.read_bytes())
+            storage.replace_bytes(storage.join(str(folder), file.name), file.read_bytes())
 
 
 def _restore(encoder: SentenceEncoder, model_dir: str, checkpoint: str | None) -> None:
     """Reads the encoder's weights from a run's checkpoint."""
-    if model_dir.startswith("s3://"):
-        raise UserError(
-            f"{model_dir}: TensorFlow reads checkpoints from local paths and gs:// only; "
-            "copy the folder to one of these"
-        )
+    require_supported(model_dir)
     if checkpoint is None:
-        found = tf.train.latest_checkpoint(model_dir)
+        found = latest_checkpoint(model_dir)
         if found is None:
             raise UserError(f"{model_dir}: has no checkpoint yet; train first")
     else:
@@ -133,12 +134,4 @@ def _restore(encoder: SentenceEncoder, model_dir: str, checkpoint: str | None) -
             found = storage.join(model_dir, checkpoint)
         if not storage.exists(f"{found}.index"):
             raise UserError(f"{checkpoint}: is not a checkpoint, neither a path nor in {model_dir}")
-    try:
-        # Partial, because a run's checkpoint also holds optimizer and step.
-        status = tf.train.Checkpoint(model=encoder).read(found).expect_partial()
-        status.assert_existing_objects_matched()
-    except (tf.errors.OpError, ValueError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"{found}: does not hold the model that encoder/config.json describes ({reason})"
-        ) from None
+    read_encoder(encoder, found)

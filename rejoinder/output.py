@@ -147,6 +147,30 @@ def check_place(output: str, path: str, place: Place, *, flag: str = "--output")
                 raise UserError(f"{flag} {shown}: {prefix}contains {name}; name a new folder")
 
 
+def check_writable(output: str, *, flag: str = "--output") -> None:
+    """Checks, without creating it, that a local folder can be written.
+
+    A command that creates the folder first leaves an empty one behind if it is refused later.
+
+    Args:
+        output: The folder; of one that does not exist, the nearest existing folder above it
+            is checked. Buckets are not checked.
+        flag: The option that names the folder.
+
+    Raises:
+        UserError: It is a file, or files cannot be written there.
+    """
+    if not storage.is_local(output):
+        return
+    path = os.path.abspath(output)
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise UserError(f"{path}: is a file; {flag} {output} must be a folder")
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UserError(f"{path}: cannot be written; {flag} {output} must be writable")
+
+
 def is_inside(path: str, folder: str) -> bool:
     """Returns whether a resolved path is a folder, or lies in it at any depth."""
     return path == folder or path.startswith(folder.rstrip("/") + "/")

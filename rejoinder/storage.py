@@ -89,6 +89,26 @@ def write_bytes(path: str, data: bytes) -> None:
         raise UserError(f"{path}: {stored} of {len(data)} bytes were stored; is the disk full?")
 
 
+def replace_bytes(path: str, data: bytes) -> None:
+    """Writes a file so that readers, and a failure, find the old content or the new.
+
+    A local file is written beside its place and renamed; stores replace objects at once.
+
+    Raises:
+        UserError: The write failed; the old content is still there.
+    """
+    if not is_local(path):
+        write_bytes(path, data)
+        return
+    temporary = f"{path}.{os.getpid()}.new"
+    try:
+        write_bytes(temporary, data)
+        rename(temporary, path)
+    except UserError as error:
+        delete([temporary])
+        raise UserError(str(error).replace(temporary, path)) from error
+
+
 def size(path: str) -> int:
     """Returns a file's size in bytes.
 

@@ -3,10 +3,9 @@
 import json
 from typing import Any
 
-import tensorflow as tf
-
 from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.models.checkpoints import latest_checkpoint
 
 
 def read_best(folder: str) -> dict[str, Any] | None:
@@ -15,7 +14,7 @@ def read_best(folder: str) -> dict[str, Any] | None:
     Args:
         folder: `best/`, or another MODEL_DIR.
     """
-    latest = tf.train.latest_checkpoint(folder)
+    latest = latest_checkpoint(folder)
     if latest is None or not storage.exists(f"{latest}.json"):
         return None
     stored: dict[str, Any] = json.loads(storage.read_bytes(f"{latest}.json"))
@@ -41,7 +40,7 @@ def check_name(subdir: str) -> None:
     Raises:
         UserError: It is not the name of a folder of its own.
     """
-    taken = ("encoder", "train", "validation", "evaluation", ".", "..")
+    taken = ("encoder", "lock", "train", "validation", "evaluation", ".", "..")
     if "/" in subdir or "\\" in subdir or subdir in taken:
         raise UserError(
             "trainer.best_checkpoint_export_subdir: must be the name of a folder of its own in "

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import tensorflow as tf
-
 from rejoinder import storage
 from rejoinder.corpus.naming import TOKENIZER_FOLDER
 from rejoinder.errors import UserError
+from rejoinder.models.checkpoints import latest_checkpoint, read_encoder, refuse_foreign
+from rejoinder.models.folder_settings import transformer_folder
 from rejoinder.models.local_folder import local_folder
 from rejoinder.models.model_dir import is_model_dir, local_encoder_folder
 from rejoinder.models.mpnet import MPNetConfig
@@ -121,19 +121,19 @@ def load_weights(encoder: SentenceEncoder, base: BaseModel, model: ModelConfig) 
         factor = model.embedding_stddev / base.config.initializer_range
         embeddings.assign(embeddings.read_value() * factor)
     elif is_model_dir(base.weights):
-        latest = tf.train.latest_checkpoint(base.weights)
-        tf.train.Checkpoint(model=encoder).read(latest).expect_partial()
+        read_encoder(encoder, str(latest_checkpoint(base.weights)))
     else:
         load_huggingface_weights(encoder, base.weights)
 
 
 def _existing(model: ModelConfig) -> BaseModel:
     if is_model_dir(model.init_from):
-        if tf.train.latest_checkpoint(model.init_from) is None:
+        if latest_checkpoint(model.init_from) is None:
             raise UserError(f"{model.init_from}: holds no checkpoint (task.model.init_from)")
         folder, weights = str(local_encoder_folder(model.init_from)), model.init_from
     else:
-        folder = weights = str(resolve_folder(model.init_from))
+        refuse_foreign(model.init_from)
+        folder = weights = str(transformer_folder(resolve_folder(model.init_from)))
     config = dataclasses.replace(MPNetConfig.from_folder(folder), **_dropout(model))
     return BaseModel(config, model.tokenizer or folder, weights)
 

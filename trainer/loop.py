@@ -2,14 +2,18 @@
 
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
 from official.core import base_trainer
 
+from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.trainer.averaging import WeightAverage
 from rejoinder.trainer.data.inputs import TrainInput, ValidationInput
 from rejoinder.trainer.data.prefetch import Prefetcher
+from rejoinder.trainer.exact_checkpoint import ExactCheckpoint
 from rejoinder.trainer.hosts import Host
 from rejoinder.trainer.run import Run
 from rejoinder.trainer.task import DualEncoderTask
@@ -31,6 +35,7 @@ class Trainer(base_trainer.Trainer):
     Attributes:
         total: Counts of all steps of this process.
         stop_signal: Number of the signal that asked this host to stop, 0 before.
+        scorer: Function from the model to further metrics of an evaluation, or None.
 
     Args:
         run: The run; the trainer is made in the scope of its strategy.
@@ -59,7 +64,8 @@ class Trainer(base_trainer.Trainer):
             validation_dataset=self._validation_input,
         )
         self._create_optimizer_variables()
-        self._checkpoint = tf.train.Checkpoint(
+        self._checkpoint = ExactCheckpoint(
+            trains=run.trains,
             global_step=self.global_step,
             model=self.model,
             optimizer=self.optimizer,
@@ -67,6 +73,7 @@ class Trainer(base_trainer.Trainer):
         )
         self.total = Throughput()
         self.stop_signal = 0
+        self.scorer: Callable[[SentenceEncoder], dict[str, float]] | None = None
         self._hosts = run.hosts
         self._initialized = False
         self._prefetcher: Prefetcher | None = None
@@ -85,7 +92,7 @@ class Trainer(base_trainer.Trainer):
 
     @property
     def checkpoint_exporter(self) -> Any:
-        """Model Garden's exporter of the best checkpoint, or None."""
+        """What saves the best weights (`rejoinder.trainer.best`), or None."""
         return self._checkpoint_exporter
 
     @checkpoint_exporter.setter
@@ -96,6 +103,8 @@ class Trainer(base_trainer.Trainer):
         """Loads the initial weights, once; the runner calls it again without a checkpoint."""
         if not self._initialized:
             self.task.initialize(self.model)
+            if isinstance(self.optimizer, WeightAverage):
+                self.optimizer.start()
             self._initialized = True
 
     def _create_optimizer_variables(self) -> None:
@@ -124,14 +133,16 @@ class Trainer(base_trainer.Trainer):
             )
         latest = Throughput()
         began = time.monotonic()
-        for _ in range(int(num_steps)):
-            batch = next(self._prefetcher)
-            self._compiled_step(batch.inputs)
-            latest.add_step(batch.host_batch, self.config.task.train_data.global_batch_size)
-            self._stop_if_asked()
-        logs = {name: _value(value) for name, value in self.train_loop_end().items()}
-        latest.seconds = time.monotonic() - began
-        self.total.add(latest)
+        try:
+            for _ in range(int(num_steps)):
+                batch = next(self._prefetcher)
+                self._compiled_step(batch.inputs)
+                latest.add_step(batch.host_batch, self.config.task.train_data.global_batch_size)
+                self._stop_if_asked()
+            logs = {name: _value(value) for name, value in self.train_loop_end().items()}
+        finally:
+            latest.seconds = time.monotonic() - began
+            self.total.add(latest)
         by_data_set = logs.pop("data_set_loss", None)
         if by_data_set is not None:
             for name, value in zip(self.task.data_set_names, by_data_set, strict=True):
@@ -160,7 +171,8 @@ class Trainer(base_trainer.Trainer):
             last = min(last, int(num_steps))
         for batch in Prefetcher(self._validation_input, self.strategy, last=last):
             self._compiled_evaluation(batch.inputs)
-        return {name: _value(value) for name, value in self.eval_end().items()}
+        scores = self.scorer(self.model) if self.scorer else None
+        return {name: _value(value) for name, value in self.eval_end(scores).items()}
 
     def _replicated_step(self, inputs: Any) -> None:
         # Only a step on one replica can be compiled as a whole here: with several replicas,

@@ -17,7 +17,7 @@ def write_model_folder(run: Run) -> None:
         UserError: The folder cannot be written.
     """
     resume_check.write_description(run.model_dir, run.config, run.train_corpora)
-    storage.write_bytes(storage.join(run.model_dir, PARAMETERS), to_yaml(run.config).encode())
+    storage.replace_bytes(storage.join(run.model_dir, PARAMETERS), to_yaml(run.config).encode())
     write_encoder_folder(
         storage.join(run.model_dir, ENCODER_FOLDER),
         config=run.base.config,

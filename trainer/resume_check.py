@@ -5,11 +5,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import tensorflow as tf
 import yaml
 
 from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.models.checkpoints import latest_checkpoint, refuse_foreign
 from rejoinder.models.model_dir import (
     DATA_DESCRIPTION,
     PARAMETERS,
@@ -49,6 +49,9 @@ _STATE_KEYS = (
 )
 
 
+_AVERAGE = "trainer.optimizer_config.ema"
+
+
 def describe(config: ExperimentConfig, corpora: Sequence[Corpus]) -> dict[str, Any]:
     """Returns everything on which the batch of a step depends, as `data.json` stores it."""
     data = config.task.train_data
@@ -73,21 +76,30 @@ def check_model(
     """Compares the run's model with that of the checkpoint in MODEL_DIR.
 
     Raises:
-        UserError: The encoder has other sizes or, for a training run, other variables
-            are trained or the optimizer is another.
+        UserError: The encoder has other sizes, the average of the weights was switched on
+            or off or, for a training run, other variables are trained or the optimizer is
+            another.
     """
-    if not (tf.train.latest_checkpoint(model_dir) and is_model_dir(model_dir)):
+    if latest_checkpoint(model_dir) is None:
         return
+    if not is_model_dir(model_dir):
+        refuse_foreign(model_dir)
     stored = MPNetConfig.from_folder(local_encoder_folder(model_dir))
     for name in _SIZES:
         before, now = getattr(stored, name), getattr(encoder, name)
         if before != now:
             raise UserError(_changed(model_dir, f"the encoder's {name}", before, now))
     path = storage.join(model_dir, PARAMETERS)
-    if not (training and storage.exists(path)):
+    if not storage.exists(path):
         return
     parameters = yaml.safe_load(storage.read_bytes(path))
     resolved = config.as_dict()
+    before, now = _value(parameters, _AVERAGE), _value(resolved, _AVERAGE)
+    # An evaluation is of the average, so it needs the key as much as the training does.
+    if (before is None) != (now is None):
+        raise UserError(_changed(model_dir, _AVERAGE, before, now))
+    if not training:
+        return
     for key in _STATE_KEYS:
         before, now = _value(parameters, key), _value(resolved, key)
         if before is not None and before != now:
@@ -133,13 +145,13 @@ def write_description(model_dir: str, config: ExperimentConfig, corpora: Sequenc
     """
     if _stored(model_dir) is None:
         text = json.dumps(describe(config, corpora), indent=2, sort_keys=True) + "\n"
-        storage.write_bytes(storage.join(model_dir, DATA_DESCRIPTION), text.encode())
+        storage.replace_bytes(storage.join(model_dir, DATA_DESCRIPTION), text.encode())
 
 
 def _stored(model_dir: str) -> dict[str, Any] | None:
     """Returns the description of the checkpoint's data; None without a checkpoint."""
     path = storage.join(model_dir, DATA_DESCRIPTION)
-    if not (tf.train.latest_checkpoint(model_dir) and storage.exists(path)):
+    if latest_checkpoint(model_dir) is None or not storage.exists(path):
         return None
     stored: dict[str, Any] = json.loads(storage.read_bytes(path))
     return stored

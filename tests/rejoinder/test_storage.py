@@ -102,6 +102,25 @@ def test_what_is_written_is_read_back(folder):
         assert storage.size(path) == len(data)
 
 
+def test_a_file_is_replaced_completely_or_not_at_all(folder, monkeypatch):
+    path = storage.join(folder, "a", "file")
+    for data in (b"older", b"old"):
+        storage.replace_bytes(path, data)
+        assert storage.read_bytes(path) == data
+    write = storage.write_bytes
+
+    def fill_disk(file, data):
+        write(file, data[:1])
+        raise UserError(f"{file}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(storage, "write_bytes", fill_disk)
+    if storage.is_local(folder):
+        with pytest.raises(UserError, match=r"a/file: cannot be written \(No space"):
+            storage.replace_bytes(path, b"new")
+        assert storage.read_bytes(path) == b"old"
+    assert [entry.path for entry in storage.list_tree(folder)] == [path]
+
+
 def test_a_large_file_is_read_in_blocks_and_can_be_sought(folder, monkeypatch):
     monkeypatch.setattr(object_store, "_BLOCK_BYTES", 1000)
     data = bytes(range(256)) * 40
