@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -174,3 +175,47 @@ def test_a_full_disk_is_reported_and_the_next_run_continues(corpus, uninterrupte
     assert f"{model_dir}: the disk is full; free space and run the same command again" in errors
     assert "Traceback" not in errors
     assert_same_bits(weights(kept), uninterrupted)
+
+
+SMALL_DISK = """
+mount -t tmpfs -o size="$1" none "$2"
+mount -o "remount,$4" "$2"
+status=0
+"${@:5}" >"$3/out" 2>"$3/err" || status=$?
+ls -A "$2" >"$3/left"
+exit "$status"
+"""
+
+
+@pytest.mark.skipif(not may_mount(), reason="this machine allows no mount of a small file system")
+@pytest.mark.parametrize(
+    ("room", "option", "message"),
+    [
+        (8192, "rw", r"^error: {folder}/\S+: cannot be written \(No space left on device\)$"),
+        ("encoder", "rw", r"^error: {folder}: the disk is full; free space and run the same comm"),
+        (
+            2**20,
+            "ro",
+            r"^error: {folder}: cannot be written; --model-dir {folder} must be writable$",
+        ),
+    ],
+)
+def test_a_disk_without_room_for_the_first_checkpoint_is_one_line(
+    corpus, uninterrupted, tmp_path, room, option, message
+):
+    model_dir, kept = tmp_path / "model", tmp_path / "kept"
+    model_dir.mkdir()
+    kept.mkdir()
+    if room == "encoder":
+        before = corpus.parent / "uninterrupted"
+        checkpoint = sum(file.stat().st_size for file in before.glob(f"ckpt-{STEPS}.*"))
+        room = sum(file.stat().st_size for file in (before / "encoder").iterdir()) + checkpoint // 2
+    arguments = [str(room), str(model_dir), str(kept), option, *command(corpus, model_dir)]
+    process = subprocess.run([*IN_A_NAMESPACE, SMALL_DISK, "bash", *arguments], check=False)
+    errors = (kept / "err").read_text().splitlines()
+    assert process.returncode == 1, errors
+    assert len(errors) == 1, errors
+    assert re.search(message.format(folder=re.escape(str(model_dir))), errors[0])
+    left = (kept / "left").read_text().split()
+    assert "checkpoint" not in left
+    assert not (option == "ro" and left)
