@@ -97,6 +97,7 @@ def tokenize_function(files: TokenizerFiles, max_length: int) -> Tokenize:
     graph = tf.function(
         lambda texts: tokenizer(texts, max_length).ids,
         input_signature=[tf.TensorSpec([None], tf.string)],
+        autograph=False,  # nothing to translate, and looking for it takes most of the tracing
     )
 
     def tokenize(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
