@@ -153,12 +153,7 @@ def _read_modules(folder: Path) -> tuple[Path, bool]:
     path = folder / MODULES_FILE
     if not path.exists():
         return folder, False
-    modules = read_json(path)
-    try:
-        kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
-        folders = [_inside(path, module["path"]) for module in modules]
-    except (TypeError, KeyError, AttributeError):
-        raise UserError(f"{path}: must list modules with type and path") from None
+    kinds, folders = _list_modules(path)
     for kind in kinds:
         if kind not in ("Transformer", "Pooling", "Normalize"):
             raise UserError(f"{path}: module {kind} is not supported, only mean pooling is")
@@ -175,6 +170,34 @@ def _read_modules(folder: Path) -> tuple[Path, bool]:
                 f"{settings}: module_input_name is {name!r}, must be 'sentence_embedding'"
             )
     return folders[0], len(kinds) == 3
+
+
+def transformer_folder(folder: str | Path) -> Path:
+    """Returns the folder of a model's configuration, tokenizer and weights.
+
+    Old sentence-transformers folders have them in `0_Transformer`. Pooling and the other
+    modules may be any.
+
+    Raises:
+        UserError: `modules.json` is broken, or does not begin with a transformer.
+    """
+    path = Path(folder) / MODULES_FILE
+    if not path.exists():
+        return Path(folder)
+    kinds, folders = _list_modules(path)
+    if kinds[:1] != ["Transformer"]:
+        raise UserError(f"{path}: must begin with a Transformer, got {', '.join(kinds)}")
+    return folders[0]
+
+
+def _list_modules(path: Path) -> tuple[list[str], list[Path]]:
+    """Returns the types and folders of the modules in `modules.json`."""
+    modules = read_json(path)
+    try:
+        kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
+        return kinds, [_inside(path, module["path"]) for module in modules]
+    except (TypeError, KeyError, AttributeError):
+        raise UserError(f"{path}: must list modules with type and path") from None
 
 
 def _inside(path: Path, name: str) -> Path:
