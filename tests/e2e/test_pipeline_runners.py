@@ -14,8 +14,9 @@ import zstandard
 
 from rejoinder.pipelines.testing import awkward, dialogue, ndjson
 
-# More of the awkward lines are rejected than the default allows.
-BAD = ("--max-bad-ratio", "0.1")
+# More of the awkward lines are rejected than the default allows. The Parquet files beside the
+# shards have to be the same, too.
+OPTIONS = ("--max-bad-ratio", "0.1", "--keep-text", "--format", "parquet")
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -35,7 +36,7 @@ def inputs(tmp_path_factory) -> Path:
 
 def run(inputs: Path, output: str, *arguments: str, **environment: str) -> None:
     command = [sys.executable, "-m", "rejoinder", "preprocess", "--input", f"{inputs}/RC_*"]
-    command += ["--output", output, "--tokenizer", str(inputs / "tokenizer"), "--quiet", *BAD]
+    command += ["--output", output, "--tokenizer", str(inputs / "tokenizer"), "--quiet", *OPTIONS]
     done = subprocess.run(
         [*command, *arguments],
         env=os.environ | environment,
@@ -47,9 +48,8 @@ def run(inputs: Path, output: str, *arguments: str, **environment: str) -> None:
 
 
 def shards(folder: Path) -> dict[str, str]:
-    found = {
-        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("*.tfrecord-*")
-    }
+    paths = [*folder.glob("*.tfrecord-*"), *folder.glob("data/*.parquet")]
+    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     assert found
     return found
 
@@ -100,6 +100,15 @@ def test_duplicates_are_dropped_alike_by_several_processes(inputs, tmp_path):
     run(inputs, str(tmp_path / "one"), "--preset", "clean")
     run(inputs, str(tmp_path / "two"), "--preset", "clean", "--workers", "2")
     assert shards(tmp_path / "one") == shards(tmp_path / "two")
+
+
+def test_a_corpus_is_converted_alike_by_several_processes(inputs, tmp_path):
+    run(inputs, str(tmp_path / "corpus"))
+    command = [sys.executable, "-m", "rejoinder", "convert", str(tmp_path / "corpus")]
+    command += ["--format", "parquet", "--workers", "2", "--output", str(tmp_path / "out")]
+    subprocess.run(command, check=True)
+    made = shards(tmp_path / "corpus")
+    assert shards(tmp_path / "out") == {n: made[n] for n in made if n.endswith(".parquet")}
 
 
 def test_a_portable_job_service_writes_the_same_bytes(inputs, expected, tmp_path):
@@ -162,7 +171,7 @@ def test_a_corpus_on_gs_has_the_same_bytes(inputs, expected, tmp_path, bucket):
         "--tokenizer",
         f"gs://{name}/in",
         "--quiet",
-        *BAD,
+        *OPTIONS,
     ]
     environment = os.environ | {"STORAGE_EMULATOR_HOST": address}
     for again in ([], ["--overwrite"]):
@@ -180,7 +189,7 @@ def test_a_corpus_on_gs_has_the_same_bytes(inputs, expected, tmp_path, bucket):
         found = {
             n.rsplit("/", 1)[1]: hashlib.sha256(blob.download_as_bytes()).hexdigest()
             for n, blob in blobs.items()
-            if ".tfrecord-" in n
+            if ".tfrecord-" in n or n.endswith(".parquet")
         }
         assert found == expected
     refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
