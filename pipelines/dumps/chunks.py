@@ -19,6 +19,8 @@ _EXCERPT_BYTES = 200
 _NEWLINE = ord("\n")
 # Newlines are counted in blocks whose comparison fits the processor's cache.
 BLOCK_BYTES = 64 << 10
+# Most blocks of a decoder are one slice: each slice costs as much as 16 KiB of newlines.
+_SLICE_BYTES = 256 << 10
 
 
 @dataclass(frozen=True)
@@ -190,6 +192,12 @@ def count_newlines(data: bytes) -> np.ndarray:
     return np.fromiter(counts, np.int64, len(blocks))
 
 
+def _newlines(data: bytes) -> int:
+    values = np.frombuffer(data, np.uint8)
+    slices = (values[at : at + _SLICE_BYTES] for at in range(0, len(values), _SLICE_BYTES))
+    return sum(int(np.count_nonzero(values == _NEWLINE)) for values in slices)
+
+
 def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes], int, bool]]:
     """Cuts blocks at the last newline in each `chunk_bytes` of them.
 
@@ -215,7 +223,7 @@ def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes
             parts.append(rest[:room])
             size += len(parts[-1])
             # Counted now, while the processor's cache holds the block.
-            lines += int(count_newlines(parts[-1]).sum())
+            lines += _newlines(parts[-1])
             rest = rest[room:]
             if size < chunk_bytes:
                 continue
