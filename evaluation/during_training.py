@@ -7,7 +7,7 @@ from rejoinder.errors import UserError
 from rejoinder.evaluation.metrics import paired_cosine, spearman
 from rejoinder.evaluation.pairs import load_pairs
 from rejoinder.evaluation.ranking import CANDIDATES, in_batch_accuracy
-from rejoinder.evaluation.sentence_pairs import read_scored_pairs
+from rejoinder.evaluation.sentence_pairs import ScoredPairs, read_scored_pairs
 from rejoinder.evaluation.sts import Encode
 
 ONE_OF_100 = f"one_of_{CANDIDATES}"
@@ -33,7 +33,7 @@ class TrainingEvaluation:
     """
 
     def __init__(self, sts: Sequence[str], corpus: str, batches: int):
-        self._scored = {}
+        self._scored: dict[str, ScoredPairs] = {}
         for path in sts:
             scored = read_scored_pairs(path)
             name = f"sts_{_UNUSUAL.sub('_', scored.name)}"
