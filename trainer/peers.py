@@ -21,7 +21,7 @@ from rejoinder.trainer.hosts import Host, Hosts
 
 INTERVAL_SECONDS = 1.0
 _REFUSALS = 2  # one after the other, before a peer counts as lost
-_SILENCE_SECONDS = 20.0  # without an answer, before a peer counts as lost
+_SILENCE_SECONDS = 15.0  # without an answer, before a peer counts as lost
 _CONNECT_SECONDS = 5.0
 _EXPLAIN_SECONDS = 25.0  # how long an error of a collective waits for the lost peer's name
 _LEAVE_SECONDS = 3.0  # for the main thread to end by itself
