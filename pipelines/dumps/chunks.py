@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import numpy as np
@@ -17,9 +17,7 @@ CHUNK_BYTES = 16 << 20
 # Bytes kept of a longer line, for the report of rejects.
 _EXCERPT_BYTES = 200
 _NEWLINE = ord("\n")
-# Newlines are counted in blocks whose comparison fits the processor's cache.
-BLOCK_BYTES = 64 << 10
-# Most blocks of a decoder are one slice: each slice costs as much as 16 KiB of newlines.
+# Newlines are counted in slices whose comparison fits the processor's cache.
 _SLICE_BYTES = 256 << 10
 
 
@@ -34,6 +32,8 @@ class Chunk:
         oversize: Whether the chunk is one line that exceeds the limit; `data` is its
             beginning.
         index: Number of the chunk in the file, from 0.
+        blocks: Bytes and newlines of each block of the data, by which a line is found; empty
+            if they are not known.
     """
 
     data: bytes
@@ -41,6 +41,7 @@ class Chunk:
     lines: int
     oversize: bool = False
     index: int = 0
+    blocks: tuple[tuple[int, int], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass
@@ -121,7 +122,7 @@ def cut_chunks(
         limit: Number of lines to read; 0 reads all.
     """
     first_line = 1
-    for index, (pieces, lines, oversize) in enumerate(_cut(blocks, chunk_bytes)):
+    for index, (pieces, counts, lines, oversize) in enumerate(_cut(blocks, chunk_bytes)):
         stored = summary.stored_bytes
         if end is not None and stored >= end:
             blocks.close()
@@ -129,9 +130,11 @@ def cut_chunks(
         left = limit - summary.lines
         if limit and lines > left:
             pieces, lines = [b"\n".join(b"".join(pieces).split(b"\n", left)[:left])], left
+            counts = [left]
         if stored >= begin:
             data = b"".join(pieces)
-            yield Chunk(data, first_line, lines, oversize, index)
+            sizes = tuple(zip(map(len, pieces), counts, strict=True))
+            yield Chunk(data, first_line, lines, oversize, index, sizes)
         first_line += lines
         summary.lines += lines
         if limit and summary.lines >= limit:
@@ -180,34 +183,25 @@ def file_blocks(
         summary.sha256 = digest.hexdigest()
 
 
-def count_newlines(data: bytes) -> np.ndarray:
-    """Counts newlines, several times faster than `bytes.count`.
-
-    Returns:
-        int64 [ceil(len(data) / BLOCK_BYTES)], the newlines in each block of the data.
-    """
-    values = np.frombuffer(data, np.uint8)
-    blocks = range(0, len(values), BLOCK_BYTES)
-    counts = (np.count_nonzero(values[at : at + BLOCK_BYTES] == _NEWLINE) for at in blocks)
-    return np.fromiter(counts, np.int64, len(blocks))
-
-
 def _newlines(data: bytes) -> int:
     values = np.frombuffer(data, np.uint8)
     slices = (values[at : at + _SLICE_BYTES] for at in range(0, len(values), _SLICE_BYTES))
     return sum(int(np.count_nonzero(values == _NEWLINE)) for values in slices)
 
 
-def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes], int, bool]]:
+def _cut(
+    blocks: Iterator[bytes], chunk_bytes: int
+) -> Iterator[tuple[list[bytes], list[int], int, bool]]:
     """Cuts blocks at the last newline in each `chunk_bytes` of them.
 
     Yields:
-        (pieces, lines, oversize): A chunk in pieces, not joined because the caller may
-        skip it; its number of lines; and whether it is the beginning of a line that
-        exceeds `chunk_bytes`.
+        (pieces, counts, lines, oversize): A chunk in pieces, not joined because the caller
+        may skip it; the newlines of each piece; its number of lines; and whether it is the
+        beginning of a line that exceeds `chunk_bytes`.
     """
     parts: list[bytes] = []
-    size = lines = 0
+    counts: list[int] = []  # newlines of each part
+    size = 0
     skipping = b""  # beginning of a line that is too long, until its end is found
     for block in blocks:
         rest = block
@@ -216,30 +210,29 @@ def _cut(blocks: Iterator[bytes], chunk_bytes: int) -> Iterator[tuple[list[bytes
                 end = rest.find(b"\n")
                 if end < 0:
                     break
-                yield [skipping], 1, True
+                yield [skipping], [0], 1, True
                 skipping, rest = b"", rest[end + 1 :]
                 continue
             room = chunk_bytes - size
             parts.append(rest[:room])
             size += len(parts[-1])
             # Counted now, while the processor's cache holds the block.
-            lines += _newlines(parts[-1])
+            counts.append(_newlines(parts[-1]))
             rest = rest[room:]
             if size < chunk_bytes:
                 continue
-            if not lines:
+            last = next((i for i in reversed(range(len(parts))) if counts[i]), -1)
+            if last < 0:
                 skipping = b"".join(parts)[:_EXCERPT_BYTES]
-                parts, size = [], 0
+                parts, counts, size = [], [], 0
                 continue
-            last = next(i for i in reversed(range(len(parts))) if b"\n" in parts[i])
             end = parts[last].rfind(b"\n") + 1
             whole = [*parts[:last], parts[last][:end]]
-            parts = [parts[last][end:], *parts[last + 1 :]]
-            size = sum(map(len, parts))
-            yield whole, lines, False
-            lines = 0  # none in the rest
+            parts, whole_counts = [parts[last][end:], *parts[last + 1 :]], counts[: last + 1]
+            counts, size = [0] * len(parts), sum(map(len, parts))
+            yield whole, whole_counts, sum(whole_counts), False
     if skipping:
-        yield [skipping], 1, True
+        yield [skipping], [0], 1, True
     elif size:
         unended = not next(part for part in reversed(parts) if part).endswith(b"\n")
-        yield parts, lines + unended, False
+        yield parts, counts, sum(counts) + unended, False

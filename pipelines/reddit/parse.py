@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 import polars as pl
 
-from rejoinder.pipelines.dumps.chunks import BLOCK_BYTES, Chunk, count_newlines
+from rejoinder.pipelines.dumps.chunks import Chunk
 from rejoinder.pipelines.dumps.lines import Reject, excerpt
 from rejoinder.pipelines.reddit.line_parser import Comment, parse_line
 
@@ -49,14 +49,14 @@ def parse_chunk(
             [Reject(chunk.first_line, "line_too_long", excerpt(chunk.data))],
             0,
         )
-    parsed = _parse_fast(chunk.data, chunk.lines, chunk.first_line, optional)
+    parsed = _parse_fast(chunk, optional)
     if parsed is not None:
         return parsed
     frames, rejects, blanks = [], [], 0
     line = chunk.first_line
     for group in _groups(chunk.data):
         lines = group.count(b"\n") + (not group.endswith(b"\n"))
-        parsed = _parse_fast(group, lines, line, optional)
+        parsed = _parse_fast(Chunk(group, line, lines), optional)
         if parsed is None:
             parsed = _parse_carefully(
                 group.split(b"\n")[:lines], range(line, line + lines), optional
@@ -102,7 +102,7 @@ def _frame(comments: list[Comment], optional: Sequence[str]) -> pl.DataFrame:
 
 
 def _parse_fast(
-    data: bytes, lines: int, first_line: int, optional: Sequence[str]
+    chunk: Chunk, optional: Sequence[str]
 ) -> tuple[pl.DataFrame, list[Reject], int] | None:
     """Returns what `parse_chunk` returns, or None if polars cannot parse some line."""
     schema = dict.fromkeys(
@@ -110,33 +110,35 @@ def _parse_fast(
         pl.String,
     )
     try:
-        raw = pl.read_ndjson(data, schema=schema)
+        raw = pl.read_ndjson(chunk.data, schema=schema)
     except (pl.exceptions.PolarsError, RuntimeError):
         return None
-    if raw.height != lines:
+    if raw.height != chunk.lines:
         return None  # there are blank lines
     raw = raw.rechunk()  # polars parses in small pieces, on which every step would be slower
     doubtful = _doubtful(raw)
     if doubtful.any():
         indices = doubtful.arg_true().to_list()
         careful, rejects, blanks = _parse_carefully(
-            _pick_lines(data, indices),
-            [first_line + index for index in indices],
+            _pick_lines(chunk, indices),
+            [chunk.first_line + index for index in indices],
             optional,
         )
         return pl.concat([_normalize(raw.filter(~doubtful), optional), careful]), rejects, blanks
     return _normalize(raw, optional), [], 0
 
 
-def _pick_lines(data: bytes, indices: Sequence[int]) -> list[bytes]:
-    """Returns the lines with the given numbers, from 0."""
-    counts = count_newlines(data)
+def _pick_lines(chunk: Chunk, indices: Sequence[int]) -> list[bytes]:
+    """Returns the lines of a chunk with the given numbers, from 0."""
+    data = chunk.data
+    sizes, counts = np.array(chunk.blocks or [(len(data), 0)]).T
+    begins = np.cumsum(sizes) - sizes
     before = np.cumsum(counts) - counts  # newlines before each block
 
     @lru_cache(maxsize=len(counts))
     def newlines(block: int) -> np.ndarray:
-        begin = block * BLOCK_BYTES
-        values = np.frombuffer(data[begin : begin + BLOCK_BYTES], np.uint8)
+        begin = int(begins[block])
+        values = np.frombuffer(data, np.uint8, int(sizes[block]), begin)
         return begin + np.flatnonzero(values == ord("\n"))
 
     def start(line: int) -> int:

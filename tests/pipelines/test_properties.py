@@ -31,12 +31,8 @@ def shards_of(data: bytes, options: ExtractOptions, chunk_bytes: int, order: ran
     extractor = RedditComments(options)
     counters: Counter[str] = Counter()
     blobs: dict[int, list[bytes]] = {}
-    pieces = [(piece, n, big) for piece, n, big in chunks._cut(iter([data]), chunk_bytes)]
-    first = 1
-    made = []
-    for piece, lines, oversize in pieces:
-        made.append(chunks.Chunk(b"".join(piece), first, lines, oversize))
-        first += lines
+    summary = chunks.FileSummary()
+    made = list(chunks.cut_chunks((part for part in [data]), summary, chunk_bytes=chunk_bytes))
     order.shuffle(made)
     for chunk in made:
         rows, rejects, ended = extractor.read("RC", chunk, ReadNotes())

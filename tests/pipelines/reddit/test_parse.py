@@ -208,13 +208,16 @@ def test_removed_comments_are_parsed_by_columns(monkeypatch):
 
 
 @pytest.mark.parametrize("ending", [b"\n", b""])
-def test_any_line_of_a_chunk_is_found_by_its_number(monkeypatch, ending):
-    monkeypatch.setattr(parse_module, "BLOCK_BYTES", 8)
-    monkeypatch.setattr(chunks, "BLOCK_BYTES", 8)
+@pytest.mark.parametrize("block_bytes", [1, 8, 1000])
+def test_any_line_of_a_chunk_is_found_by_its_number(ending, block_bytes):
     lines = [b"", b"ab", b"", b"", b"x" * 7, b"y" * 8, b"z" * 30, b"", b"end"]
     data = b"\n".join(lines) + ending
-    assert parse_module._pick_lines(data, range(len(lines))) == lines
-    assert parse_module._pick_lines(data, [4]) == [lines[4]]
+    blocks = (data[at : at + block_bytes] for at in range(0, len(data), block_bytes))
+    (chunk,) = chunks.cut_chunks(blocks, chunks.FileSummary())
+    assert chunk.lines == len(lines)
+    for known in (chunk, Chunk(data, 1, len(lines))):  # with and without the blocks' newlines
+        assert parse_module._pick_lines(known, range(len(lines))) == lines
+        assert parse_module._pick_lines(known, [4]) == [lines[4]]
 
 
 values = st.one_of(
