@@ -3,6 +3,8 @@
 import os
 import sys
 
+from rejoinder.pipelines.job import memory
+
 # polars, Arrow and TensorFlow otherwise start one thread per core in each worker process.
 _ONE_THREAD = {
     "POLARS_MAX_THREADS": "1",
@@ -11,7 +13,6 @@ _ONE_THREAD = {
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "CUDA_VISIBLE_DEVICES": "-1",
     # Importing TensorFlow imports Keras 2 instead of Keras 3, which takes 1.3 s longer.
     "TF_USE_LEGACY_KERAS": "1",
     # The allocator of polars keeps freed memory for 10 s instead of half a second: taking the
@@ -20,12 +21,21 @@ _ONE_THREAD = {
 }
 
 
-def limit_threads() -> None:
+def limit_threads(*, hide_gpus: bool = True) -> None:
     """Limits this process and its children to one thread for columns and tokens.
 
     Call it before polars or TensorFlow are imported: they read the environment once.
+
+    Args:
+        hide_gpus: Whether TensorFlow shall use no GPU, whose memory each process would
+            reserve. Otherwise the processes share one.
     """
     os.environ.update(_ONE_THREAD)
+    if hide_gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    else:
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    memory.keep_freed_pages()
     if "pyarrow" in sys.modules:
         import pyarrow as pa
 

@@ -20,6 +20,8 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
+from rejoinder.pipelines.job import memory
+
 _PR_SET_PDEATHSIG = 1
 _REAP_SECONDS = 0.1
 
@@ -36,6 +38,7 @@ def main(arguments: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with(int(parent))
     connection = Connection(int(descriptor))
+    memory.keep_freed_pages()  # the workers inherit it
     for module in modules:
         importlib.import_module(module)
     gc.collect()
