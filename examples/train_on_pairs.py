@@ -40,7 +40,10 @@ def main() -> None:
         *("--size", 1000, "--output", tokenizer),
     )
     rejoinder("pairs", "--input", arguments.pairs, "--tokenizer", tokenizer, "--output", corpus)
-    overrides = f"trainer.train_steps={arguments.steps},task.train_data.global_batch_size=32"
+    overrides = (
+        f"trainer.train_steps={arguments.steps},task.train_data.global_batch_size=32,"
+        f"trainer.optimizer_config.warmup.linear.warmup_steps={arguments.steps // 5}"
+    )
     rejoinder(
         *("train", "--config", CONFIG, "--params-override", overrides, "--mode", "train"),
         *("--corpus", corpus, "--model-dir", model),

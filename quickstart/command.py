@@ -99,7 +99,7 @@ def steps_to_export(inputs: list[str], out: Path, train_steps: int | None) -> li
             "train a small MPNet from random weights",
             "train",
             {"config": CONFIG, "corpus": corpus, "model-dir": model, "mode": "train"}
-            | ({"params-override": f"trainer.train_steps={train_steps}"} if train_steps else {}),
+            | ({"params-override": _shorter(train_steps)} if train_steps else {}),
         ),
         Step(
             "evaluate 1-of-100 beside TF-IDF and BM25",
@@ -108,6 +108,12 @@ def steps_to_export(inputs: list[str], out: Path, train_steps: int | None) -> li
         ),
         Step("export a SavedModel", "export", {"model": model, "output": export}),
     ]
+
+
+def _shorter(train_steps: int) -> str:
+    """Returns the overrides for a number of steps, with the configuration's share of warm-up."""
+    warm_up = "trainer.optimizer_config.warmup.linear.warmup_steps"
+    return f"trainer.train_steps={train_steps},{warm_up}={train_steps // 20}"
 
 
 def _comparison(out: Path) -> Step:

@@ -9,7 +9,9 @@ from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.trainer import overrides
 from rejoinder.trainer.config import ExperimentConfig, default_config
+from rejoinder.trainer.ranges import check_ranges
 from rejoinder.trainer.schedule import complete_schedule
+from rejoinder.trainer.settings_check import check_settings
 
 
 def read_config(files: Sequence[str], override: str, flags: Mapping[str, Any]) -> ExperimentConfig:
@@ -34,17 +36,17 @@ def read_config(files: Sequence[str], override: str, flags: Mapping[str, Any]) -
         for part in reversed(key.split(".")):
             nested = {part: nested}
         config.override(nested)
+    check_ranges(config)
     validation = config.task.validation_data
     if not validation.input_path:
         validation.input_path = config.task.train_data.input_path
         validation.data_config = config.task.train_data.data_config
-    if config.trainer.train_steps < 1:
-        raise UserError(
-            f"trainer.train_steps: must be at least 1, got {config.trainer.train_steps}"
-        )
+    for data in (config.task.train_data, validation):
+        data.data_config = shipped_configs(".json").get(data.data_config, data.data_config)
     # Orbit writes summaries only at multiples of the inner loop.
     config.trainer.summary_interval = config.trainer.steps_per_loop
     complete_schedule(config.trainer)
+    check_settings(config)
     return config
 
 
@@ -69,7 +71,11 @@ def find_config(name: str) -> str:
     return name
 
 
-def shipped_configs() -> dict[str, str]:
-    """Returns the path of each configuration that is part of the package, by name."""
+def shipped_configs(ending: str = ".yaml") -> dict[str, str]:
+    """Returns the path of each file in `configs` that is part of the package, by name.
+
+    Args:
+        ending: `.yaml` for configurations, `.json` for `data_config.json` files.
+    """
     folder = Path(str(importlib.resources.files("rejoinder") / "configs"))
-    return {path.stem: str(path) for path in folder.glob("*.yaml")}
+    return {path.stem: str(path) for path in folder.glob(f"*{ending}")}

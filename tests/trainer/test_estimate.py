@@ -18,6 +18,7 @@ OVERRIDES = {
     "task.model.intermediate_size": 32,
     "task.train_data.global_batch_size": 16,
     "trainer.train_steps": 75,
+    "trainer.optimizer_config.warmup.linear.warmup_steps": 5,
 }
 
 

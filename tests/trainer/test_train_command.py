@@ -25,7 +25,8 @@ def test_a_shipped_configuration_is_found_in_any_folder(tmp_path, monkeypatch):
 
 
 def test_later_files_and_flags_win(tmp_path):
-    (tmp_path / "mine.yaml").write_text("trainer: {train_steps: 7}")
+    warm_up = "optimizer_config: {warmup: {linear: {warmup_steps: 2}}}"
+    (tmp_path / "mine.yaml").write_text(f"trainer: {{train_steps: 7, {warm_up}}}")
     files = ["quickstart", str(tmp_path / "mine.yaml")]
     assert read_config(files, "", {}).trainer.train_steps == 7
     assert read_config(files, "trainer.train_steps=8", {}).trainer.train_steps == 8
@@ -57,3 +58,22 @@ def test_dropped_flags_are_errors(flag, capsys):
     with pytest.raises(SystemExit):
         train.main(["--model-dir=m", flag])
     assert f"unrecognized arguments: {flag}" in capsys.readouterr().err
+
+
+def test_the_data_of_further_scores_are_read_before_the_run(tmp_path, monkeypatch):
+    """Only the command knows `rejoinder.evaluation`; the run gets a function."""
+    from rejoinder.trainer import experiment
+
+    opened = []
+    monkeypatch.setattr(
+        experiment, "run_experiment", lambda *_, evaluation: opened.append(evaluation) or 0
+    )
+    (tmp_path / "dev.csv").write_text("a b,c d,1\ne f,g h,2\n")
+    keys = f"task.evaluation.sts=[{tmp_path}/dev.csv]"
+    command = ["--corpus", "c", "--model-dir", str(tmp_path / "m"), "--config", "quickstart"]
+    for mode in ("train_and_eval", "train"):
+        assert train.main([*command, "--params-override", keys, "--mode", mode]) == 0
+    assert train.main(command) == 0
+    assert [evaluation and evaluation.names for evaluation in opened] == [["sts_dev"], None, None]
+    with pytest.raises(UserError, match=r"none\.csv"):
+        train.main([*command, "--params-override", "task.evaluation.sts=[none.csv]"])
