@@ -23,7 +23,7 @@ WEIGHTINGS = ("weights", "proportional", "temperature")
 
 _MIN_BLOCK = 1_000  # draws; small weights are multiplied, so that the block is not a short pattern
 _MAX_BLOCK = 10_000_000  # draws; a block is kept in memory
-_QUANTA = 10_000  # draws among which fractional weights are rounded
+_QUANTA = 1_000_000  # draws of a block in which shares without a shorter exact one are rounded
 
 
 def integer_weights(
@@ -39,7 +39,9 @@ def integer_weights(
         weighting: `weights` uses `weights` unchanged (`data_config.json`);
             `proportional` draws by number of examples; `temperature` by
             examples ** (1 / temperature), as in multilingual BERT and T5
-            (https://arxiv.org/abs/1910.10683, section 3.5.2).
+            (https://arxiv.org/abs/1910.10683, section 3.5.2). Up to a million examples
+            without a common divisor, `proportional` is exact; beyond, and with a
+            temperature, shares are rounded to millionths.
         weights: Integer weights ≥ 1.
         examples: Examples of each data set.
         temperature: 1 equals `proportional`; larger values are closer to equal shares.
@@ -55,10 +57,23 @@ def integer_weights(
         )
     if temperature <= 0:
         raise UserError(f"task.train_data.temperature: must be greater than 0, got {temperature}")
-    power = 1.0 if weighting == "proportional" else 1.0 / temperature
-    shares = np.asarray(examples, np.float64) ** power
+    if weighting == "proportional" or temperature == 1.0:
+        divisor = reduce(gcd, examples)
+        if sum(examples) // divisor <= _QUANTA:
+            return tuple(count // divisor for count in examples)
+        temperature = 1.0
+    logarithms = np.log(np.asarray(examples, np.float64))
+    return _rounded(np.exp((logarithms - logarithms.max()) / temperature))
+
+
+def _rounded(shares: NDArray[np.float64]) -> tuple[int, ...]:
+    """Returns integer weights of at least 1 that are closest to shares (float64 [n])."""
     exact = shares / shares.sum() * _QUANTA
-    return tuple(int(max(1, round(value))) for value in exact)
+    weights = np.maximum(np.floor(exact), 1).astype(np.int64)
+    # The largest remainders are rounded up, so that the sum of the weights is `_QUANTA`.
+    missing = max(_QUANTA - int(weights.sum()), 0)
+    weights[np.argsort(weights - exact, kind="stable")[:missing]] += 1
+    return tuple(map(int, weights))
 
 
 @dataclass(frozen=True)

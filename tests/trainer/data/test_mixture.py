@@ -65,9 +65,28 @@ def test_weights_are_used_unchanged():
 
 def test_proportional_and_temperature():
     examples = [90_000, 10_000]
-    assert integer_weights("proportional", weights=[1, 1], examples=examples) == (9_000, 1_000)
+    assert integer_weights("proportional", weights=[1, 1], examples=examples) == (9, 1)
     roots = integer_weights("temperature", weights=[1, 1], examples=examples, temperature=2.0)
-    assert roots == (7_500, 2_500)
+    assert roots == (750_000, 250_000)
+    assert Mixture(roots, seed=0).block == (750, 250)
+
+
+@pytest.mark.parametrize("examples", [(3, 65_535), (1, 999_999), (100, 7, 13), (5,)])
+def test_proportional_weights_are_exact(examples):
+    """Over as many draws as there are examples, each data set is drawn once an example."""
+    options = {"weights": [1] * len(examples), "examples": examples}
+    for weighting in ("proportional", "temperature"):
+        weights = integer_weights(weighting, **options)
+        assert [w * sum(examples) for w in weights] == [n * sum(weights) for n in examples]
+
+
+def test_shares_of_many_examples_are_rounded_to_millionths():
+    years = (135_108_166, 159_164_386, 191_485_219, 240_726_659)
+    weights = integer_weights("proportional", weights=[1] * 4, examples=years)
+    assert sum(weights) == 1_000_000
+    for weight, count in zip(weights, years, strict=True):
+        assert abs(weight / 1_000_000 - count / sum(years)) < 1e-6
+    assert sum(Mixture(weights, seed=0).block) == 1_000_000
 
 
 def test_a_tiny_data_set_is_still_drawn():
