@@ -5,10 +5,8 @@ import io
 import itertools
 import json
 import pickle
-import struct
 import zipfile
 from collections import OrderedDict
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,114 +16,17 @@ from rejoinder.errors import UserError
 from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.weight_files.restricted_pickle import read_pickle
+from rejoinder.models.weight_files.testing import (
+    Call,
+    Data,
+    Named,
+    NamedFunction,
+    dumps,
+    older_bytes,
+    zip_bytes,
+)
 from rejoinder.models.weight_files.torch_file import read_torch_file
 from rejoinder.models.weights import load_huggingface_weights
-
-
-class Named:
-    """Pickles as a name that torch would import."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def __reduce__(self):
-        return self.name
-
-
-class Call:
-    """Pickles as a call."""
-
-    def __init__(self, function, *arguments):
-        self.function, self.arguments = function, arguments
-
-    def __reduce__(self):
-        return self.function, self.arguments
-
-
-class FakeTorch(pickle._Pickler):
-    """Writes pickles with torch's names, without torch."""
-
-    dispatch: ClassVar = dict(pickle._Pickler.dispatch)
-
-    def persistent_id(self, value):
-        return value.reference if isinstance(value, Data) else None
-
-    def save_global(self, value, name=None):
-        if isinstance(value, Named):
-            self.write(b"c" + value.name.replace(" ", "\n").encode() + b"\n")
-            self.memoize(value)
-        else:
-            super().save_global(value, name)
-
-    def save_name(self, value):
-        self.save_global(value)
-
-    dispatch[Named] = save_name
-
-
-class Data:
-    """A storage: its persistent id, and its bytes."""
-
-    def __init__(self, array, key, kind="FloatStorage", older=False):
-        self.content = array.tobytes("A")  # in the order of memory, as torch writes it
-        self.size = array.size
-        self.reference = ("storage", Named(f"torch {kind}"), key, "cpu", array.size)
-        if older:
-            self.reference += (None,)
-
-
-def state_dict(arrays, older=False):
-    """Returns what torch pickles for `arrays`, and its storages."""
-    rebuild = Named("torch._utils _rebuild_tensor_v2")
-    values, storages = OrderedDict(), {}
-    for number, (name, array) in enumerate(arrays.items()):
-        storages[str(number)] = Data(array, str(number), older=older)
-        strides = tuple(step // array.itemsize for step in array.strides)
-        values[name] = Call(
-            _Function(rebuild), storages[str(number)], 0, array.shape, strides, False, OrderedDict()
-        )
-    return values, storages
-
-
-def _Function(named):  # noqa: N802 - pickle asks that a function is callable
-    named.__class__ = _CallableNamed
-    return named
-
-
-class _CallableNamed(Named):
-    def __call__(self):
-        raise AssertionError("only pickled")
-
-
-FakeTorch.dispatch[_CallableNamed] = FakeTorch.save_name
-
-
-def dumps(value):
-    stream = io.BytesIO()
-    FakeTorch(stream, protocol=2).dump(value)
-    return stream.getvalue()
-
-
-def zip_bytes(arrays, compression=zipfile.ZIP_STORED, pickled=None, byteorder=b"little"):
-    values, storages = state_dict(arrays)
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", compression) as archive:
-        archive.writestr("model/data.pkl", dumps(values) if pickled is None else pickled)
-        archive.writestr("model/byteorder", byteorder)
-        for key, data in storages.items():
-            archive.writestr(f"model/data/{key}", data.content)
-        archive.writestr("model/version", b"3\n")
-    return stream.getvalue()
-
-
-def older_bytes(arrays, pickled=None):
-    values, storages = state_dict(arrays, older=True)
-    system = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"int": 4}}
-    parts = [dumps(0x1950A86A20F9469CFC6C), dumps(1001), dumps(system)]
-    parts += [dumps(values) if pickled is None else pickled, dumps(list(storages))]
-    for data in storages.values():
-        parts += [struct.pack("<q", data.size), data.content]
-    return b"".join(parts)
 
 
 def read_all(path):
@@ -248,7 +149,7 @@ def test_the_number_of_opcodes_is_limited(monkeypatch):
 
 
 def test_a_tensor_outside_its_data_is_refused(write):
-    rebuild = _Function(Named("torch._utils _rebuild_tensor_v2"))
+    rebuild = NamedFunction("torch._utils _rebuild_tensor_v2")
     for offset, shape, strides in (
         (0, (3,), (1,)),
         (1, (2,), (1,)),
