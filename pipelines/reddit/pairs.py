@@ -103,7 +103,7 @@ def shard_order(responses: pl.DataFrame) -> np.ndarray:
         responses: Frame [p] with `thread` and `id` of each response.
     """
     key = hashing.hash_strings(responses.get_column("id"), _ORDER_SEED)
-    order = np.argsort(key, kind="stable")
+    order = np.argsort(key)
     if np.any(key[order[1:]] == key[order[:-1]]):  # ids with equal hashes
         keyed = responses.select("thread", "id").with_columns(key=pl.Series(key))
         order = keyed.select(pl.arg_sort_by(["key", "thread", "id"])).to_series().to_numpy()
