@@ -22,6 +22,7 @@ from rejoinder.evaluation.results import Evaluation, ParaphraseResult, RankingDa
 from rejoinder.evaluation.sentence_pairs import read_scored_pairs
 from rejoinder.evaluation.slices import histogram, slices
 from rejoinder.evaluation.sts import Encode, evaluate_similarity
+from rejoinder.models.device import use_first_gpu
 from rejoinder.models.similarity import scale_to_unit_length
 
 if TYPE_CHECKING:
@@ -117,6 +118,8 @@ def _load_models(
 
     `encode` gives unit length, because response selection compares by inner products.
     """
+    if models:
+        print(f"device: {use_first_gpu()}", file=sys.stderr)
     for number, (name, path) in enumerate(models.items()):
         from rejoinder.models.encoder import Encoder
 

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from rejoinder.errors import UserError
+from rejoinder.models.device import device_name
 from rejoinder.models.embedders import Embedder, KerasEmbedder, SavedModelEmbedder
 from rejoinder.models.folder_settings import FolderSettings
 from rejoinder.models.loading import LoadedModel, load_model
@@ -105,6 +106,11 @@ class Encoder:
             UserError: `max_length` is out of range.
         """
         return cls(KerasEmbedder(loaded, max_length or loaded.max_length), loaded.settings)
+
+    @property
+    def device(self) -> str:
+        """Name of the device that computes: the first GPU that TensorFlow can use, or the CPU."""
+        return device_name()
 
     @property
     def dimension(self) -> int:

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rejoinder import storage
+from rejoinder import interrupts, storage
 from rejoinder.output import check_output, check_replaceable
-from rejoinder.pipelines.job import arguments, thread_limit
+from rejoinder.pipelines.job import arguments, runners, thread_limit, workers
 from rejoinder.staging import lock_staging
 
 if TYPE_CHECKING:
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 # Packages whose code makes the embeddings.
 _PACKAGES = ("corpus", "models", "pipelines/dumps", "retrieval")
+# What the workers of the job import.
+_WORKER_MODULES = (
+    "rejoinder.retrieval.embedding_job",
+    "rejoinder.models.encoder",
+    "tensorflow_text",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -94,13 +100,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     # TensorFlow reads it at import; its notes on the processor would hide the errors.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if parsed.workers > 1:  # one process alone may use all cores
-        thread_limit.limit_threads()
-    from rejoinder.corpus.embeddings import EMBEDDINGS, MANIFEST
-    from rejoinder.pipelines.job import execution, runners
-    from rejoinder.retrieval import embedding_job
-    from rejoinder.retrieval.texts import find_parts
+        thread_limit.limit_threads(hide_gpus=False)
+    with interrupts.exit_at_once():
+        runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
+        workers.prepare(runner, _WORKER_MODULES)
+        from rejoinder.corpus.embeddings import EMBEDDINGS, MANIFEST
+        from rejoinder.models.device import use_first_gpu
+        from rejoinder.pipelines.job import execution
+        from rejoinder.retrieval import embedding_job
+        from rejoinder.retrieval.texts import find_parts
 
-    runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
     read = _read_options(parsed)
     parts = find_parts(parsed.input, read, runner.workers)
     inputs = [("--input", path) for path in dict.fromkeys(part.path for part in parts)]
@@ -113,6 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     spec = embedding_job.EmbedSpec(
         parsed.model, output, parsed.overwrite, read, parsed.precision, parsed.dtype
     )
+    if runner.is_local:
+        print(f"device: {use_first_gpu()}", file=sys.stderr)
     started = time.monotonic()
     resumable = runner.is_local and storage.is_local(output)
     with _continued(spec, parts, restart=parsed.restart) if resumable else lock_staging(output):

@@ -67,8 +67,10 @@ class EncoderHandler(ModelHandler[TextBatch, TextBatch, "Encoder"]):
 
     def load_model(self) -> "Encoder":
         """Loads the encoder."""
+        from rejoinder.models.device import use_first_gpu
         from rejoinder.models.encoder import Encoder
 
+        use_first_gpu()
         return Encoder.load(self._model, precision=self._precision)
 
     def run_inference(

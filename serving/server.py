@@ -59,6 +59,7 @@ def _serve(
     import tensorflow as tf
     import uvicorn
 
+    from rejoinder.models.device import use_first_gpu
     from rejoinder.serving.engine.predict import Predictor
     from rejoinder.serving.engine.registry import Registry
     from rejoinder.serving.http.app import build_app
@@ -68,6 +69,7 @@ def _serve(
     from rejoinder.serving.metrics import Metrics
     from rejoinder.serving.service import Service
 
+    print(f"device: {use_first_gpu()}", flush=True)
     indexes = {}
     if index_folders:
         from rejoinder.retrieval.index import SearchIndex

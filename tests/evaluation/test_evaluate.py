@@ -88,7 +88,8 @@ def test_models_and_keyword_baselines_are_compared_on_the_same_pairs(tmp_path, c
     assert low < rows["TF-IDF"]["accuracy"] < high
     assert result["data"]["batches"] == 2
     assert result["data"]["fitted_on"] == "50 training pairs"
-    printed = capsys.readouterr().out
+    printed, progress = capsys.readouterr()
+    assert progress.startswith("device: ")
     assert (output / "evaluation.md").read_text() in printed
     assert "mean of 2 batches: there are not enough pairs for the 500 requested" in printed
 

@@ -245,7 +245,9 @@ def test_options_that_cannot_be_meant_are_errors(tmp_path, arguments, message):
 
 def test_the_end_names_the_output_and_the_next_command(tmp_path, capsys):
     _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"))
-    wrote, following, _ = capsys.readouterr().out.splitlines()
+    printed, progress = capsys.readouterr()
+    assert progress.startswith("device: ")
+    wrote, following, _ = printed.splitlines()
     assert wrote.startswith(f"wrote {tmp_path}/out: 20 texts in 1 shards, ")
     assert following.startswith(f"next: rejoinder search --corpus {tmp_path}/out --query")
 

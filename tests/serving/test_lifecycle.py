@@ -67,6 +67,7 @@ def test_half_written_and_broken_versions_are_never_served(start, tmp_path):
     assert "can be reached from other machines and no key is set" in running.log
     running.url = running.url.replace("0.0.0.0", "127.0.0.1")
     assert httpx.post(running.url + PREDICT, json={"instances": ["a"]}).is_success
+    assert running.lines[1].startswith("device: ")
     assert "next: curl -d" in running.log
     statuses = httpx.get(running.url + "/v1/models/tiny").json()["model_version_status"]
     assert {s["version"]: (s["state"], s["status"]["error_code"]) for s in statuses} == {
