@@ -27,8 +27,14 @@ def set_environment(environment: MutableMapping[str, str]) -> None:
         environment: The environment variables of the process.
 
     Raises:
-        UserError: libtpu is not installed.
+        UserError: libtpu is not installed, or this host is one of several of a TPU slice.
     """
+    hosts = environment.get("TPU_WORKER_HOSTNAMES", "").split(",")
+    if len(hosts) > 1:
+        raise UserError(
+            f"--tpu local: this is one of {len(hosts)} hosts of a TPU slice "
+            "(TPU_WORKER_HOSTNAMES), and training uses one host; take v5litepod-8, v6e-8 or v3-8"
+        )
     try:
         library = importlib.import_module("libtpu").get_library_path()
     except ModuleNotFoundError as error:
