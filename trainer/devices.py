@@ -45,7 +45,7 @@ def describe(
         text = ", ".join(f"{count} x {name}" for name, count in counts.items())
     elif kind == "CPU":
         several = f"{len(devices)} logical devices, " if len(devices) > 1 else ""
-        text = f"CPU ({several}{cores} cores)"
+        text = f"CPU ({several}{cores} core{'s' if cores > 1 else ''})"
         if gpus:
             text += f"; not used: {len(gpus)} x {gpus[0]} (runtime.num_gpus)"
     else:

@@ -26,12 +26,16 @@ class ExactCheckpoint(tf.train.Checkpoint):
         self._trains = trains
 
     def restore(self, save_path: str, options: Any = None) -> Any:
-        """Restores everything from a checkpoint.
+        """Restores everything from a checkpoint, except what the configuration sets.
+
+        Model Garden's optimizers store settings such as `beta_1` as variables; a resumed run
+        would use those of its checkpoint, whatever its configuration says.
 
         Raises:
             UserError: It cannot be read, or is not one of this model and optimizer.
         """
         check_model(save_path, self.model)
+        settings = _settings(self.optimizer)
         try:
             status = super().restore(save_path, options)
             if self._trains:
@@ -48,4 +52,12 @@ class ExactCheckpoint(tf.train.Checkpoint):
             ) from None
         except READ_ERRORS as error:
             raise unreadable(save_path, error) from None
+        for variable, value in settings:
+            variable.assign(value)
         return status
+
+
+def _settings(optimizer: Any) -> list[tuple[tf.Variable, Any]]:
+    """Returns the variables that hold settings of an optimizer, and their values."""
+    inner = optimizer._optimizer if isinstance(optimizer, WeightAverage) else optimizer
+    return [(held, held.numpy()) for held in inner._hyper.values() if isinstance(held, tf.Variable)]

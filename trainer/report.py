@@ -11,9 +11,14 @@ import tensorflow as tf
 from rejoinder import storage
 from rejoinder.models.model_dir import TRAINING_REPORT
 from rejoinder.tables import list_table
+from rejoinder.trainer.best import BestModel
+from rejoinder.trainer.devices import device_names
+from rejoinder.trainer.history import History
 from rejoinder.trainer.loop import Trainer
 from rejoinder.trainer.progress import Progress
 from rejoinder.trainer.run import Run
+from rejoinder.trainer.throughput import Throughput
+from rejoinder.trainer.warnings import find_warnings
 from rejoinder.units import format_duration
 
 _NAMED_DATA_SETS = 5  # more are counted, not named
@@ -31,12 +36,14 @@ def print_start(run: Run, trainer: Trainer) -> None:
         ("data sets", ", ".join(data.names) if few else len(data.names)),
         ("pairs", f"{data.examples:,} ({epochs:.2f} epochs)"),
         ("parameters", f"{_parameters(trainer):,}"),
+        ("devices", device_names(trainer.strategy, run.hosts.count)),
         ("replicas", trainer.strategy.num_replicas_in_sync),
         *([("hosts", ", ".join(map(str, run.hosts.members)))] if run.hosts.members else []),
         ("batch", f"{config.task.train_data.global_batch_size} pairs"),
         ("steps", steps),
     ]
     print(list_table(rows, f"training {run.model_dir}"), flush=True)
+    _print_warnings(run)
 
 
 def print_joined(run: Run, trainer: Trainer) -> None:
@@ -55,29 +62,52 @@ def print_left(run: Run, trainer: Trainer) -> None:
     print(f"{run.hosts.this}: trained to step {step}; {run.hosts.chief} wrote {run.model_dir}")
 
 
-def finish(run: Run, trainer: Trainer, progress: Progress, seconds: float) -> None:
+def write(
+    run: Run, trainer: Trainer, progress: Progress, history: History, seconds: float
+) -> dict[str, Any]:
+    """Writes `training.json` and returns its content.
+
+    Args:
+        run: The run.
+        trainer: Its trainer.
+        progress: The losses of this process.
+        history: What earlier processes trained.
+        seconds: Wall time of training in this process.
+    """
+    values = training_report(run, trainer, progress, history, seconds)
+    text = json.dumps(values, indent=2, sort_keys=True) + "\n"
+    storage.replace_bytes(_report_path(run), text.encode())
+    return values
+
+
+def finish(
+    run: Run, trainer: Trainer, progress: Progress, history: History, seconds: float
+) -> None:
     """Writes `training.json` and prints the final table.
 
-    A run that had nothing left to train keeps the report of the run before it. Only if
-    there is none, because that run was killed after its last checkpoint, one is written.
+    A run that was killed after its last checkpoint gets its report from the next one, which
+    has no steps of its own.
 
     Args:
         run: The run.
         trainer: Its trainer after the last step.
         progress: The losses of this process.
-        seconds: Wall time of training.
+        history: What earlier processes trained.
+        seconds: Wall time of training in this process.
     """
-    path = storage.join(run.model_dir, TRAINING_REPORT)
-    values = training_report(run, trainer, progress, seconds)
-    if trainer.total.steps or not storage.exists(path):
-        text = json.dumps(values, indent=2, sort_keys=True) + "\n"
-        storage.write_bytes(path, text.encode())
+    values = write(run, trainer, progress, history, seconds)
     if trainer.total.steps:
-        rows = [*_training_rows(values, seconds), *_file_rows(run, path), *_next_rows(run)]
+        files = [*_file_rows(run), *_best_rows(trainer.checkpoint_exporter)]
+        rows = [*_training_rows(values, seconds), *files, *_next_rows(run)]
         print(list_table(rows, "trained"), flush=True)
     else:
-        title = f"{run.model_dir}: already trained to step {values['steps']}; nothing to do"
-        print(list_table(_next_rows(run), title), flush=True)
+        print_finished(run, values["steps"])
+
+
+def print_finished(run: Run, step: int) -> None:
+    """Prints that a run had nothing left to train."""
+    title = f"{run.model_dir}: already trained to step {step}; nothing to do"
+    print(list_table(_next_rows(run), title), flush=True)
 
 
 def print_evaluated(run: Run) -> None:
@@ -85,34 +115,57 @@ def print_evaluated(run: Run) -> None:
     folder = storage.join(run.model_dir, run.config.trainer.validation_summary_subdir)
     rows: list[tuple[str, object]] = [("curves", f"tensorboard --logdir {folder}")]
     print(list_table([*rows, *_next_rows(run)], "evaluated"), flush=True)
+    _print_warnings(run)
+
+
+def _print_warnings(run: Run) -> None:
+    for warning in find_warnings(run):
+        print(f"warning: {warning}", file=sys.stderr, flush=True)
 
 
 def training_report(
-    run: Run, trainer: Trainer, progress: Progress, seconds: float
+    run: Run, trainer: Trainer, progress: Progress, history: History, seconds: float
 ) -> dict[str, Any]:
-    """Returns the content of `training.json`."""
-    total, data = trainer.total, trainer.train_input
+    """Returns the content of `training.json`, which covers all processes of the run."""
+    data, total = trainer.train_input, Throughput()
     assert data is not None
+    total.add(history.total)
+    total.add(trainer.total)
+    fresh = progress.last_loss is None
     return {
         "command": shlex.join(["rejoinder", "train", *_arguments()]),
         "steps": int(trainer.global_step.numpy()),
-        "steps_this_run": total.steps,
+        # Fewer than `steps` if a process was killed between a checkpoint and its report,
+        # more if steps were repeated after a recovery.
+        "steps_counted": total.steps,
+        "steps_this_run": trainer.total.steps,
         "pairs": data.examples,
         "pairs_trained": total.pairs,
-        "first_loss": progress.first_loss,
-        "last_loss": progress.last_loss,
-        "accuracy_in_batch": progress.last_logs.get("accuracy"),
+        "first_loss": _first(history.first_loss, progress.first_loss),
+        "last_loss": history.last_loss if fresh else progress.last_loss,
+        "accuracy_in_batch": history.accuracy if fresh else progress.last_logs.get("accuracy"),
         "pairs_per_second": total.pairs / total.seconds if total.seconds else None,
         "tokens_per_second": total.tokens / total.seconds if total.seconds else None,
         "real_tokens": total.tokens / total.capacity if total.capacity else None,
+        "tokens": total.tokens,
+        "token_positions": total.capacity,
         "cut_tokens": total.cut,
-        "seconds": seconds,
+        "training_seconds": total.seconds,
+        "seconds": history.seconds + seconds,
         "parameters": _parameters(trainer),
         "batch_size": run.config.task.train_data.global_batch_size,
         "replicas": trainer.strategy.num_replicas_in_sync,
         "precision": run.precision,
         "data_sets": dict(zip(data.names, data.weights, strict=True)),
     }
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _report_path(run: Run) -> str:
+    return storage.join(run.model_dir, TRAINING_REPORT)
 
 
 def _arguments() -> list[str]:
@@ -134,12 +187,18 @@ def _training_rows(values: dict[str, Any], seconds: float) -> list[tuple[str, ob
     ]
 
 
-def _file_rows(run: Run, report: str) -> list[tuple[str, object]]:
+def _file_rows(run: Run) -> list[tuple[str, object]]:
     return [
         ("checkpoint", tf.train.latest_checkpoint(run.model_dir)),
-        ("report", report),
+        ("report", _report_path(run)),
         ("curves", f"tensorboard --logdir {run.model_dir}"),
     ]
+
+
+def _best_rows(best: BestModel | None) -> list[tuple[str, object]]:
+    if best is None or best.value is None:
+        return []
+    return [("best", f"{best.folder} ({best.metric} {best.value:.4f} at step {best.step:,})")]
 
 
 def _next_rows(run: Run) -> list[tuple[str, object]]:

@@ -7,12 +7,15 @@ import tensorflow as tf
 
 from rejoinder.corpus.manifest import Manifest
 from rejoinder.errors import UserError
+from rejoinder.models.checkpoints import latest_checkpoint
 from rejoinder.trainer import resume_check
+from rejoinder.trainer.best_folder import check_name, check_not_best
 from rejoinder.trainer.config import ExperimentConfig
-from rejoinder.trainer.data.corpora import Corpus, open_corpora
+from rejoinder.trainer.data.corpora import Corpus, folders, open_corpora
 from rejoinder.trainer.hosts import Hosts
 from rejoinder.trainer.initialization import BaseModel, check_tokenizer, find_base_model
 from rejoinder.trainer.loss import loss_widths
+from rejoinder.trainer.model_dir_check import check_model_dir
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
@@ -29,6 +32,7 @@ class Run:
         base: Sizes, tokenizer and initial weights of the encoder.
         train_corpora: Corpora to train on.
         validation_corpora: Corpora to evaluate on; empty if the mode does not evaluate.
+        left_out: Folders of corpora that have no pairs to evaluate on.
     """
 
     config: ExperimentConfig
@@ -38,6 +42,7 @@ class Run:
     base: BaseModel
     train_corpora: tuple[Corpus, ...]
     validation_corpora: tuple[Corpus, ...]
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def hosts(self) -> Hosts:
@@ -79,15 +84,37 @@ def open_run(
     Raises:
         UserError: The run cannot start.
     """
+    check_model_dir(model_dir)
     manifests: dict[str, Manifest] = {}
     train = open_corpora(config.task.train_data, "task.train_data", manifests)
     validation: list[Corpus] = []
+    left_out: list[str] = []
     if "eval" in mode:
-        validation = open_corpora(config.task.validation_data, "task.validation_data", manifests)
+        key, data = "task.validation_data", config.task.validation_data
+        validation = open_corpora(data, key, manifests, partial=True)
+        opened = {corpus.data_set.folder for corpus in validation}
+        left_out = [folder for _, folder, _ in folders(data, key) if folder not in opened]
+        if not validation:
+            mode = _mode_without_validation(config, mode, left_out[0])
     base = find_base_model(config.task.model, train)
-    run = Run(config, model_dir, mode, strategy, base, tuple(train), tuple(validation))
+    run = Run(
+        config, model_dir, mode, strategy, base, tuple(train), tuple(validation), tuple(left_out)
+    )
     _check(run)
     return run
+
+
+def _mode_without_validation(config: ExperimentConfig, mode: str, folder: str) -> str:
+    """Returns the mode of a run whose corpora have no pairs to evaluate on."""
+    split = config.task.validation_data.split
+    if mode != "train_and_eval":
+        raise UserError(f"{folder}: has no {split!r} pairs (task.validation_data.split)")
+    if config.trainer.early_stopping_patience:
+        raise UserError(
+            f"{folder}: has no {split!r} pairs (task.validation_data.split), which "
+            "trainer.early_stopping_patience needs"
+        )
+    return "train"
 
 
 def _check(run: Run) -> None:
@@ -102,16 +129,15 @@ def _check(run: Run) -> None:
             "trainer.best_checkpoint_metric_comp: must be higher or lower, got "
             f"{config.trainer.best_checkpoint_metric_comp!r}"
         )
-    if config.task.grad_cache_chunks < 1:
-        raise UserError(
-            f"task.grad_cache_chunks: must be at least 1, got {config.task.grad_cache_chunks}"
-        )
+    check_name(config.trainer.best_checkpoint_export_subdir)
     check_tokenizer(run.base, [*run.train_corpora, *run.validation_corpora])
     loss_widths(config.task.loss.matryoshka_dims, run.base.config.hidden_size)
+    if run.trains:
+        check_not_best(run.model_dir)
     resume_check.check_model(run.model_dir, config, run.base.config, training=run.trains)
     if run.trains:
         resume_check.check_data(run.model_dir, config, run.train_corpora)
-    elif run.mode == "eval" and tf.train.latest_checkpoint(run.model_dir) is None:
+    elif run.mode == "eval" and latest_checkpoint(run.model_dir) is None:
         raise UserError(
             f"{run.model_dir}: holds no checkpoint to evaluate; train it first, or name "
             "another --model-dir"

@@ -4,6 +4,14 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rejoinder.errors import UserError
+from rejoinder.trainer import pjrt
+
+if TYPE_CHECKING:
+    from rejoinder.trainer.config import EvaluationOptions
+    from rejoinder.trainer.scores import Evaluation
 
 MODES = ("train", "eval", "train_and_eval", "continuous_eval")
 # Model Garden's spellings, which stay accepted.
@@ -17,8 +25,12 @@ _MODEL_GARDEN = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains or evaluates as the command line says; returns the exit status."""
     arguments = _parser().parse_args(canonical(sys.argv[1:] if argv is None else argv))
+    if arguments.tpu == "":  # an unset variable in a script would train on the CPU
+        raise UserError("--tpu: is empty; give local, a TPU's name or grpc://address:8470")
     # With several hosts, TensorFlow logs every collective operation that a lost host ends.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if "TF_CONFIG" in os.environ else "2")
+    if arguments.tpu == "local":
+        pjrt.set_environment(os.environ)
     # TensorFlow takes seconds to import, so a wrong command line fails before.
     from rejoinder.trainer.experiment import run_experiment
     from rejoinder.trainer.resolve import read_config
@@ -48,7 +60,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         print(describe(run, arguments.devices))
         return 0
-    return run_experiment(config, arguments.model_dir, arguments.mode, arguments.devices)
+    return run_experiment(
+        config,
+        arguments.model_dir,
+        arguments.mode,
+        arguments.devices,
+        evaluation=_open_evaluation(config.task.evaluation, arguments.mode),
+    )
+
+
+def _open_evaluation(options: "EvaluationOptions", mode: str) -> "Evaluation | None":
+    """Returns the scores that each validation computes, with their data read; None without any."""
+    if "eval" not in mode or not (options.sts or options.corpus):
+        return None
+    from rejoinder.evaluation.during_training import TrainingEvaluation
+
+    return TrainingEvaluation(options.sts, options.corpus, options.batches)
 
 
 def canonical(argv: Sequence[str]) -> list[str]:
@@ -111,7 +138,8 @@ def _parser() -> argparse.ArgumentParser:
     devices.add_argument(
         "--strategy",
         metavar="NAME",
-        help="one_device, mirrored or multi_worker_mirrored; sets runtime.distribution_strategy",
+        help="auto (all GPUs, or the CPU), one_device, mirrored or multi_worker_mirrored; sets "
+        "runtime.distribution_strategy",
     )
     devices.add_argument(
         "--devices", type=int, default=0, metavar="N", help="logical CPU devices for mirrored"
