@@ -92,6 +92,7 @@ class PairData(base_config.Config):
     Attributes:
         input_path: A corpus folder, or the parent folder of the corpora in `data_config`.
         data_config: `data_config.json`: names and weights of the corpora in `input_path`.
+            A path, or the name of a shipped one (`data_config_reddit`).
         split: `train` or `test`.
         global_batch_size: Pairs of one step over all replicas.
         weighting: `weights` (those of data_config), `proportional` or `temperature`.
@@ -131,6 +132,26 @@ class PairData(base_config.Config):
 
 
 @dataclasses.dataclass
+class EvaluationOptions(base_config.Config):
+    """Scores of `rejoinder evaluate` that each validation computes too.
+
+    They are metrics like the others: in TensorBoard, for the best checkpoint and for early
+    stopping. The encoder is the moving average of the weights where the run keeps one.
+
+    Attributes:
+        sts: Files of scored sentence pairs, as for `rejoinder evaluate --sts`. The metric of
+            `stsb-en-dev.csv` is `sts_stsb-en-dev`: Spearman's correlation.
+        corpus: Corpus folder whose test split gives the metric `one_of_100`; empty leaves it
+            out.
+        batches: Maximum number of batches of 100 pairs.
+    """
+
+    sts: list[str] = dataclasses.field(default_factory=list)
+    corpus: str = ""
+    batches: int = 10
+
+
+@dataclasses.dataclass
 class TaskConfig(cfg.TaskConfig):
     """Model, loss and data.
 
@@ -139,6 +160,7 @@ class TaskConfig(cfg.TaskConfig):
         loss: The loss.
         train_data: Pairs to train on.
         validation_data: Pairs to evaluate on; an empty `input_path` means that of `train_data`.
+        evaluation: Further scores of each validation.
         grad_cache_chunks: Chunks in which a replica encodes its batch. With more than 1,
             only one chunk's activations are in memory at a time; the gradient is the same.
         seed: Seed of random weights and of dropout.
@@ -150,6 +172,7 @@ class TaskConfig(cfg.TaskConfig):
     validation_data: PairData = dataclasses.field(
         default_factory=lambda: PairData(split="test", global_batch_size=100, shuffle=False)
     )
+    evaluation: EvaluationOptions = dataclasses.field(default_factory=EvaluationOptions)
     grad_cache_chunks: int = 1
     seed: int = 0
 
@@ -163,11 +186,16 @@ class TrainerConfig(cfg.TrainerConfig):
             `best_checkpoint_eval_metric` after which training ends; 0 means never.
         async_checkpoints: Whether checkpoints are written in parallel with training steps.
         deterministic: Whether every operation gives the same bits in every run (slower).
+        max_to_keep: Number of the latest checkpoints that are kept; null keeps all.
+        continuous_eval_timeout: Seconds that `continuous_eval` waits for a checkpoint;
+            null waits without an end.
     """
 
     early_stopping_patience: int = 0
     async_checkpoints: bool = False
     deterministic: bool = False
+    max_to_keep: int | None = 5
+    continuous_eval_timeout: int | None = 3600
 
 
 @dataclasses.dataclass
@@ -177,7 +205,7 @@ class ExperimentConfig(cfg.ExperimentConfig):
     task: TaskConfig = dataclasses.field(default_factory=TaskConfig)
     trainer: TrainerConfig = dataclasses.field(default_factory=TrainerConfig)
     runtime: cfg.RuntimeConfig = dataclasses.field(
-        default_factory=lambda: cfg.RuntimeConfig(distribution_strategy="one_device")
+        default_factory=lambda: cfg.RuntimeConfig(distribution_strategy="auto")
     )
 
 
@@ -198,6 +226,7 @@ def default_config() -> ExperimentConfig:
             recovery_max_trials=-1,
             # `experiment.py` handles SIGTERM itself and finishes the current step.
             preemption_on_demand_checkpoint=False,
+            best_checkpoint_export_subdir="best",
             best_checkpoint_eval_metric="accuracy",
             optimizer_config=optimization.OptimizationConfig(
                 {

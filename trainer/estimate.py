@@ -12,6 +12,8 @@ from rejoinder.tables import list_table
 from rejoinder.trainer.data.inputs import Shares, TrainInput
 from rejoinder.trainer.model_folder import to_yaml
 from rejoinder.trainer.run import Run
+from rejoinder.trainer.strategy import choose
+from rejoinder.trainer.warnings import find_warnings
 from rejoinder.units import format_duration
 
 _MATRIX = 1024  # rows of the matrices whose product measures the machine
@@ -35,7 +37,10 @@ def describe(run: Run, devices: int = 0) -> str:
     """
     config, base = run.config, run.base.config
     model, batch = config.task.model, config.task.train_data.global_batch_size
-    replicas = max(devices, config.runtime.num_gpus, 1)
+    gpus = config.runtime.num_gpus
+    if config.runtime.distribution_strategy == "auto":
+        _, gpus = choose(gpus, len(tf.config.get_visible_devices("GPU")))
+    replicas = max(devices, gpus, 1)
     data = TrainInput(config.task, run.train_corpora, Shares(replicas=replicas))
     first = data(0)
     rows, width = first.replicas[0]["token_ids"].shape
@@ -78,7 +83,8 @@ def describe(run: Run, devices: int = 0) -> str:
         ("time, about", f"{format_duration(seconds)} on this machine"),
         ("next", "the same command without --dry-run"),
     ]
-    return f"{to_yaml(config)}\n{list_table(lines, 'dry run: nothing was written')}"
+    warnings = "".join(f"warning: {warning}\n" for warning in find_warnings(run))
+    return f"{to_yaml(config)}\n{warnings}{list_table(lines, 'dry run: nothing was written')}"
 
 
 def step_flops(

@@ -15,7 +15,7 @@ from official.modeling.hyperparams import base_config
 from rejoinder.errors import UserError
 from rejoinder.trainer.overrides import alternatives, key_types, optional_group
 
-_MAX_INTEGER = 2**63 - 1  # of TensorFlow's largest integers
+_MAX_INTEGER = 2**63 - 1  # the largest integer of TensorFlow
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Range:
     """
 
     minimum: float
-    maximum: float = _MAX_INTEGER
+    maximum: float = math.inf
     above: bool = False
     below: bool = False
     also: float | None = None
@@ -39,7 +39,7 @@ class Range:
     def __contains__(self, value: float) -> bool:
         if value == self.also:
             return True
-        if not math.isfinite(value):
+        if not math.isfinite(value) or (isinstance(value, int) and value > _MAX_INTEGER):
             return False
         low = value > self.minimum if self.above else value >= self.minimum
         high = value < self.maximum if self.below else value <= self.maximum
@@ -47,7 +47,7 @@ class Range:
 
     def __str__(self) -> str:
         text = f"{'greater than' if self.above else 'at least'} {self.minimum:g}"
-        if self.maximum != _MAX_INTEGER:
+        if math.isfinite(self.maximum):
             text += f" and {'below' if self.below else 'at most'} {self.maximum:.12g}"
         return text if self.also is None else f"{text}, or {self.also:g}"
 
@@ -200,7 +200,8 @@ def check_ranges(config: base_config.Config) -> None:
         numbers = range_of(key)
         for number in value if isinstance(value, list | tuple) else [value]:
             if numbers and isinstance(number, int | float) and number not in numbers:
-                raise UserError(f"{key}: must be {numbers}, got {value}")
+                limit = f" and at most {_MAX_INTEGER}" if number > _MAX_INTEGER else ""
+                raise UserError(f"{key}: must be {numbers}{limit}, got {value}")
 
 
 def _holds_numbers(hint: Any) -> bool:

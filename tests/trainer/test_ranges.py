@@ -39,7 +39,8 @@ def test_a_number_outside_of_its_range_names_the_key(key):
     ("override", "message"),
     [
         ("task.loss.scale=0", "task.loss.scale: must be greater than 0, got 0.0"),
-        ("task.loss.scale=1e999", "task.loss.scale: must be greater than 0, got inf"),
+        ("task.loss.scale=1e999", "scale: must be greater than 0 and at most 9.*7, got inf"),
+        ("trainer.train_steps=1e19", "train_steps: must be at least 1 and at most 9.*7, got 1000"),
         ("task.seed=-1", "task.seed: must be at least 0 and at most 2147483647, got -1"),
         ("task.grad_cache_chunks=0", "task.grad_cache_chunks: must be at least 1, got 0"),
         ("trainer.steps_per_loop=0", "trainer.steps_per_loop: must be at least 1, got 0"),
@@ -59,4 +60,5 @@ def test_a_range_excludes_what_is_not_a_finite_number():
     assert math.nan not in Range(0)
     assert math.inf not in Range(0)
     assert 2**63 not in Range(0)
+    assert 1e30 in Range(0)
     assert -1 in Range(1, also=-1)

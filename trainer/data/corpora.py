@@ -34,7 +34,7 @@ class Corpus:
 
 
 def open_corpora(
-    data: PairData, key: str, manifests: dict[str, Manifest] | None = None
+    data: PairData, key: str, manifests: dict[str, Manifest] | None = None, *, partial: bool = False
 ) -> list[Corpus]:
     """Opens every corpus of `data`.
 
@@ -43,6 +43,7 @@ def open_corpora(
         key: Name of `data` in error messages, e.g. `task.train_data`.
         manifests: Manifests by folder that are loaded already; those that are loaded
             here are added, so that training and validation load each only once.
+        partial: Whether corpora that were made without pairs for the split are left out.
 
     Raises:
         UserError: A corpus is missing, unfinished, empty, or made with another
@@ -50,27 +51,32 @@ def open_corpora(
             one in the manifest.
     """
     manifests = {} if manifests is None else manifests
-    corpora = []
-    for name, folder, weight in _folders(data, key):
+    corpora: list[Corpus] = []
+    for name, folder, weight in folders(data, key):
         if folder not in manifests:
             manifests[folder] = load_manifest(folder)
         shards = tuple(manifests[folder].splits.get(data.split, ()))
         if not sum(shard.examples for shard in shards):
+            if partial and data.split in manifests[folder].splits:
+                continue
             raise UserError(f"{folder}: has no {data.split!r} pairs ({key}.split)")
         corpora.append(Corpus(DataSet(name, folder, shards), weight, manifests[folder]))
-    first = corpora[0]
     for corpus in corpora:
-        if corpus.manifest.tokenizer != first.manifest.tokenizer:
+        if corpus.manifest.tokenizer != corpora[0].manifest.tokenizer:
             raise UserError(
                 f"{corpus.data_set.folder}: was made with another tokenizer than "
-                f"{first.data_set.folder}; make both with the same one"
+                f"{corpora[0].data_set.folder}; make both with the same one"
             )
         _check_files(corpus.data_set.folder, corpus.data_set.shards)
     return corpora
 
 
-def _folders(data: PairData, key: str) -> list[tuple[str, str, int]]:
-    """Returns name, folder and draw weight of each corpus."""
+def folders(data: PairData, key: str) -> list[tuple[str, str, int]]:
+    """Returns name, folder and draw weight of each corpus.
+
+    Raises:
+        UserError: The configuration names none, or `data_config.json` is missing or broken.
+    """
     if not data.input_path:
         raise UserError(f"{key}.input_path: is empty; name a corpus folder (--corpus)")
     if not data.data_config:

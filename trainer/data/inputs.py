@@ -11,6 +11,7 @@ from rejoinder.errors import UserError
 from rejoinder.trainer.config import PairData, TaskConfig
 from rejoinder.trainer.data.corpora import Corpus
 from rejoinder.trainer.data.layout import HostBatch, PackedLayout, PaddedLayout, rows_needed
+from rejoinder.trainer.data.layout_check import check_chunks, check_row_length
 from rejoinder.trainer.data.mixture import Mixture, integer_weights
 from rejoinder.trainer.data.records import Pairs, read_shard
 from rejoinder.trainer.data.sampler import Sampler
@@ -161,20 +162,28 @@ def make_layout(
     """Returns the layout of a configuration; the number of rows follows from the data."""
     pad_id = corpora[0].manifest.pad_id
     max_length = task.model.max_length
+    trains = data is task.train_data
     if data.layout == "packed":
         row_length = data.row_length or max_length
         pairs = data.global_batch_size // shares.total
         samples = [sample_pairs(corpus) for corpus in corpora]
+        side = "train" if trains else "validation"
+        check_row_length(samples, row_length, f"task.{side}_data.row_length")
         counts = [
             rows_needed(samples, pairs, shares.total, row_length, level)
             for level in _levels(data, deviations)
         ]
         # GradCache needs chunks of equal size.
         chunks = task.grad_cache_chunks
+        if trains:
+            check_chunks(chunks, max(counts))
         counts = sorted({-(-rows // chunks) * chunks for rows in counts})
         return PackedLayout(shares.total, row_length, counts, data.max_segments, pad_id)
     if data.layout not in LAYOUTS:
         raise UserError(f"task.*.layout: must be one of {', '.join(LAYOUTS)}, got {data.layout!r}")
+    if trains:
+        rows = 2 * data.global_batch_size // shares.total
+        check_chunks(task.grad_cache_chunks, rows, padded=True)
     shorter = sorted(w for w in data.bucket_lengths if w < max_length)
     lengths = [*shorter, max_length] if data.layout == "bucketed" else [max_length]
     return PaddedLayout(shares.total, lengths, pad_id)
