@@ -185,8 +185,8 @@ def test_another_corpus_is_refused_by_name(run, trainable_corpus, monkeypatch):
     run()
     opened = module.open_corpora
 
-    def changed(*arguments):
-        corpora = opened(*arguments)
+    def changed(*arguments, **options):
+        corpora = opened(*arguments, **options)
         for corpus in corpora:
             first = corpus.data_set.shards[0]
             object.__setattr__(first, "sha256", "0" * 64)
@@ -249,6 +249,8 @@ def test_a_run_loads_the_manifest_of_a_corpus_once(run, monkeypatch, mode):
         ({"task": {"validation_data": {"split": "dev"}}}, r"task\.validation_data\.split"),
         ({"task": {"validation_data": {"global_batch_size": 99}}}, r"must not exceed the pairs"),
         ({"task": {"grad_cache_chunks": 0}}, r"task\.grad_cache_chunks: must be at least 1"),
+        ({"task": {"grad_cache_chunks": 99}}, r"task\.grad_cache_chunks: must be at most the \d+"),
+        ({"task": {"train_data": {"row_length": 5}}}, r"task\.train_data\.row_length: rows of 5"),
         ({"task": {"loss": {"matryoshka_dims": [99]}}}, r"task\.loss\.matryoshka_dims: .* \[99\]"),
         ({"task": {"model": {"init_from": "nowhere"}}}, "nowhere"),
         ({"runtime": {"mixed_precision_dtype": "float16"}}, "must be float32 or bfloat16"),
