@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from rejoinder import storage
+from rejoinder.models.checkpoints import STATE_FILE, latest_checkpoint
 from rejoinder.trainer.best_folder import read_best
 from rejoinder.trainer.model_folder import write_model_folder
 from rejoinder.trainer.run import Run
@@ -44,7 +45,7 @@ class BestModel:
         self._step = tf.Variable(0, trainable=False, dtype=tf.int64)
         self._checkpoint = tf.train.Checkpoint(model=model, global_step=self._step)
         # Without a checkpoint the run starts anew, and what is there is of another run.
-        is_resumed = tf.train.latest_checkpoint(run.model_dir) is not None
+        is_resumed = latest_checkpoint(run.model_dir) is not None
         stored = read_best(self.folder) if is_resumed else None
         self.step: int | None = stored["step"] if stored else None
         self._metrics: dict[str, float] = stored["metrics"] if stored else {}
@@ -87,14 +88,15 @@ class BestModel:
     def _write(self, step: int, metrics: dict[str, float]) -> None:
         """Writes new files beside the old ones; the file `checkpoint`, renamed, switches."""
         if self.step is None:
-            storage.delete([storage.join(self.folder, "checkpoint")])
+            storage.delete([storage.join(self.folder, STATE_FILE)])
             write_model_folder(dataclasses.replace(self._run, model_dir=self.folder))
         name = f"ckpt-{step}"
         text = json.dumps({"step": step, "metrics": metrics}, indent=2, sort_keys=True) + "\n"
-        storage.write_bytes(storage.join(self.folder, f"{name}.json"), text.encode())
+        storage.replace_bytes(storage.join(self.folder, f"{name}.json"), text.encode())
         self._step.assign(step)
         path = self._checkpoint.write(storage.join(self.folder, name))
-        tf.compat.v1.train.update_checkpoint_state(self.folder, path, [path])
+        state = f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n'
+        storage.replace_bytes(storage.join(self.folder, STATE_FILE), state.encode())
         storage.delete(
             [
                 file.path

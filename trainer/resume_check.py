@@ -94,7 +94,7 @@ def check_model(
         return
     parameters = yaml.safe_load(storage.read_bytes(path))
     resolved = config.as_dict()
-    before, now = _value(parameters, _AVERAGE), _value(resolved, _AVERAGE)
+    before, now = _average(parameters), _average(resolved)
     # An evaluation is of the average, so it needs the key as much as the training does.
     if (before is None) != (now is None):
         raise UserError(_changed(model_dir, _AVERAGE, before, now))
@@ -112,6 +112,12 @@ def _value(parameters: dict[str, Any], key: str) -> Any:
     for name in key.split("."):
         value = (value or {}).get(name)
     return value
+
+
+def _average(parameters: dict[str, Any]) -> dict[str, Any] | None:
+    """Returns the decay of the average of the weights; None if none is kept."""
+    average = _value(parameters, _AVERAGE)
+    return average and {"average_decay": average["average_decay"]}
 
 
 def _changed(model_dir: str, what: str, before: Any, now: Any) -> str:

@@ -1,5 +1,6 @@
 """Stops training when the evaluation no longer improves."""
 
+import math
 from collections.abc import Mapping
 
 from rejoinder.errors import UserError
@@ -13,22 +14,24 @@ class StoppedEarly(Exception):  # noqa: N818 - not an error
 class EarlyStopping:
     """An orbit action after each evaluation.
 
-    The count starts again when a run is resumed, because the best value so far is not
-    stored.
+    The count starts again when a run is resumed; the best value is that of `best/`.
 
     Args:
         metric: Metric to watch (`trainer.best_checkpoint_eval_metric`).
         direction: Whether `higher` or `lower` values are better.
         patience: Number of evaluations without a better value after which to stop.
         hosts: All hosts; the chief decides for all of them.
+        best: The best value before this process, if there is one.
     """
 
-    def __init__(self, metric: str, direction: str, patience: int, hosts: Hosts):
+    def __init__(
+        self, metric: str, direction: str, patience: int, hosts: Hosts, *, best: float | None = None
+    ):
         self._metric = metric
         self._sign = 1.0 if direction == "higher" else -1.0
         self._patience = patience
         self._hosts = hosts
-        self._best: float | None = None
+        self._best = None if best is None else self._sign * best
         self._waited = 0
 
     def __call__(self, logs: Mapping[str, float]) -> None:
@@ -44,7 +47,7 @@ class EarlyStopping:
                 f"{', '.join(sorted(logs))}"
             )
         value = self._sign * float(logs[self._metric])
-        if self._best is None or value > self._best:
+        if math.isfinite(value) and (self._best is None or value > self._best):
             self._best, self._waited = value, 0
         else:
             self._waited += 1

@@ -113,6 +113,22 @@ def test_a_resumed_run_compares_with_the_best_before_it(trainable_corpus, tmp_pa
     assert tf.train.latest_checkpoint(str(folder)).endswith("ckpt-4")
 
 
+def test_an_evaluation_that_was_cut_off_is_done_when_the_run_is_resumed(trainable_corpus, tmp_path):
+    """Its step has a checkpoint already, so the run would go on to the next evaluation."""
+
+    class Killed(Scores):
+        def __call__(self, encode):
+            raise KeyboardInterrupt
+
+    config = configuration(trainable_corpus, train_steps=4, best_checkpoint_eval_metric="quality")
+    folder = tmp_path / "model"
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(config, str(folder), "train_and_eval", evaluation=Killed())
+    assert tf.train.latest_checkpoint(str(folder)).endswith("ckpt-2")
+    run_experiment(config, str(folder), "train_and_eval", evaluation=Scores(0.3, 0.2))
+    assert read_best(str(folder / "best"))["step"] == 2
+
+
 def test_the_steps_of_a_run_are_the_same_without_best_weights(finished, trainable_corpus, tmp_path):
     """Saving, scoring and evaluating change no bit of what is trained."""
     config = configuration(
@@ -156,7 +172,7 @@ def test_a_score_that_is_not_a_number_is_never_the_best(best):
     assert best().step == 4
 
 
-@pytest.mark.parametrize("operation", ["write", "update_checkpoint_state", "delete"])
+@pytest.mark.parametrize("operation", ["write", "rename", "delete"])
 def test_a_crash_leaves_whole_weights_and_the_next_run_removes_the_rest(
     best, tmp_path, monkeypatch, operation
 ):
@@ -165,12 +181,15 @@ def test_a_crash_leaves_whole_weights_and_the_next_run_removes_the_rest(
     assert offer(best(), 2, 0.5)
     modules = {
         "write": tf.train.Checkpoint,
-        "update_checkpoint_state": tf.compat.v1.train,
+        "rename": storage,
         "delete": storage,
     }
     with monkeypatch.context() as patch:
+        original = getattr(modules[operation], operation)
 
-        def crash(*_, **__):
+        def crash(*arguments, **options):
+            if operation == "rename" and not arguments[1].endswith("/checkpoint"):
+                return original(*arguments, **options)
             raise KeyboardInterrupt
 
         model = best()
