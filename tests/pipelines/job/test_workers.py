@@ -12,6 +12,7 @@ import pytest
 
 from rejoinder.errors import UserError
 from rejoinder.pipelines.job import execution, runners, workers
+from rejoinder.retrieval import embed
 
 
 def run(function):
@@ -112,7 +113,7 @@ def test_the_server_forks_without_threads_that_hold_locks(monkeypatch):
     """A lock that another thread holds at a fork is never released in the worker."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as `limit_threads` does
     forked = threading.Event()
-    server = workers.WorkerServer([*workers.JOB_MODULES])
+    server = workers.WorkerServer([*workers.JOB_MODULES, *embed._WORKER_MODULES])
     server.on_death = lambda status: forked.set()
     try:
         # Lacks Beam's variables, so the worker fails as soon as the server has forked it.
