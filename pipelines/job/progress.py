@@ -17,6 +17,7 @@ from rejoinder.units import format_bytes, format_duration
 
 FOLDER = "progress"
 _WRITE_SECONDS = 0.3
+_WIDTH = 20  # characters of a figure, padded with spaces
 
 
 class Progress:
@@ -51,8 +52,13 @@ class Progress:
 
 def _replace(path: str, text: str) -> None:
     try:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(text)
+        # Overwritten in place: some file systems flush a file that was truncated, which takes
+        # longer than the work between two reports.
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
+            os.write(descriptor, text.ljust(_WIDTH).encode())
+        finally:
+            os.close(descriptor)
     except OSError:
         return  # a full disk is reported by the shards' writer
 
