@@ -8,10 +8,13 @@ import tensorflow as tf
 from rejoinder.errors import UserError
 from rejoinder.models.checkpoints import latest_checkpoint
 
-# What the operating system says, and the advice.
-_ADVICE = {
+# What the operating system says, and the advice. Only writing can raise these:
+_FULL = {
     "No space left": "the disk is full; free space",
     "quota exceeded": "the disk quota is used up; free space",
+}
+# Reading the corpora can raise these too, so the message must name a path in MODEL_DIR.
+_OTHER = {
     "Permission denied": "cannot be written (permission denied); allow it",
     "Read-only file system": "is on a file system that cannot be written; make it writable",
     "No such file or directory": "a file or folder in it was removed; leave the folder alone",
@@ -30,7 +33,9 @@ def explain_write_errors(model_dir: str) -> Iterator[None]:
     try:
         yield
     except (tf.errors.OpError, OSError) as error:
-        advice = next((text for words, text in _ADVICE.items() if words in str(error)), None)
+        message = str(error)
+        known = {**_FULL, **(_OTHER if f"{model_dir.rstrip('/')}/" in message else {})}
+        advice = next((text for words, text in known.items() if words in message), None)
         if advice is None:
             raise
         latest = latest_checkpoint(model_dir)
