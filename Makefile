@@ -158,7 +158,7 @@ test-heavy: setup-parity test-e2e ## test-e2e, and tests with real dumps and wit
 .PHONY: test-tpu-env
 test-tpu-env: ## Install the lock of DEVICE=tpu in TPU_ENV (4 GB) and run the tests of models and training in it
 	$(MAKE) setup VENV=$(TPU_ENV) DEVICE=tpu
-	$(TPU_ENV)/bin/python -m pytest tests/rejoinder/test_environment.py tests/models tests/trainer \
+	TPU_LOAD_LIBRARY=0 $(TPU_ENV)/bin/python -m pytest tests/rejoinder/test_environment.py tests/models tests/trainer \
 	  -m "not host_xla and not realdata and not parity and not e2e" $(ARGS)
 
 .PHONY: lint

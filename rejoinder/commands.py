@@ -5,7 +5,7 @@ import os
 import sys
 from typing import NamedTuple, Protocol
 
-from rejoinder import cli, interrupts
+from rejoinder import cli, hardware, interrupts
 from rejoinder.errors import UserError
 
 
@@ -107,6 +107,8 @@ def dispatch(argv: list[str]) -> int | None:
         )
         return 2
     command = COMMANDS[name]
+    if name != "train":  # which decides by its options
+        hardware.leave_tpu_alone(os.environ)
     try:
         with interrupts.exit_at_once():
             entry: Main = importlib.import_module(command.module).main

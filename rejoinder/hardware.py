@@ -1,7 +1,7 @@
 """Finds TPUs and NVIDIA cards in /sys and /dev, without their drivers' libraries."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +55,18 @@ def find_hardware(root: Path = Path("/")) -> Hardware:
     driver = any((dev / name).exists() for name in _NVIDIA_NODES)
     card = any(vendor == _NVIDIA and kind[:6] in _DISPLAY_CLASSES for vendor, _, kind in cards)
     return Hardware(chips, nodes, card or driver, driver)
+
+
+def leave_tpu_alone(environment: MutableMapping[str, str]) -> None:
+    """Keeps tensorflow-tpu from opening the TPU when it is imported.
+
+    One process at a time can have it, and off a TPU VM libtpu asks for a metadata server for
+    minutes.
+
+    Args:
+        environment: The environment variables of the process.
+    """
+    environment.setdefault("TPU_LOAD_LIBRARY", "0")
 
 
 def _pci_cards(root: Path) -> Iterator[tuple[str, str, str]]:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rejoinder import hardware
 from rejoinder.errors import UserError
 from rejoinder.trainer import pjrt
 
@@ -31,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if "TF_CONFIG" in os.environ else "2")
     if arguments.tpu == "local":
         pjrt.set_environment(os.environ)
+    else:
+        hardware.leave_tpu_alone(os.environ)
     # TensorFlow takes seconds to import, so a wrong command line fails before.
     from rejoinder.trainer.experiment import run_experiment
     from rejoinder.trainer.resolve import read_config

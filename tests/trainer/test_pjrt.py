@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from rejoinder.commands import dispatch
 from rejoinder.errors import UserError
 from rejoinder.trainer import pjrt, tpu
 
@@ -21,6 +22,7 @@ NAMES = (
     "NEXT_PLUGGABLE_DEVICE_USE_C_API",
     "TF_PLUGGABLE_DEVICE_LIBRARY_PATH",
     "TF_XLA_FLAGS",
+    "TPU_LOAD_LIBRARY",
 )
 # Print what they find when they are imported; the process ends with TensorFlow's.
 FAKE_LIBTPU = "print('libtpu')\ndef get_library_path(): return '/site-packages/libtpu/libtpu.so'\n"
@@ -60,13 +62,24 @@ def test_libtpu_is_found_and_the_variables_are_set_before_tensorflow_is_imported
         "NEXT_PLUGGABLE_DEVICE_USE_C_API": "true",
         "TF_PLUGGABLE_DEVICE_LIBRARY_PATH": "/site-packages/libtpu/libtpu.so",
         "TF_XLA_FLAGS": FLAGS,
+        "TPU_LOAD_LIBRARY": None,
     }
 
 
 def test_a_run_without_a_tpu_leaves_libtpu_alone(packages):
     tensorflow, variables = train(packages).stdout.splitlines()
     assert tensorflow == "tensorflow"
-    assert set(json.loads(variables).values()) == {None}
+    found = json.loads(variables)
+    assert found.pop("TPU_LOAD_LIBRARY") == "0"
+    assert set(found.values()) == {None}
+
+
+def test_other_commands_leave_the_tpu_alone(monkeypatch):
+    monkeypatch.setenv("TPU_LOAD_LIBRARY", "")
+    monkeypatch.delenv("TPU_LOAD_LIBRARY")
+    with pytest.raises(SystemExit):
+        dispatch(["similarity", "--help"])
+    assert os.environ["TPU_LOAD_LIBRARY"] == "0"
 
 
 @pytest.fixture
