@@ -143,7 +143,7 @@ def test_a_resumed_run_continues_with_its_average(averaged, trainable_corpus, tm
     for steps in (STEPS // 2, STEPS):
         config = configuration(trainable_corpus, EMA, num_hidden_layers=2, frozen_layers=1)
         config.trainer.train_steps = steps
-        assert run_experiment(config, str(folder), "train_and_eval") == 0
+        assert run_experiment(config, str(folder), "train") == 0
     whole, resumed = (tf.train.load_checkpoint(str(path)) for path in (averaged, folder))
     for name in whole.get_variable_to_shape_map():
         if name.startswith("model/"):

@@ -103,30 +103,25 @@ def test_training_does_not_continue_in_the_best_weights(finished, trainable_corp
 
 
 def test_a_resumed_run_compares_with_the_best_before_it(trainable_corpus, tmp_path):
-    """The first score after the resume is worse: the weights stay, early stopping ends the run."""
-    folder = tmp_path / "model"
-    for steps, scores in ((2, Scores(0.3)), (6, Scores(0.2, 0.4))):
-        config = configuration(trainable_corpus, train_steps=steps, early_stopping_patience=1)
-        config.trainer.best_checkpoint_eval_metric = "quality"
-        assert run_experiment(config, str(folder), "train_and_eval", evaluation=scores) == 0
-    assert read_best(str(folder / "best"))["step"] == 2
-    assert tf.train.latest_checkpoint(str(folder)).endswith("ckpt-4")
-
-
-def test_an_evaluation_that_was_cut_off_is_done_when_the_run_is_resumed(trainable_corpus, tmp_path):
-    """Its step has a checkpoint already, so the run would go on to the next evaluation."""
+    """Three processes: cut off in its first evaluation, stopped early, and started once more."""
 
     class Killed(Scores):
         def __call__(self, encode):
             raise KeyboardInterrupt
 
-    config = configuration(trainable_corpus, train_steps=4, best_checkpoint_eval_metric="quality")
     folder = tmp_path / "model"
+    config = configuration(
+        trainable_corpus, best_checkpoint_eval_metric="quality", early_stopping_patience=1
+    )
     with pytest.raises(KeyboardInterrupt):
         run_experiment(config, str(folder), "train_and_eval", evaluation=Killed())
     assert tf.train.latest_checkpoint(str(folder)).endswith("ckpt-2")
-    run_experiment(config, str(folder), "train_and_eval", evaluation=Scores(0.3, 0.2))
+    # The evaluation of step 2 is done first; that of step 4 is worse.
+    assert run_experiment(config, str(folder), "train_and_eval", evaluation=Scores(0.3, 0.2)) == 0
+    # That of step 4 is worse than the best of the process before, so nothing is trained.
+    assert run_experiment(config, str(folder), "train_and_eval", evaluation=Scores(0.2)) == 0
     assert read_best(str(folder / "best"))["step"] == 2
+    assert tf.train.latest_checkpoint(str(folder)).endswith("ckpt-4")
 
 
 def test_the_steps_of_a_run_are_the_same_without_best_weights(finished, trainable_corpus, tmp_path):
