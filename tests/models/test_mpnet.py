@@ -8,6 +8,8 @@ from rejoinder.models.mpnet.attention import relative_buckets
 from rejoinder.models.packing import gather_segments, pack
 from rejoinder.models.sentence_encoder import SentenceEncoder
 
+WITH_AND_WITHOUT_XLA = [False, pytest.param(True, marks=pytest.mark.host_xla)]
+
 
 def packed_inputs(ids, row_length=40, num_rows=20, max_segments=6):
     values, splits = ids.values.numpy(), ids.row_splits.numpy()
@@ -26,7 +28,7 @@ def test_hidden_states_and_embeddings_equal_hugging_faces(make_encoder, golden):
     np.testing.assert_allclose(embedding, golden.embedding, atol=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", WITH_AND_WITHOUT_XLA)
 def test_packed_rows_give_the_same_embeddings(make_encoder, golden, jit_compile):
     encoder = make_encoder()
     ids = tf.RaggedTensor.from_tensor(tf.constant(golden.token_ids), padding=1)
@@ -124,7 +126,7 @@ class TestDropout:
         np.testing.assert_allclose(packed.std(0).mean(), spread.mean(), rtol=0.05)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", WITH_AND_WITHOUT_XLA)
 def test_recomputed_activations_give_equal_gradients(make_encoder, ragged_ids, jit_compile):
     rows, slots, segments = packed_inputs(ragged_ids)
     results = []
@@ -169,7 +171,7 @@ class TestBfloat16:
         assert kinds["MatMul"] == {bfloat16}
         assert all(variable.dtype == tf.float32 for variable in encoder.variables)
 
-    @pytest.mark.parametrize("jit_compile", [False, True])
+    @pytest.mark.parametrize("jit_compile", WITH_AND_WITHOUT_XLA)
     def test_every_variable_gets_a_gradient_in_packed_training(
         self, make_encoder, ragged_ids, jit_compile
     ):

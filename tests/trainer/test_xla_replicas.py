@@ -16,6 +16,8 @@ import tensorflow as tf
 from rejoinder.trainer import collectives, loss
 from rejoinder.trainer.data.prefetch import Prefetcher
 
+pytestmark = pytest.mark.host_xla
+
 REPLICAS = 8
 
 
