@@ -95,6 +95,7 @@ def test_dropout_is_that_of_the_base_model_unless_set(make_trainer, tmp_path):
         make_trainer({"task": {"model": {"hidden_dropout_prob": 1.5}}})
 
 
+@pytest.mark.host_xla
 def test_xla_compiles_the_whole_step(make_trainer):
     """Without dropout, because XLA generates other random bits."""
     no_dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
