@@ -4,6 +4,8 @@ A run that keeps a moving average of its weights evaluates the average, so the a
 the model: it is read wherever the checkpoint holds one.
 """
 
+from typing import Any
+
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
@@ -33,9 +35,7 @@ def read_weights(encoder: SentenceEncoder, checkpoint: str) -> None:
         variable.assign(reader.get_tensor(key))
 
 
-def _averages(
-    encoder: SentenceEncoder, reader: tf.train.CheckpointReader
-) -> list[tuple[tf.Variable, str]]:
+def _averages(encoder: SentenceEncoder, reader: Any) -> list[tuple[tf.Variable, str]]:
     """Returns each variable that has an average, with the average's key in the checkpoint.
 
     Frozen layers have none: their weights never changed.
