@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from rejoinder.models.mpnet.layers import dense, dropout, normal
+from rejoinder.models.mpnet import compiled
+from rejoinder.models.mpnet.layers import dense, normal, site_seed
 
 MAX_DISTANCE = 128
 # Added to the scores of masked positions. It is finite because the softmax of a row
@@ -110,7 +111,7 @@ class SelfAttention(tf_keras.layers.Layer):
                 after their scaling by 1/sqrt(head size).
             rows: Number of rows, b.
             seed: int32 [2] for dropout, or None for no dropout.
-            site: See `dropout`.
+            site: See `site_seed`.
 
         Returns:
             [b * s, hidden].
@@ -121,9 +122,12 @@ class SelfAttention(tf_keras.layers.Layer):
         query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
         query *= tf.cast(1 / math.sqrt(size), query.dtype)
         scores = tf.matmul(query, key, transpose_b=True)
-        weights = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)
-        weights = tf.cast(weights, value.dtype)
-        weights = dropout(weights, self.dropout_rate, seed, site)
+        own_seed = site_seed(self.dropout_rate, seed, site)
+        if own_seed is None:
+            weights = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)
+            weights = tf.cast(weights, value.dtype)
+        else:
+            weights = compiled.softmax_dropout(scores, bias, own_seed, self.dropout_rate)
         context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])
         return self.output_dense(tf.reshape(context, [-1, heads * size]))
 

@@ -7,10 +7,11 @@ Understanding"; parameters and arithmetic as in Hugging Face's `MPNetModel`.
 import tensorflow as tf
 import tf_keras
 
+from rejoinder.models.mpnet import compiled
 from rejoinder.models.mpnet.attention import MASKED, RelativeBias
 from rejoinder.models.mpnet.config import POSITION_OFFSET, MPNetConfig
 from rejoinder.models.mpnet.layer import EncoderLayer
-from rejoinder.models.mpnet.layers import LayerNorm, dense, dropout, normal
+from rejoinder.models.mpnet.layers import LayerNorm, dense, normal, site_seed
 
 
 @tf_keras.saving.register_keras_serializable("rejoinder")
@@ -129,9 +130,10 @@ class MPNetEncoder(tf_keras.layers.Layer):
         # runtimes fuse with the bias and the activation.
         hidden = tf.reshape(hidden, [-1, config.hidden_size])
         hidden = self.embeddings_norm(hidden)
-        hidden = dropout(
-            hidden, config.hidden_dropout_prob, None if self.frozen_layers else seed, 0
-        )
+        rate = config.hidden_dropout_prob
+        own_seed = None if self.frozen_layers else site_seed(rate, seed, 0)
+        if own_seed is not None:
+            hidden = compiled.dropout(hidden, own_seed, rate)
         shape = [
             static or dynamic
             for static, dynamic in zip(

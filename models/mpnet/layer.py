@@ -3,9 +3,10 @@
 import tensorflow as tf
 import tf_keras
 
+from rejoinder.models.mpnet import compiled
 from rejoinder.models.mpnet.attention import SelfAttention
 from rejoinder.models.mpnet.config import MPNetConfig
-from rejoinder.models.mpnet.layers import LayerNorm, dense, dropout, gelu
+from rejoinder.models.mpnet.layers import LayerNorm, dense, gelu, site_seed
 
 
 @tf_keras.saving.register_keras_serializable("rejoinder")
@@ -41,7 +42,6 @@ class EncoderLayer(tf_keras.layers.Layer):
                 "intermediate",
                 config.initializer_range,
                 dtype,
-                activation=gelu,
             )
             self.output_dense = dense(
                 config.intermediate_size,
@@ -57,12 +57,22 @@ class EncoderLayer(tf_keras.layers.Layer):
 
     def call(self, inputs, bias, rows, seed=None, site=0):
         """Transforms float32 [b * s, hidden]; see `SelfAttention` for the arguments."""
-        rate = self.config.hidden_dropout_prob
         attended = self.attention(inputs, bias=bias, rows=rows, seed=seed, site=site)
-        attended = dropout(attended, rate, seed, site + 1)
-        hidden = self.attention_norm(tf.cast(attended, tf.float32) + inputs)
-        output = dropout(self.output_dense(self.intermediate(hidden)), rate, seed, site + 2)
-        return self.output_norm(tf.cast(output, tf.float32) + hidden)
+        hidden = self._add_and_norm(attended, inputs, self.attention_norm, seed, site + 1)
+        inner = self.intermediate(hidden)
+        dropped = seed is not None and self.config.hidden_dropout_prob > 0
+        inner = compiled.gelu(inner) if dropped else gelu(inner)
+        output = self.output_dense(inner)
+        return self._add_and_norm(output, hidden, self.output_norm, seed, site + 2)
+
+    def _add_and_norm(self, inputs, residual, norm: LayerNorm, seed, site: int):
+        rate = self.config.hidden_dropout_prob
+        own_seed = site_seed(rate, seed, site)
+        if own_seed is None:
+            return norm(tf.cast(inputs, tf.float32) + residual)
+        return compiled.dropout_sum_norm(
+            inputs, residual, norm.gamma, norm.beta, own_seed, rate, norm.epsilon
+        )
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -55,22 +55,23 @@ def dense(
     return layer
 
 
-def dropout(inputs: tf.Tensor, rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor:
-    """Applies dropout whose mask is a pure function of `seed` and `site`.
+def site_seed(rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor | None:
+    """Returns the seed of one place with dropout, or None if it has no dropout.
 
-    The mask is the same when activations are recomputed in the backward pass, and
-    when a step is repeated in parts.
+    Its mask is a pure function of `seed` and `site`: the same when activations are
+    recomputed in the backward pass, and when a step is repeated in parts.
 
     Args:
-        inputs: floating [...].
-        rate: Fraction of elements set to zero.
+        rate: Probability that an element is dropped.
         seed: int32 [2], or None for no dropout.
         site: A number that is different for each use of a seed.
+
+    Returns:
+        int32 [2], or None.
     """
     if seed is None or rate == 0:
-        return inputs
-    site_seed = tf.random.experimental.stateless_fold_in(seed, site)
-    return tf.nn.experimental.stateless_dropout(inputs, rate, seed=site_seed)
+        return None
+    return tf.random.experimental.stateless_fold_in(seed, site)
 
 
 def gelu(inputs: tf.Tensor) -> tf.Tensor:
