@@ -17,7 +17,7 @@ def device_names(strategy: tf.distribute.Strategy, hosts: int = 1) -> str:
     specs = [tf.DeviceSpec.from_string(name) for name in strategy.extended.worker_devices]
     gpus = [
         tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.list_physical_devices("GPU")
+        for gpu in tf.config.get_visible_devices("GPU")
     ]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return describe(
@@ -47,7 +47,7 @@ def describe(
         several = f"{len(devices)} logical devices, " if len(devices) > 1 else ""
         text = f"CPU ({several}{cores} core{'s' if cores > 1 else ''})"
         if gpus:
-            text += f"; not used: {len(gpus)} x {gpus[0]} (runtime.num_gpus)"
+            text += f"; not used: {len(gpus)} x {gpus[0]} (--strategy auto)"
     else:
         text = f"{len(devices)} {kind} cores"
     return f"{text} on each of {hosts} hosts" if hosts > 1 else text

@@ -18,7 +18,7 @@ H100 = "NVIDIA H100 80GB HBM3"
     [
         ([("CPU", 0)], [], 1, "CPU (8 cores)"),
         ([("CPU", 0), ("CPU", 1)], [], 1, "CPU (2 logical devices, 8 cores)"),
-        ([("CPU", 0)], [H100], 1, f"CPU (8 cores); not used: 1 x {H100} (runtime.num_gpus)"),
+        ([("CPU", 0)], [H100], 1, f"CPU (8 cores); not used: 1 x {H100} (--strategy auto)"),
         ([("GPU", 0), ("GPU", 1)], [H100, H100], 1, f"2 x {H100}"),
         ([("GPU", 0)], [H100], 2, f"1 x {H100} on each of 2 hosts"),
         ([("TPU", core) for core in range(8)], [], 1, "8 TPU cores"),
