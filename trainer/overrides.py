@@ -99,10 +99,12 @@ def _convert_group(
             hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(known)}"
             raise UserError(f"unknown key {path!r}; {hint}")
         current, group = getattr(config, key), optional_group(known[key])
-        if isinstance(current, base_config.Config) or group:
+        if current is None and group:
+            current = group()
+        if isinstance(current, base_config.Config):
             optional = type(None) in alternatives(known[key])
             if isinstance(value, Mapping):
-                result[key] = _convert_group(current or group(), value, f"{path}.")
+                result[key] = _convert_group(current, value, f"{path}.")
             elif value is None and optional:
                 result[key] = None
             elif value is not None:  # an empty group changes nothing

@@ -106,8 +106,7 @@ _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-for _kind, _pattern, _type in (("int", _INTEGER, int), ("float", _FLOAT, float)):
+for _kind, _pattern in (("int", _INTEGER), ("float", _FLOAT)):
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", _pattern, list("-+.0123456789"))
-    _Loader.add_constructor(
-        f"tag:yaml.org,2002:{_kind}", lambda _, node, number=_type: number(node.value)
-    )
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value))

@@ -55,10 +55,13 @@ class Data:
         )
 
 
-class _Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
+_PythonPickler: Any = vars(pickle)["_Pickler"]  # the C version has no table of types
+
+
+class _Pickler(_PythonPickler):
     """Writes pickles with torch's names, without torch."""
 
-    dispatch: ClassVar = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar = dict(_PythonPickler.dispatch)
 
     def persistent_id(self, value: object) -> tuple[Any, ...] | None:
         return value.reference if isinstance(value, Data) else None
