@@ -9,6 +9,7 @@ import importlib
 from collections.abc import MutableMapping
 
 from rejoinder.errors import UserError
+from rejoinder.hardware import Hardware
 
 _LIBRARY = "TF_PLUGGABLE_DEVICE_LIBRARY_PATH"
 _XLA_FLAGS = "TF_XLA_FLAGS"
@@ -20,15 +21,22 @@ _BRIDGE_FLAGS = (
 )
 
 
-def set_environment(environment: MutableMapping[str, str]) -> None:
+def set_environment(environment: MutableMapping[str, str], hardware: Hardware) -> None:
     """Sets what TensorFlow needs to find the TPU; variables that are set already are kept.
 
     Args:
         environment: The environment variables of the process.
+        hardware: The accelerators of this machine.
 
     Raises:
-        UserError: libtpu is not installed, or this host is one of several of a TPU slice.
+        UserError: No TPU is here, libtpu is not installed, or this host is one of several of a
+            TPU slice.
     """
+    if not hardware.tpu_chips and not hardware.tpu_nodes:  # libtpu would end with SIGSEGV
+        raise UserError(
+            "--tpu local: this machine has no TPU, neither on the PCI bus nor as /dev/accel0; run "
+            "the command on a TPU VM (docs/tpu.md), or without --tpu"
+        )
     hosts = environment.get("TPU_WORKER_HOSTNAMES", "").split(",")
     if len(hosts) > 1:
         raise UserError(

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # With several hosts, TensorFlow logs every collective operation that a lost host ends.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if "TF_CONFIG" in os.environ else "2")
     if arguments.tpu == "local":
-        pjrt.set_environment(os.environ)
+        pjrt.set_environment(os.environ, hardware.find_hardware())
     else:
         hardware.leave_tpu_alone(os.environ)
     # TensorFlow takes seconds to import, so a wrong command line fails before.

@@ -10,8 +10,10 @@ import pytest
 
 from rejoinder.commands import dispatch
 from rejoinder.errors import UserError
+from rejoinder.hardware import Hardware
 from rejoinder.trainer import pjrt, tpu
 
+V5E = Hardware(tpu_chips=("v5e",) * 8)
 FLAGS = (
     "--tf_mlir_enable_mlir_bridge=true "
     "--tf_mlir_enable_convert_control_to_data_outputs_pass=true "
@@ -33,11 +35,20 @@ sys.exit(0)
 """
 
 
-def train(folder, *arguments):
+# `rejoinder train` on a machine with the chips of the first argument.
+TRAIN = """import sys
+from rejoinder import hardware
+from rejoinder.trainer import train
+hardware.find_hardware = lambda: hardware.Hardware(tuple(sys.argv[1].split()))
+train.main(["--model-dir", "m", *sys.argv[2:]])
+"""
+
+
+def train(folder, *arguments, chips="v5e"):
     """Runs `rejoinder train` with the packages of a folder first on the path."""
     environment = {k: v for k, v in os.environ.items() if k not in NAMES}
     return subprocess.run(
-        [sys.executable, "-m", "rejoinder", "train", "--model-dir", "m", *arguments],
+        [sys.executable, "-c", TRAIN, chips, *arguments],
         env=environment | {"PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
@@ -74,6 +85,12 @@ def test_a_run_without_a_tpu_leaves_libtpu_alone(packages):
     assert set(found.values()) == {None}
 
 
+def test_a_machine_without_a_tpu_is_refused_before_libtpu_is_loaded(packages):
+    done = train(packages, "--tpu", "local", chips="")
+    assert done.stdout == ""
+    assert "--tpu local: this machine has no TPU" in done.stderr.splitlines()[-1]
+
+
 def test_other_commands_leave_the_tpu_alone(monkeypatch):
     monkeypatch.setenv("TPU_LOAD_LIBRARY", "")
     monkeypatch.delenv("TPU_LOAD_LIBRARY")
@@ -91,7 +108,7 @@ def libtpu(monkeypatch):
 def test_variables_of_the_user_are_kept(libtpu):
     mine = {"TF_PLUGGABLE_DEVICE_LIBRARY_PATH": "/mine.so", "PJRT_DEVICE": "TPU:1"}
     environment = dict(mine)
-    pjrt.set_environment(environment)
+    pjrt.set_environment(environment, V5E)
     assert environment.items() >= mine.items()
 
 
@@ -111,20 +128,20 @@ def test_variables_of_the_user_are_kept(libtpu):
 )
 def test_flags_of_xla_are_added_to_those_of_the_user(libtpu, given, expected):
     environment = {"TF_XLA_FLAGS": given}
-    pjrt.set_environment(environment)
+    pjrt.set_environment(environment, V5E)
     assert environment["TF_XLA_FLAGS"] == expected
 
 
 def test_a_missing_libtpu_is_an_error_that_names_the_environment_for_tpus(monkeypatch):
     monkeypatch.setitem(sys.modules, "libtpu", None)
     with pytest.raises(UserError, match=r"--tpu local: libtpu is not installed .*DEVICE=tpu"):
-        pjrt.set_environment({})
+        pjrt.set_environment({}, V5E)
 
 
 def test_a_slice_of_several_hosts_is_refused(libtpu):
     with pytest.raises(UserError, match="one of 4 hosts of a TPU slice"):
-        pjrt.set_environment({"TPU_WORKER_HOSTNAMES": "w0,w1,w2,w3"})
-    pjrt.set_environment({"TPU_WORKER_HOSTNAMES": "localhost"})
+        pjrt.set_environment({"TPU_WORKER_HOSTNAMES": "w0,w1,w2,w3"}, V5E)
+    pjrt.set_environment({"TPU_WORKER_HOSTNAMES": "localhost"}, V5E)
 
 
 def test_a_local_tpu_that_only_the_configuration_names_is_an_error(monkeypatch):
