@@ -70,7 +70,7 @@ print(json.dumps([out["embedding"].numpy().tolist(), foreign]))
         text=True,
         check=True,
         cwd="/",
-        env={"PATH": "", "TF_CPP_MIN_LOG_LEVEL": "2"},
+        env={"PATH": "", "TF_CPP_MIN_LOG_LEVEL": "2", "TPU_LOAD_LIBRARY": "0"},
     )
     embedding, foreign = json.loads(done.stdout.splitlines()[-1])
     np.testing.assert_allclose(embedding, Encoder.load(model_folder).encode(TEXTS), atol=1e-5)
