@@ -9,9 +9,11 @@ Calls without dropout use the plain operations of `layers.py` and `attention.py`
 rounding does not depend on a compiler.
 """
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -26,14 +28,29 @@ _ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 def host_has_xla() -> bool:
     """Returns whether XLA can compile for the CPU; `tensorflow-tpu` cannot.
 
-    A step on a TPU is compiled as a whole, these programs with it.
+    A step on a TPU is compiled as a whole, these programs with it. The first program of a
+    process makes XLA print two lines that no log level removes, so this one has no stderr.
     """
-    with tf.init_scope(), tf.device("CPU:0"):
+    with tf.init_scope(), tf.device("CPU:0"), _without_stderr():
         try:
             tf.function(lambda: tf.constant(0) + 1, jit_compile=True, autograph=False)()
         except tf.errors.OpError:
             return False
     return True
+
+
+@contextlib.contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Discards what C++ code of this process writes to standard error."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _compiled(function: _Function) -> _Function:

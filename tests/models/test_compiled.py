@@ -1,5 +1,9 @@
 """The compiled blocks against plain operations, and the statistics of their masks."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -111,6 +115,18 @@ def test_a_tensorflow_without_xla_for_the_host_computes_the_same(monkeypatch):
     inputs = tf.random.stateless_normal([12, 16], [3, 1])
     block = compiled._compiled(lambda inputs: compiled._drop(inputs, inputs > 0, RATE))
     np.testing.assert_array_equal(block(inputs), tf.where(inputs > 0, inputs * (1 / 0.7), 0.0))
+
+
+def test_the_first_program_of_a_process_prints_nothing():
+    code = (
+        "import tensorflow as tf; from rejoinder.models.mpnet import compiled;"
+        "compiled.gelu(tf.constant([1.0]))"
+    )
+    quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    process = subprocess.run(
+        [sys.executable, "-c", code], env=quiet, capture_output=True, text=True, check=True
+    )
+    assert process.stdout + process.stderr == ""
 
 
 class TestMasks:
