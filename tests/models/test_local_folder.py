@@ -102,7 +102,9 @@ def test_checkpoints_in_s3_are_refused_with_a_way_out(bucket, golden, tokenizer_
             "find",
             lambda folder: ((p.replace("gs:", "s3:"), n) for p, n in find(_gs(folder))),
         )
-        with pytest.raises(UserError, match=r"^s3://bucket: TensorFlow reads checkpoints from"):
+        with pytest.raises(
+            UserError, match=r"^s3://bucket: TensorFlow reads and writes checkpoints in"
+        ):
             load_model("s3://bucket")
 
 
