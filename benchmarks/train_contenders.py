@@ -105,8 +105,8 @@ def build_trainer(values: dict[str, Any]) -> "Trainer":
     import tensorflow as tf
 
     from rejoinder.trainer.loop import Trainer
-    from rejoinder.trainer.resolve import read_config
     from rejoinder.trainer.run import open_run
+    from rejoinder.trainer.settings.resolve import read_config
     from rejoinder.trainer.task import DualEncoderTask
 
     config = read_config([], "", values)

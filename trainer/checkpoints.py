@@ -7,7 +7,7 @@ import tensorflow as tf
 from official.core import train_lib
 
 from rejoinder.errors import UserError
-from rejoinder.trainer.hosts import Hosts
+from rejoinder.trainer.distribution.hosts import Hosts
 
 
 class HostCheckpointManager(tf.train.CheckpointManager):

@@ -10,9 +10,9 @@ from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.tables import list_table
 from rejoinder.trainer.data.inputs import Shares, TrainInput
+from rejoinder.trainer.distribution.strategy import choose
 from rejoinder.trainer.model_folder import to_yaml
 from rejoinder.trainer.run import Run
-from rejoinder.trainer.strategy import choose
 from rejoinder.trainer.warnings import find_warnings
 from rejoinder.units import format_duration
 

@@ -3,7 +3,7 @@
 import orbit
 
 from rejoinder.trainer.config import TrainerConfig
-from rejoinder.trainer.hosts import Hosts
+from rejoinder.trainer.distribution.hosts import Hosts
 
 
 def train_and_evaluate(

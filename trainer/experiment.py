@@ -19,19 +19,19 @@ from rejoinder.trainer.agreement import check_agreement
 from rejoinder.trainer.best import BestModel
 from rejoinder.trainer.checkpoints import Runner
 from rejoinder.trainer.config import ExperimentConfig
+from rejoinder.trainer.distribution.hosts import Hosts
+from rejoinder.trainer.distribution.peers import watch_peers
+from rejoinder.trainer.distribution.strategy import make_strategy
 from rejoinder.trainer.evaluation_steps import train_and_evaluate
 from rejoinder.trainer.finished import is_finished
 from rejoinder.trainer.history import read_history
-from rejoinder.trainer.hosts import Hosts
 from rejoinder.trainer.lock import check_unlocked, hold_lock
 from rejoinder.trainer.loop import Stopped, Trainer
 from rejoinder.trainer.model_folder import write_model_folder
-from rejoinder.trainer.peers import watch_peers
 from rejoinder.trainer.progress import Evaluations, Progress
 from rejoinder.trainer.run import Run, open_run
 from rejoinder.trainer.scores import Evaluation, Scorer, check_metric
 from rejoinder.trainer.stopping import EarlyStopping, StoppedEarly
-from rejoinder.trainer.strategy import make_strategy
 from rejoinder.trainer.task import DualEncoderTask
 from rejoinder.trainer.write_errors import explain_write_errors
 

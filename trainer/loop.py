@@ -13,8 +13,8 @@ from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.trainer.averaging import WeightAverage
 from rejoinder.trainer.data.inputs import TrainInput, ValidationInput
 from rejoinder.trainer.data.prefetch import Prefetcher
+from rejoinder.trainer.distribution.hosts import Host
 from rejoinder.trainer.exact_checkpoint import ExactCheckpoint
-from rejoinder.trainer.hosts import Host
 from rejoinder.trainer.run import Run
 from rejoinder.trainer.task import DualEncoderTask
 from rejoinder.trainer.throughput import Throughput

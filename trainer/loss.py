@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from rejoinder.errors import UserError
-from rejoinder.trainer.collectives import first_row, gather_rows, replicas
 from rejoinder.trainer.config import LossOptions
+from rejoinder.trainer.distribution.collectives import first_row, gather_rows, replicas
 
 _MASKED = -1e9  # added to a masked logit: exp underflows to 0 in float32
 

@@ -12,7 +12,7 @@ from rejoinder import storage
 from rejoinder.models.model_dir import TRAINING_REPORT
 from rejoinder.tables import list_table
 from rejoinder.trainer.best import BestModel
-from rejoinder.trainer.devices import device_names
+from rejoinder.trainer.distribution.devices import device_names
 from rejoinder.trainer.history import History
 from rejoinder.trainer.loop import Trainer
 from rejoinder.trainer.progress import Progress

@@ -12,7 +12,7 @@ from rejoinder.trainer import resume_check
 from rejoinder.trainer.best_folder import check_name, check_not_best
 from rejoinder.trainer.config import ExperimentConfig
 from rejoinder.trainer.data.corpora import Corpus, folders, open_corpora
-from rejoinder.trainer.hosts import Hosts
+from rejoinder.trainer.distribution.hosts import Hosts
 from rejoinder.trainer.initialization import BaseModel, check_tokenizer, find_base_model
 from rejoinder.trainer.loss import loss_widths
 from rejoinder.trainer.model_dir_check import check_model_dir

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from rejoinder.errors import UserError
-from rejoinder.trainer.hosts import Hosts
+from rejoinder.trainer.distribution.hosts import Hosts
 
 
 class StoppedEarly(Exception):  # noqa: N818 - not an error

@@ -10,11 +10,11 @@ from official.core import base_task
 from official.modeling.optimization import ema_optimizer
 
 from rejoinder.models.sentence_encoder import SentenceEncoder
-from rejoinder.trainer import collectives
 from rejoinder.trainer.averaging import WeightAverage, with_exact_average
-from rejoinder.trainer.collectives import sum_over_replicas
 from rejoinder.trainer.config import PairData
 from rejoinder.trainer.data.inputs import Shares, TrainInput, ValidationInput
+from rejoinder.trainer.distribution import collectives
+from rejoinder.trainer.distribution.collectives import sum_over_replicas
 from rejoinder.trainer.encoding import encode_rows, row_features, split_pairs
 from rejoinder.trainer.gradients import gradients
 from rejoinder.trainer.initialization import load_weights

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rejoinder import hardware
 from rejoinder.errors import UserError
-from rejoinder.trainer import pjrt
+from rejoinder.trainer.distribution import pjrt
 
 if TYPE_CHECKING:
     from rejoinder.trainer.config import EvaluationOptions
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         hardware.leave_tpu_alone(os.environ)
     # TensorFlow takes seconds to import, so a wrong command line fails before.
     from rejoinder.trainer.experiment import run_experiment
-    from rejoinder.trainer.resolve import read_config
+    from rejoinder.trainer.settings.resolve import read_config
 
     flags = {
         "task.train_data.input_path": arguments.corpus,

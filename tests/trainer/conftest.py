@@ -17,10 +17,10 @@ def make_trainer(trainable_corpus, tmp_path):
     """Returns a function from overrides to a `Trainer` with its initial weights."""
     import tensorflow as tf
 
-    from rejoinder.trainer import overrides
     from rejoinder.trainer.loop import Trainer
-    from rejoinder.trainer.resolve import read_config
     from rejoinder.trainer.run import open_run
+    from rejoinder.trainer.settings import overrides
+    from rejoinder.trainer.settings.resolve import read_config
     from rejoinder.trainer.task import DualEncoderTask
 
     made = []

@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 
 from rejoinder.errors import UserError
-from rejoinder.trainer import overrides
 from rejoinder.trainer.agreement import check_agreement
 from rejoinder.trainer.data.testing import TINY_RUN
-from rejoinder.trainer.hosts import Host, Hosts
-from rejoinder.trainer.resolve import read_config
+from rejoinder.trainer.distribution.hosts import Host, Hosts
 from rejoinder.trainer.run import open_run
+from rejoinder.trainer.settings import overrides
+from rejoinder.trainer.settings.resolve import read_config
 
 MEMBERS = [Host("worker", 0, "a:1"), Host("worker", 1, "b:1")]
 

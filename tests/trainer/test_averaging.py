@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from rejoinder.errors import UserError
 from rejoinder.models.loading import load_model
-from rejoinder.trainer import overrides
 from rejoinder.trainer.data.testing import TINY_RUN
 from rejoinder.trainer.experiment import run_experiment
-from rejoinder.trainer.resolve import read_config
+from rejoinder.trainer.settings import overrides
+from rejoinder.trainer.settings.resolve import read_config
 
 STEPS = 6
 EMA = {"average_decay": 0.9, "dynamic_decay": False}

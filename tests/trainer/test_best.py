@@ -11,14 +11,14 @@ from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.models.encoder import Encoder
 from rejoinder.models.loading import load_model
-from rejoinder.trainer import overrides
 from rejoinder.trainer.best import BestModel
 from rejoinder.trainer.best_folder import check_name, read_best
 from rejoinder.trainer.data.testing import TINY_RUN
+from rejoinder.trainer.distribution.hosts import Hosts
 from rejoinder.trainer.experiment import run_experiment
-from rejoinder.trainer.hosts import Hosts
-from rejoinder.trainer.resolve import read_config
 from rejoinder.trainer.run import open_run
+from rejoinder.trainer.settings import overrides
+from rejoinder.trainer.settings.resolve import read_config
 from rejoinder.trainer.stopping import EarlyStopping, StoppedEarly
 
 TEXTS = ["ab cd", "efgh a"]

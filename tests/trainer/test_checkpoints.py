@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from rejoinder.errors import UserError
 from rejoinder.trainer.checkpoints import HostCheckpointManager
-from rejoinder.trainer.hosts import Host, Hosts
+from rejoinder.trainer.distribution.hosts import Host, Hosts
 
 
 class Exchange:

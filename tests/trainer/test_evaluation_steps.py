@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rejoinder.trainer.config import TrainerConfig
+from rejoinder.trainer.distribution.hosts import Hosts
 from rejoinder.trainer.evaluation_steps import train_and_evaluate
-from rejoinder.trainer.hosts import Hosts
 
 
 class Controller:

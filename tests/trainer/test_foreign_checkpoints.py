@@ -11,7 +11,7 @@ from rejoinder.errors import UserError
 from rejoinder.models.loading import load_model
 from rejoinder.trainer.data.testing import TINY_RUN
 from rejoinder.trainer.experiment import run_experiment
-from rejoinder.trainer.resolve import read_config
+from rejoinder.trainer.settings.resolve import read_config
 
 LOOP = {"trainer": {"train_steps": 2, "steps_per_loop": 2, "checkpoint_interval": 2}}
 MORE = {"trainer": {"train_steps": 4}}

@@ -9,7 +9,7 @@ from rejoinder.trainer.data.testing import TINY_RUN
 from rejoinder.trainer.experiment import run_experiment
 from rejoinder.trainer.history import History, read_history
 from rejoinder.trainer.loop import Stopped, Trainer
-from rejoinder.trainer.resolve import read_config
+from rejoinder.trainer.settings.resolve import read_config
 
 STEPS = 12
 COUNTS = ("steps", "steps_counted", "pairs_trained", "tokens", "token_positions", "cut_tokens")

@@ -19,8 +19,8 @@ from rejoinder.models.weight_files.testing import zip_bytes
 from rejoinder.trainer.data.testing import VOCABULARY, write_trainable_corpus
 from rejoinder.trainer.experiment import run_experiment
 from rejoinder.trainer.loop import Trainer
-from rejoinder.trainer.resolve import read_config, shipped_configs
 from rejoinder.trainer.run import open_run
+from rejoinder.trainer.settings.resolve import read_config, shipped_configs
 from rejoinder.trainer.task import DualEncoderTask
 
 RECIPE = "reddit_single_context_mpnet_base"

@@ -13,7 +13,7 @@ from rejoinder.errors import UserError
 from rejoinder.trainer.data.testing import TINY_RUN, write_trainable_corpus
 from rejoinder.trainer.experiment import run_experiment
 from rejoinder.trainer.lock import LOCK, hold_lock
-from rejoinder.trainer.resolve import read_config
+from rejoinder.trainer.settings.resolve import read_config
 
 STEPS = 4
 LOOP = {"trainer": {"train_steps": STEPS, "steps_per_loop": 2, "checkpoint_interval": 2}}

@@ -11,7 +11,7 @@ from rejoinder.errors import UserError
 from rejoinder.trainer.data.testing import TINY_RUN
 from rejoinder.trainer.experiment import run_experiment
 from rejoinder.trainer.loop import Trainer
-from rejoinder.trainer.resolve import read_config
+from rejoinder.trainer.settings.resolve import read_config
 
 STEPS = 12
 LOOP = {

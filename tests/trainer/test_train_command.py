@@ -6,7 +6,7 @@ import pytest
 
 from rejoinder.errors import UserError
 from rejoinder.trainer import train
-from rejoinder.trainer.resolve import find_config, read_config, shipped_configs
+from rejoinder.trainer.settings.resolve import find_config, read_config, shipped_configs
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

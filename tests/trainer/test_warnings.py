@@ -4,11 +4,11 @@ import pytest
 import tensorflow as tf
 
 from rejoinder.errors import UserError
-from rejoinder.trainer import overrides
 from rejoinder.trainer.data.testing import TINY_RUN, write_trainable_corpus
 from rejoinder.trainer.estimate import describe
-from rejoinder.trainer.resolve import read_config
 from rejoinder.trainer.run import open_run
+from rejoinder.trainer.settings import overrides
+from rejoinder.trainer.settings.resolve import read_config
 from rejoinder.trainer.warnings import find_warnings
 
 

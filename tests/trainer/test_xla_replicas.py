@@ -13,8 +13,9 @@ import re
 import pytest
 import tensorflow as tf
 
-from rejoinder.trainer import collectives, loss
+from rejoinder.trainer import loss
 from rejoinder.trainer.data.prefetch import Prefetcher
+from rejoinder.trainer.distribution import collectives
 
 pytestmark = pytest.mark.host_xla
 

@@ -15,7 +15,7 @@ from rejoinder.trainer.data.layout_check import check_chunks, check_row_length
 from rejoinder.trainer.data.mixture import Mixture, integer_weights
 from rejoinder.trainer.data.records import Pairs, read_shard
 from rejoinder.trainer.data.sampler import Sampler
-from rejoinder.trainer.hosts import Hosts
+from rejoinder.trainer.distribution.hosts import Hosts
 
 LAYOUTS = ("packed", "bucketed", "padded")
 _SAMPLE = 16_384  # pairs of each data set whose lengths decide the number of rows

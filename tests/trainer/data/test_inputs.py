@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from rejoinder.trainer import overrides
 from rejoinder.trainer.data.corpora import open_corpora
 from rejoinder.trainer.data.inputs import Shares, TrainInput, ValidationInput
 from rejoinder.trainer.data.testing import TINY_RUN, write_corpus
-from rejoinder.trainer.resolve import read_config
+from rejoinder.trainer.settings import overrides
+from rejoinder.trainer.settings.resolve import read_config
 
 LAYOUTS = [
     {"layout": "packed"},

@@ -15,12 +15,12 @@ import tf_keras
 
 from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.models.sentence_encoder import SentenceEncoder
-from rejoinder.trainer.collectives import sum_over_replicas
 from rejoinder.trainer.config import LossOptions
 from rejoinder.trainer.data.layout import PackedLayout, PaddedLayout
 from rejoinder.trainer.data.records import Pairs, Ragged
 from rejoinder.trainer.data.sampler import Batch
 from rejoinder.trainer.data.testing import VOCABULARY, make_pair
+from rejoinder.trainer.distribution.collectives import sum_over_replicas
 from rejoinder.trainer.gradients import gradients
 from rejoinder.trainer.loss import contrastive_loss
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rejoinder.errors import UserError
-from rejoinder.trainer.hosts import Hosts
+from rejoinder.trainer.distribution.hosts import Hosts
 
 CLUSTER = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
 

@@ -3,9 +3,9 @@
 import pytest
 
 from rejoinder.errors import UserError
-from rejoinder.trainer import overrides
-from rejoinder.trainer.resolve import read_config
-from rejoinder.trainer.settings_text import parse_assignments, parse_yaml
+from rejoinder.trainer.settings import overrides
+from rejoinder.trainer.settings.resolve import read_config
+from rejoinder.trainer.settings.values import parse_assignments, parse_yaml
 
 RATE = "trainer.optimizer_config.learning_rate.polynomial.initial_learning_rate"
 

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from rejoinder.errors import UserError
-from rejoinder.trainer import peers
-from rejoinder.trainer.hosts import Host, Hosts
-from rejoinder.trainer.peers import PeerWatch, announce_missing, refuses, watch_peers
+from rejoinder.trainer.distribution import peers
+from rejoinder.trainer.distribution.hosts import Host, Hosts
+from rejoinder.trainer.distribution.peers import PeerWatch, announce_missing, refuses, watch_peers
 
 PEER = Host("worker", 1, "127.0.0.1:1")
 

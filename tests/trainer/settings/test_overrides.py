@@ -3,8 +3,8 @@
 import pytest
 
 from rejoinder.errors import UserError
-from rejoinder.trainer import overrides
 from rejoinder.trainer.config import default_config
+from rejoinder.trainer.settings import overrides
 
 
 def apply(values):

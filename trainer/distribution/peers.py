@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 import tensorflow as tf
 
 from rejoinder.errors import UserError
-from rejoinder.trainer.hosts import Host, Hosts
+from rejoinder.trainer.distribution.hosts import Host, Hosts
 
 INTERVAL_SECONDS = 1.0
 _REFUSALS = 2  # one after the other, before a peer counts as lost

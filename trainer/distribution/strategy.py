@@ -4,9 +4,9 @@ import tensorflow as tf
 from official.common import distribute_utils
 
 from rejoinder.errors import UserError
-from rejoinder.trainer.hosts import Hosts
-from rejoinder.trainer.peers import announce_missing
-from rejoinder.trainer.tpu import check_tpu, refusal
+from rejoinder.trainer.distribution.hosts import Hosts
+from rejoinder.trainer.distribution.peers import announce_missing
+from rejoinder.trainer.distribution.tpu import check_tpu, refusal
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker_mirrored", "tpu")
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from rejoinder import storage
 from rejoinder.errors import UserError
-from rejoinder.trainer import overrides
 from rejoinder.trainer.config import ExperimentConfig, default_config
-from rejoinder.trainer.ranges import check_ranges
-from rejoinder.trainer.schedule import complete_schedule
-from rejoinder.trainer.settings_check import check_settings
+from rejoinder.trainer.settings import overrides
+from rejoinder.trainer.settings.consistency import check_settings
+from rejoinder.trainer.settings.ranges import check_ranges
+from rejoinder.trainer.settings.schedule import complete_schedule
 
 
 def read_config(files: Sequence[str], override: str, flags: Mapping[str, Any]) -> ExperimentConfig:

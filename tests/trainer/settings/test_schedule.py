@@ -5,7 +5,7 @@ import pytest
 from official.modeling import optimization
 
 from rejoinder.trainer.config import default_config
-from rejoinder.trainer.schedule import complete_schedule
+from rejoinder.trainer.settings.schedule import complete_schedule
 
 
 def published():

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from rejoinder.errors import UserError
-from rejoinder.trainer import pjrt
+from rejoinder.trainer.distribution import pjrt
 
 _LOOKUP_SECONDS = 15.0
 _CONNECT_SECONDS = 5.0

@@ -10,7 +10,7 @@ from official.modeling.hyperparams import OneOfConfig, base_config
 
 from rejoinder import storage
 from rejoinder.errors import UserError
-from rejoinder.trainer.settings_text import (
+from rejoinder.trainer.settings.values import (
     is_assignments,
     parse_assignments,
     parse_list,

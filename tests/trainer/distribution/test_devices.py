@@ -6,9 +6,9 @@ import socket
 import pytest
 
 from rejoinder.errors import UserError
-from rejoinder.trainer import tpu
-from rejoinder.trainer.devices import describe
-from rejoinder.trainer.strategy import make_strategy
+from rejoinder.trainer.distribution import tpu
+from rejoinder.trainer.distribution.devices import describe
+from rejoinder.trainer.distribution.strategy import make_strategy
 
 H100 = "NVIDIA H100 80GB HBM3"
 

@@ -11,7 +11,7 @@ import pytest
 from rejoinder.commands import dispatch
 from rejoinder.errors import UserError
 from rejoinder.hardware import Hardware
-from rejoinder.trainer import pjrt, tpu
+from rejoinder.trainer.distribution import pjrt, tpu
 
 V5E = Hardware(tpu_chips=("v5e",) * 8)
 FLAGS = (

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from rejoinder.errors import UserError
-from rejoinder.trainer import strategy
 from rejoinder.trainer.config import default_config
+from rejoinder.trainer.distribution import strategy
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 
 from rejoinder.errors import UserError
 from rejoinder.trainer.config import default_config
-from rejoinder.trainer.ranges import Range, numeric_keys, range_of
-from rejoinder.trainer.resolve import read_config, shipped_configs
+from rejoinder.trainer.settings.ranges import Range, numeric_keys, range_of
+from rejoinder.trainer.settings.resolve import read_config, shipped_configs
 
 KEYS = [key for key, _ in numeric_keys(default_config())]
 

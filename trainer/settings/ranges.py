@@ -1,6 +1,6 @@
 """The range of every number in the configuration.
 
-`tests/trainer/test_ranges.py` fails when a key of the configuration holds numbers and has
+`tests/trainer/settings/test_ranges.py` fails when a key of the configuration holds numbers and has
 no range here.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from official.modeling.hyperparams import base_config
 
 from rejoinder.errors import UserError
-from rejoinder.trainer.overrides import alternatives, key_types, optional_group
+from rejoinder.trainer.settings.overrides import alternatives, key_types, optional_group
 
 _MAX_INTEGER = 2**63 - 1  # the largest integer of TensorFlow
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rejoinder.errors import UserError
-from rejoinder.trainer.resolve import read_config
+from rejoinder.trainer.settings.resolve import read_config
 
 RATE = "trainer.optimizer_config.learning_rate"
 WARMUP = "trainer.optimizer_config.warmup"

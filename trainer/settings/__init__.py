@@ -1,0 +1,1 @@
+"""From configuration files and overrides to one resolved and checked configuration."""
