@@ -127,7 +127,8 @@ def _watch(reader: int, main: int) -> None:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         time.sleep(_RAISE_AGAIN_SECONDS)
-        if _dropped:
+        # A signal that arrives just before the main thread begins to wait does not wake it up.
+        if _dropped or not _received:
             signal.pthread_kill(main, number)
     if _status is not None:
         os._exit(_status)

@@ -26,6 +26,7 @@ from rejoinder.pipelines.job.runners import RunnerChoice
 Build = Callable[[beam.Pipeline], None]
 Progress = Callable[[TextIO], AbstractContextManager[object]]
 
+_POLL_SECONDS = 0.2
 _DEATH_SECONDS = 1.0  # from Beam's error to the report of the death that caused it
 
 # Texts of Beam's own errors that the user can fix, and what to tell the user.
@@ -122,7 +123,7 @@ def _run_in_workers(runner: RunnerChoice, build: Build, progress: Progress | Non
     with contextlib.closing(server):
         with progress(sys.stderr) if progress else contextlib.nullcontext():
             threading.Thread(target=run, daemon=True).start()
-            error = outcome.get()
+            error = _wait(outcome)
         if error is not None and user_message(error) is None:
             # A lost connection is reported before the death that caused it.
             with contextlib.suppress(queue.Empty):
@@ -131,6 +132,17 @@ def _run_in_workers(runner: RunnerChoice, build: Build, progress: Progress | Non
             if user_message(error) is None:
                 sys.stderr.write(server.output())
             raise error
+
+
+def _wait(outcome: "queue.SimpleQueue[BaseException | None]") -> BaseException | None:
+    """Returns the first outcome.
+
+    It wakes up regularly, because a signal does not always interrupt a wait without an end,
+    not even one that is sent to this thread.
+    """
+    while True:
+        with contextlib.suppress(queue.Empty):
+            return outcome.get(timeout=_POLL_SECONDS)
 
 
 def _report_unless_disconnected(arguments: threading.ExceptHookArgs) -> None:
