@@ -1,17 +1,80 @@
 """Cross-replica collectives of a training step."""
 
+import contextlib
+import itertools
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
 
+@dataclass(frozen=True)
+class ProgramReplica:
+    """One replica of a program that is lowered here for devices that are not here.
+
+    Attributes:
+        count: Replicas of the program.
+        index: Index of this one, int32 scalar.
+        instances: Numbers of the collective operations.
+    """
+
+    count: int
+    index: tf.Tensor
+    instances: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def all_reduce(self, value: tf.Tensor) -> tf.Tensor:
+        """Returns the sum over the replicas; its gradient is the sum of their gradients."""
+
+        @tf.custom_gradient
+        def with_gradient(x: tf.Tensor) -> Any:
+            return self._reduce(x), self._reduce
+
+        return with_gradient(value)
+
+    def _reduce(self, value: tf.Tensor) -> tf.Tensor:
+        # The collective operation that XLA compiles, for any number of replicas.
+        return tf.raw_ops.CollectiveReduceV2(
+            input=value,
+            group_size=self.count,
+            group_key=1,
+            instance_key=next(self.instances),
+            ordering_token=[],
+            merge_op="Add",
+            final_op="Id",
+        )
+
+
+_lowered: ContextVar[ProgramReplica | None] = ContextVar("lowered", default=None)
+
+
+@contextlib.contextmanager
+def program_replica(count: int, index: tf.Tensor) -> Iterator[None]:
+    """Makes the functions below those of one replica of a program for `count` replicas.
+
+    Args:
+        count: Replicas of the program.
+        index: Index of this replica, int32 scalar.
+    """
+    token = _lowered.set(ProgramReplica(count, index))
+    try:
+        yield
+    finally:
+        _lowered.reset(token)
+
+
 def replicas() -> int:
     """Returns the number of replicas of the current strategy."""
-    return int(tf.distribute.get_strategy().num_replicas_in_sync)
+    lowered = _lowered.get()
+    return lowered.count if lowered else int(tf.distribute.get_strategy().num_replicas_in_sync)
 
 
 def replica_id() -> tf.Tensor:
     """Returns the index of this replica among all (int32 scalar)."""
+    lowered = _lowered.get()
+    if lowered:
+        return lowered.index
     context = tf.distribute.get_replica_context()
     return tf.cast(context.replica_id_in_sync_group, tf.int32)
 
@@ -21,6 +84,9 @@ def all_reduce(values: Any) -> Any:
 
     Every exchange between replicas in a step goes through this function.
     """
+    lowered = _lowered.get()
+    if lowered:
+        return tf.nest.map_structure(lowered.all_reduce, values)
     context = tf.distribute.get_replica_context()
     return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
 

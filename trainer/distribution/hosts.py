@@ -57,7 +57,7 @@ class Hosts:
         """Returns the hosts of a strategy."""
         if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
             return cls.from_environment()
-        return cls()  # one process controls all devices, also those of a TPU pod's other hosts
+        return cls()
 
     @classmethod
     def from_environment(cls) -> "Hosts":

@@ -10,6 +10,7 @@ from collections.abc import MutableMapping
 
 from rejoinder.errors import UserError
 from rejoinder.hardware import Hardware
+from rejoinder.trainer.distribution.slices import check_one_host, count_hosts
 
 _LIBRARY = "TF_PLUGGABLE_DEVICE_LIBRARY_PATH"
 _XLA_FLAGS = "TF_XLA_FLAGS"
@@ -37,12 +38,7 @@ def set_environment(environment: MutableMapping[str, str], hardware: Hardware) -
             "--tpu local: this machine has no TPU, neither on the PCI bus nor as /dev/accel0; run "
             "the command on a TPU VM (docs/tpu.md), or without --tpu"
         )
-    hosts = environment.get("TPU_WORKER_HOSTNAMES", "").split(",")
-    if len(hosts) > 1:
-        raise UserError(
-            f"--tpu local: this is one of {len(hosts)} hosts of a TPU slice "
-            "(TPU_WORKER_HOSTNAMES), and training uses one host; take v5litepod-8, v6e-8 or v3-8"
-        )
+    check_one_host("local", count_hosts(environment))
     try:
         library = importlib.import_module("libtpu").get_library_path()
     except ModuleNotFoundError as error:

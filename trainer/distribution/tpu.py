@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from rejoinder.errors import UserError
 from rejoinder.trainer.distribution import pjrt
+from rejoinder.trainer.distribution.slices import check_one_host
 
 _LOOKUP_SECONDS = 15.0
 _CONNECT_SECONDS = 5.0
@@ -17,13 +18,13 @@ _SERVER_SECONDS = 8.0
 
 
 def check_tpu(tpu: str) -> None:
-    """Checks that the workers of a TPU exist and that a gRPC server listens at each address.
+    """Checks that a TPU has one host and that a gRPC server listens at its address.
 
     Args:
         tpu: `local`, a TPU's name, or `grpc://address:port`.
 
     Raises:
-        UserError: There is no such TPU, or it cannot be reached.
+        UserError: There is no such TPU, it has several hosts, or it cannot be reached.
     """
     if tpu == "local":
         if not pjrt.is_set(os.environ):
@@ -32,7 +33,9 @@ def check_tpu(tpu: str) -> None:
                 "TensorFlow looks for the TPU when it is imported, before it reads a configuration"
             )
         return
-    for address in _addresses(tpu):
+    addresses = _addresses(tpu)
+    check_one_host(tpu, len(addresses))
+    for address in addresses:
         _check_server(tpu, address)
 
 

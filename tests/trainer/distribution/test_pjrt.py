@@ -11,9 +11,10 @@ import pytest
 from rejoinder.commands import dispatch
 from rejoinder.errors import UserError
 from rejoinder.hardware import Hardware
-from rejoinder.trainer.distribution import pjrt, tpu
+from rejoinder.trainer.distribution import pjrt, slices, tpu
 
 V5E = Hardware(tpu_chips=("v5e",) * 8)
+NOBODY = "127.0.0.1:1"  # nothing listens there
 FLAGS = (
     "--tf_mlir_enable_mlir_bridge=true "
     "--tf_mlir_enable_convert_control_to_data_outputs_pass=true "
@@ -47,6 +48,7 @@ train.main(["--model-dir", "m", *sys.argv[2:]])
 def train(folder, *arguments, chips="v5e"):
     """Runs `rejoinder train` with the packages of a folder first on the path."""
     environment = {k: v for k, v in os.environ.items() if k not in NAMES}
+    environment["GCE_METADATA_IP"] = NOBODY
     return subprocess.run(
         [sys.executable, "-c", TRAIN, chips, *arguments],
         env=environment | {"PYTHONPATH": str(folder)},
@@ -103,6 +105,7 @@ def test_other_commands_leave_the_tpu_alone(monkeypatch):
 def libtpu(monkeypatch):
     library = SimpleNamespace(get_library_path=lambda: "/wheel/libtpu.so")
     monkeypatch.setitem(sys.modules, "libtpu", library)
+    monkeypatch.setattr(slices, "_SERVER", NOBODY)
 
 
 def test_variables_of_the_user_are_kept(libtpu):
@@ -134,14 +137,9 @@ def test_flags_of_xla_are_added_to_those_of_the_user(libtpu, given, expected):
 
 def test_a_missing_libtpu_is_an_error_that_names_the_environment_for_tpus(monkeypatch):
     monkeypatch.setitem(sys.modules, "libtpu", None)
+    monkeypatch.setattr(slices, "_SERVER", NOBODY)
     with pytest.raises(UserError, match=r"--tpu local: libtpu is not installed .*DEVICE=tpu"):
         pjrt.set_environment({}, V5E)
-
-
-def test_a_slice_of_several_hosts_is_refused(libtpu):
-    with pytest.raises(UserError, match="one of 4 hosts of a TPU slice"):
-        pjrt.set_environment({"TPU_WORKER_HOSTNAMES": "w0,w1,w2,w3"}, V5E)
-    pjrt.set_environment({"TPU_WORKER_HOSTNAMES": "localhost"}, V5E)
 
 
 def test_a_local_tpu_that_only_the_configuration_names_is_an_error(monkeypatch):
