@@ -153,7 +153,8 @@ def _read_modules(folder: Path) -> tuple[Path, bool]:
     path = folder / MODULES_FILE
     if not path.exists():
         return folder, False
-    kinds, folders = _list_modules(path)
+    kinds, names = _list_modules(str(path), read_json(path))
+    folders = [folder / name for name in names]
     for kind in kinds:
         if kind not in ("Transformer", "Pooling", "Normalize"):
             raise UserError(f"{path}: module {kind} is not supported, only mean pooling is")
@@ -184,27 +185,40 @@ def transformer_folder(folder: str | Path) -> Path:
     path = Path(folder) / MODULES_FILE
     if not path.exists():
         return Path(folder)
-    kinds, folders = _list_modules(path)
+    return Path(folder) / transformer_path(str(path), read_json(path))
+
+
+def transformer_path(source: str, modules: Any) -> str:
+    """Returns the path of the transformer's folder inside the model's folder.
+
+    Args:
+        source: Path of `modules.json`, for messages.
+        modules: Its content.
+
+    Raises:
+        UserError: It is not a list of modules that begins with a transformer.
+    """
+    kinds, names = _list_modules(source, modules)
     if kinds[:1] != ["Transformer"]:
-        raise UserError(f"{path}: must begin with a Transformer, got {', '.join(kinds)}")
-    return folders[0]
+        raise UserError(f"{source}: must begin with a Transformer, got {', '.join(kinds)}")
+    return names[0]
 
 
-def _list_modules(path: Path) -> tuple[list[str], list[Path]]:
-    """Returns the types and folders of the modules in `modules.json`."""
-    modules = read_json(path)
+def _list_modules(source: str, modules: Any) -> tuple[list[str], list[str]]:
+    """Returns the types and paths of the modules in `modules.json`."""
     try:
         kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
-        return kinds, [_inside(path, module["path"]) for module in modules]
+        names = [_inside(source, module["path"]) for module in modules]
     except (TypeError, KeyError, AttributeError):
-        raise UserError(f"{path}: must list modules with type and path") from None
+        raise UserError(f"{source}: must list modules with type and path") from None
+    return kinds, names
 
 
-def _inside(path: Path, name: str) -> Path:
-    """Returns the folder of a module, which has to lie in the model's folder."""
+def _inside(source: str, name: str) -> str:
+    """Returns the path of a module, which has to lie in the model's folder."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise UserError(f"{path}: path {name!r} leaves the folder of the model")
-    return path.parent / name
+        raise UserError(f"{source}: path {name!r} leaves the folder of the model")
+    return name
 
 
 def _check_pooling(path: Path) -> None:

@@ -53,7 +53,7 @@ def find_base_model(model: ModelConfig, corpora: Sequence[Corpus]) -> BaseModel:
     if model.init_from:
         base = _existing(model)
     else:
-        folder = model.tokenizer or _corpus_tokenizer(corpora[0])
+        folder = _chosen_tokenizer(model) or _corpus_tokenizer(corpora[0])
         tokenizer = _tokenizer(folder)
         try:
             config = MPNetConfig(
@@ -135,7 +135,12 @@ def _existing(model: ModelConfig) -> BaseModel:
         refuse_foreign(model.init_from)
         folder = weights = str(transformer_folder(resolve_folder(model.init_from)))
     config = dataclasses.replace(MPNetConfig.from_folder(folder), **_dropout(model))
-    return BaseModel(config, model.tokenizer or folder, weights)
+    return BaseModel(config, _chosen_tokenizer(model) or folder, weights)
+
+
+def _chosen_tokenizer(model: ModelConfig) -> str:
+    """Returns the folder of `task.model.tokenizer`; empty without one."""
+    return str(transformer_folder(model.tokenizer)) if model.tokenizer else ""
 
 
 def _dropout(model: ModelConfig) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """Ships tokenizer files to Beam workers: the command reads them once, each worker loads them."""
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.models.folder_settings import MODULES_FILE, transformer_path
 from rejoinder.models.tokenizer.spec import parse_spec
 from rejoinder.pipelines.shards.encode import Tokenize
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from rejoinder.models.tokenizer import Tokenizer
 
 TokenizerFiles = tuple[tuple[str, bytes], ...]  # name and content
+_Read = Callable[[str], bytes | None]  # content of a file by its name, None if it is missing
 
 # The files that `rejoinder.models.tokenizer` reads; others in a model folder may be gigabytes.
 _REQUIRED = "tokenizer.json"
@@ -28,56 +32,69 @@ def read_files(tokenizer: str) -> TokenizerFiles:
     """Reads the tokenizer's files.
 
     Args:
-        tokenizer: A folder that `rejoinder.storage` reads, or a model's name on the hub.
+        tokenizer: A folder that `rejoinder.storage` reads, or a model's name on the hub. Old
+            sentence-transformers folders, in which `modules.json` names `0_Transformer`, are
+            read too.
 
     Raises:
         UserError: There is no tokenizer, or it is not one that this project can read.
     """
-    files = _read(tokenizer)
+    if not tokenizer:
+        raise UserError("--tokenizer: is empty; give a folder or a hub name")
+    is_folder = not storage.is_local(tokenizer) or os.path.isdir(tokenizer)
+    read = _folder_reader(tokenizer) if is_folder else _hub_reader(tokenizer)
+    below = ""
+    if read(_REQUIRED) is None:
+        below = _transformer_path(storage.join(tokenizer, MODULES_FILE), read(MODULES_FILE))
+    named = ((name, read(storage.join(below, name))) for name in (_REQUIRED, *_OPTIONAL))
+    files = tuple((name, content) for name, content in named if content is not None)
+    folder = storage.join(tokenizer, below)
+    if _REQUIRED not in dict(files):
+        raise UserError(
+            f"{folder}: holds no {_REQUIRED}; give the folder of a fast Hugging Face tokenizer"
+        )
     for name, content in files:
         try:
             content.decode()
         except UnicodeDecodeError:
-            path = storage.join(tokenizer, name)
+            path = storage.join(folder, name)
             raise UserError(f"{path}: is not UTF-8; copy the tokenizer again") from None
-    parse_spec(dict(files), tokenizer)
+    parse_spec(dict(files), folder)
     return files
 
 
-def _read(tokenizer: str) -> TokenizerFiles:
-    if not tokenizer:
-        raise UserError("--tokenizer: is empty; give a folder or a hub name")
-    if not storage.is_local(tokenizer) or os.path.isdir(tokenizer):
-        names = [
-            name
-            for name in (_REQUIRED, *_OPTIONAL)
-            if storage.exists(storage.join(tokenizer, name))
-        ]
-        if _REQUIRED not in names:
-            raise UserError(
-                f"{tokenizer}: holds no {_REQUIRED}; give the folder of a fast Hugging Face "
-                "tokenizer"
-            )
-        return tuple((name, storage.read_bytes(storage.join(tokenizer, name))) for name in names)
-    return _download(tokenizer)
+def _transformer_path(source: str, modules: bytes | None) -> str:
+    """Returns where an old sentence-transformers folder has its tokenizer; empty for others."""
+    if modules is None:
+        return ""
+    try:
+        return transformer_path(source, json.loads(modules))
+    except ValueError as error:
+        raise UserError(f"{source}: cannot be read as JSON ({error})") from None
 
 
-def _download(name: str) -> TokenizerFiles:
+def _folder_reader(folder: str) -> _Read:
+    def read(name: str) -> bytes | None:
+        path = storage.join(folder, name)
+        return storage.read_bytes(path) if storage.exists(path) else None
+
+    return read
+
+
+def _hub_reader(model: str) -> _Read:
     from transformers.utils import cached_file
 
-    found = []
-    for file in (_REQUIRED, *_OPTIONAL):
+    def read(name: str) -> bytes | None:
         try:
-            path = cached_file(name, file, _raise_exceptions_for_missing_entries=file == _REQUIRED)
+            path = cached_file(model, name, _raise_exceptions_for_missing_entries=False)
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{name}: is not a folder, and the hub does not give its tokenizer "
+                f"{model}: is not a folder, and the hub does not give its tokenizer "
                 f"({str(error).splitlines()[0]}); give --tokenizer a local tokenizer folder"
             ) from error
-        if path is not None:
-            with open(path, "rb") as content:
-                found.append((file, content.read()))
-    return tuple(found)
+        return None if path is None else Path(path).read_bytes()
+
+    return read
 
 
 @lru_cache(maxsize=2)

@@ -33,6 +33,57 @@ def test_the_loaded_tokenizer_is_that_of_the_folder(folder, tokenizer_folder):
     assert tokenizer_files.load(files).fingerprint == expected.fingerprint
 
 
+def move_below(folder: Path) -> None:
+    """Makes the folder one of the old sentence-transformers layout."""
+    below = folder / "0_Transformer"
+    below.mkdir()
+    for path in [path for path in folder.iterdir() if path.is_file()]:
+        path.rename(below / path.name)
+    modules = [
+        {"path": "0_Transformer", "type": "sentence_transformers.models.Transformer"},
+        {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+
+
+def test_the_tokenizer_of_an_old_sentence_transformers_folder_is_found(folder):
+    files = tokenizer_files.read_files(str(folder))
+    move_below(folder)
+    assert tokenizer_files.read_files(str(folder)) == files
+
+
+def test_the_tokenizer_of_an_old_model_on_the_hub_is_found(folder, monkeypatch):
+    files = tokenizer_files.read_files(str(folder))
+    move_below(folder)
+
+    def cached_file(model, name, **options):
+        assert model == "owner/model"
+        return str(folder / name) if (folder / name).exists() else None
+
+    monkeypatch.setattr("transformers.utils.cached_file", cached_file)
+    assert tokenizer_files.read_files("owner/model") == files
+    (folder / "0_Transformer" / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"owner/model/0_Transformer: holds no tokenizer\.json"):
+        tokenizer_files.read_files("owner/model")
+
+
+@pytest.mark.parametrize(
+    ("modules", "reason"),
+    [
+        ("{", "cannot be read as JSON"),
+        ('[{"type": "Transformer", "path": "../other"}]', "leaves the folder of the model"),
+        ('[{"type": "WordEmbeddings", "path": ""}]', "must begin with a Transformer"),
+        ('[{"type": "Transformer"}]', "must list modules with type and path"),
+        ('[{"type": "Transformer", "path": 5}]', "must list modules with type and path"),
+    ],
+)
+def test_broken_modules_are_errors_that_name_the_file(folder, modules, reason):
+    move_below(folder)
+    (folder / "modules.json").write_text(modules)
+    assert message(folder).startswith(f"{folder}/modules.json: ")
+    assert reason in message(folder)
+
+
 def test_loading_needs_no_temporary_folder(folder, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     tokenizer_files.load.__wrapped__(tokenizer_files.read_files(str(folder)))
