@@ -50,7 +50,7 @@ def parse_data_config(text: str, *, source: str = "data_config.json") -> list[Da
             the message names the entry and the key.
     """
     try:
-        entries = json.loads(text)
+        entries = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, source))
     except ValueError as error:
         raise UserError(f"{source}: not JSON ({error})") from error
     if not isinstance(entries, list) or not entries:
@@ -65,6 +65,14 @@ def parse_data_config(text: str, *, source: str = "data_config.json") -> list[Da
                 f"{source}[{index}].name: {name!r} is listed twice; add up the weights in one entry"
             )
     return sources
+
+
+def _unique(pairs: list[tuple[str, object]], source: str) -> dict[str, object]:
+    """Returns an object whose keys are given once."""
+    for index, (key, _) in enumerate(pairs):
+        if key in (before for before, _ in pairs[:index]):
+            raise UserError(f"{source}: {key!r} is given twice in {json.dumps(dict(pairs))}")
+    return dict(pairs)
 
 
 def _parse_entry(entry: object, where: str) -> DataSource:

@@ -41,6 +41,7 @@ def test_file_endings_are_removed_from_a_corpus_name(name, expected):
         ('[{"weight": 1}]', r"\[0\]\.name"),
         ('[{"name": "a", "weight": 1, "lines": -1}]', r"\[0\]\.lines"),
         ('[{"name": "a", "weights": 1}]', "unknown key 'weights'"),
+        ('[{"name": "a", "weight": 1, "weight": 2}]', "'weight' is given twice in {"),
         ('[{"name": "a.jsonl", "weight": 1}, {"name": "a", "weight": 2}]', "listed twice"),
     ],
 )

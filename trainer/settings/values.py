@@ -28,10 +28,12 @@ def parse_yaml(text: str, source: str) -> Any:
         source: Where the text is from, for errors.
 
     Raises:
-        UserError: The text is not YAML.
+        UserError: The text is not YAML, or a key is given twice.
     """
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - it is a SafeLoader
+    except _DuplicateKey as error:
+        raise UserError(f"{source}: {error}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{source}: not YAML ({' '.join(str(error).split())})") from error
 
@@ -97,10 +99,29 @@ def _end_of_value(text: str, start: int) -> int:
     return len(text)
 
 
+class _DuplicateKey(yaml.YAMLError):
+    """A key that its group has already; YAML would take the last value and say nothing."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Reads numbers in this module's grammar, and dates as text."""
+    """Reads numbers in this module's grammar and dates as text, and refuses duplicate keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Returns the keys and values of a group."""
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            # `<<` includes other groups, and a key that is not a scalar is an error below.
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                if key.value in lines:
+                    raise _DuplicateKey(
+                        f"{key.value} is given twice, in lines {lines[key.value]} and {line}"
+                    )
+                lines[key.value] = line
+        return super().construct_mapping(node, deep)
 
 
+_MERGE = "tag:yaml.org,2002:merge"
 _REPLACED = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")}
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED]

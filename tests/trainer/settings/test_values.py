@@ -107,6 +107,25 @@ def test_assignments_that_contradict_are_errors(text, message):
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: 2\na: 3\n", "x: a is given twice, in lines 1 and 3"),
+        ("t:\n  steps: 1\n\n  steps: 2\n", "x: steps is given twice, in lines 2 and 4"),
+        ('{"t": [{"n": 1, "n": 1}]}', "x: n is given twice, in lines 1 and 1"),
+        ("a: 1\n'a': 2", "x: a is given twice, in lines 1 and 2"),
+    ],
+)
+def test_a_key_that_a_file_gives_twice_is_an_error_that_names_it(text, message):
+    with pytest.raises(UserError, match=message):
+        parse_yaml(text, "x")
+
+
+def test_a_key_may_replace_one_of_an_included_group():
+    included = parse_yaml("base: &base {a: 1, b: 2}\nuse: {<<: *base, a: 3}\n", "x")
+    assert included["use"] == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize(
     ("override", "message"),
     [
         (f"{RATE}=2e", r"initial_learning_rate must be of type float, got '2e' \(str\)"),
