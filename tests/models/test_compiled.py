@@ -106,7 +106,10 @@ def test_a_block_accepts_a_shape_that_is_only_known_at_run_time():
 
 
 def test_bits_are_those_of_the_reference_implementation():
-    """The known answer of Random123 for 13 rounds, counter 0 and key 0."""
+    """`threefry2x32 13`, counter and key 0, in Random123's file of known answers.
+
+    https://github.com/DEShawResearch/random123/blob/main/tests/kat_vectors
+    """
     assert compiled.threefry(tf.constant([0]), tf.constant([0, 0])).numpy() == 0x9D1C5EC6
 
 
