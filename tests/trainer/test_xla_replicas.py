@@ -13,59 +13,26 @@ import re
 import pytest
 import tensorflow as tf
 
-from rejoinder.trainer import loss
 from rejoinder.trainer.data.prefetch import Prefetcher
-from rejoinder.trainer.distribution import collectives
+from rejoinder.trainer.distribution.collectives import program_replica
 
 pytestmark = pytest.mark.host_xla
 
 REPLICAS = 8
 
 
-@pytest.fixture
-def one_of_eight(monkeypatch):
-    """Makes the step one of a replica among eight; returns the state with its index."""
-    state = {"instance": 0, "replica": None}
-
-    def reduce_one(value):
-        state["instance"] += 1
-        return tf.raw_ops.CollectiveReduceV2(
-            input=value,
-            group_size=REPLICAS,
-            group_key=1,
-            instance_key=state["instance"],
-            ordering_token=[],
-            merge_op="Add",
-            final_op="Id",
-        )
-
-    @tf.custom_gradient
-    def reduce_with_gradient(value):
-        # As tf.distribute defines it: the gradient of a sum over replicas is the
-        # sum of the replicas' gradients.
-        return reduce_one(value), reduce_one
-
-    monkeypatch.setattr(collectives, "replicas", lambda: REPLICAS)
-    monkeypatch.setattr(loss, "replicas", lambda: REPLICAS)
-    monkeypatch.setattr(collectives, "replica_id", lambda: state["replica"])
-    monkeypatch.setattr(
-        collectives, "all_reduce", lambda v: tf.nest.map_structure(reduce_with_gradient, v)
-    )
-    return state
-
-
 @pytest.mark.parametrize("overrides", [{}, {"task": {"grad_cache_chunks": 2}}])
-def test_the_step_compiles_for_eight_replicas(make_trainer, one_of_eight, overrides):
+def test_the_step_compiles_for_eight_replicas(make_trainer, overrides):
     trainer = make_trainer(overrides)
     prefetcher = Prefetcher(trainer.train_input, trainer.strategy, last=1)
     features = next(prefetcher).inputs
     prefetcher.close()
 
     def step(features, replica):
-        one_of_eight["replica"] = replica
-        trainer.task.train_step(
-            features, trainer.model, trainer.optimizer, metrics=trainer.train_metrics
-        )
+        with program_replica(REPLICAS, replica):
+            trainer.task.train_step(
+                features, trainer.model, trainer.optimizer, metrics=trainer.train_metrics
+            )
 
     compiled = tf.function(step, jit_compile=True, autograph=False)
     program = compiled.experimental_get_compiler_ir(features, tf.constant(0))(stage="optimized_hlo")
