@@ -9,6 +9,7 @@ has not ended after `SECONDS`. Further signals are ignored, so that they do not 
 the clean-up.
 """
 
+import atexit
 import contextlib
 import functools
 import os
@@ -43,6 +44,7 @@ def install() -> None:
             signal.signal(number, _handle)
     sys.unraisablehook = _unraisable
     _start_watcher()
+    atexit.register(_ignore)  # registered before the libraries' functions, so it runs after them
 
 
 def received() -> int:
@@ -134,6 +136,13 @@ def _watch(reader: int, main: int) -> None:
         os._exit(_status)
     _received = _received or number
     end_process()
+
+
+def _ignore() -> None:
+    """Ignores the signals: Python gives them their default action, death, while it ends."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) is _handle:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _unraisable(unraisable: Any) -> None:

@@ -185,6 +185,22 @@ def test_an_interrupt_during_an_import_ends_the_process_without_an_exception():
     assert process.returncode == 130
 
 
+def test_a_signal_while_python_ends_does_not_change_the_status():
+    """Python restores the default actions before it deletes modules, which takes a while."""
+    process = start(
+        "import signal\n"
+        "class Last:\n"
+        "    def __del__(self, kill=os.kill, own=os.getpid()): kill(own, signal.SIGTERM)\n"
+        "def main():\n"
+        "    global last\n"
+        "    last = Last()\n"
+        "    print('ready', flush=True)\n"
+        "cli.run(main)"
+    )
+    assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == 0
+
+
 def test_a_signal_that_the_parent_ignores_stays_ignored():
     """`nohup rejoinder …` and background jobs of scripts."""
     process = subprocess.run(
