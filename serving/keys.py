@@ -2,9 +2,17 @@
 
 import hmac
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 from rejoinder.serving.errors import Code, ServingError
 from rejoinder.serving.metrics import Metrics
+
+_client: ContextVar[str] = ContextVar("client", default="")
+
+
+def current_client() -> str:
+    """Returns a name for the key of the running request, "" if no keys are set."""
+    return _client.get()
 
 
 class ApiKeys:
@@ -18,7 +26,7 @@ class ApiKeys:
         return bool(self._keys)
 
     def check(self, authorization: str) -> None:
-        """Checks the value of an `Authorization` header.
+        """Checks the value of an `Authorization` header, and sets `current_client`.
 
         Args:
             authorization: The header's value, "" if there is none.
@@ -39,3 +47,4 @@ class ApiKeys:
                 "a valid key is needed: Authorization: Bearer KEY",
                 headers={"WWW-Authenticate": "Bearer", "Connection": "close"},
             )
+        _client.set(str(matches.index(True)))

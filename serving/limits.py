@@ -19,11 +19,11 @@ class Limits:
 
     max_body_bytes: int = _limit(4 * 2**20, "bytes of one request body, HTTP and gRPC")
     max_inflight_bytes: int = _limit(256 * 2**20, "bytes of the bodies of all running requests")
-    max_items: int = _limit(1024, "texts, or rows of token ids, of one request")
+    max_items: int = _limit(2048, "texts, or rows of token ids, of one request")
     # Only the first tokens are encoded, but the tokenizer reads the whole text.
     max_characters: int = _limit(32_768, "code points of one text")
     max_batch_tokens: int = _limit(_BATCH_TOKENS, "tokens of one forward pass, without padding")
-    max_queue_tokens: int = _limit(262_144, "tokens that wait for a forward pass")
+    max_queue_tokens: int = _limit(2**20, "tokens that wait for a forward pass")
     max_queue_seconds: float = _limit(5.0, "expected wait above which requests get status 429")
     max_connections: int = _limit(1000, "open HTTP connections; further ones are closed")
     header_seconds: float = _limit(10.0, "from the connection to the end of the headers")

@@ -29,7 +29,7 @@ class Metrics:
             "rejoinder_inflight_requests", "Requests in progress.", registry=registry
         )
         self.queue_tokens = Gauge(
-            "rejoinder_queue_tokens", "Padded tokens waiting for a batch.", registry=registry
+            "rejoinder_queue_tokens", "Tokens waiting for a batch.", registry=registry
         )
         self.failed_batches = Counter(
             "rejoinder_failed_batches", "Batches that failed.", registry=registry

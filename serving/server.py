@@ -76,7 +76,7 @@ def _serve(
 
         indexes = {name: SearchIndex(folder) for name, folder in index_folders.items()}
     metrics = Metrics()
-    registry = Registry(models, metrics)
+    registry = Registry(models, limits, metrics)
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     service = Service(
         registry=registry,

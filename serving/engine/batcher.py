@@ -2,20 +2,20 @@
 
 A batch never waits for more requests: an idle worker takes what is queued, and while
 all workers are busy the queue grows, so batches grow exactly when the load does. A
-batch takes one text of each waiting request in turn, up to a budget of tokens, so a
+batch takes one text of each waiting client in turn, up to a budget of tokens, so a
 request of one text does not wait for a request of a thousand; texts of all lengths
 share a batch, packed side by side.
 
-The expected wait, computed from the measured seconds per token, decides whether a new
-request is refused or queued. If the machine becomes slower afterwards, a request may
-wait longer than that; it is refused when its turn comes. So no response takes longer
-than the allowed wait and one batch.
+The expected wait of a new request, computed from what runs before it and from the
+measured seconds of batches, decides whether it is refused or queued. If the machine
+becomes slower afterwards, a request may wait longer than that; it is refused when its
+turn comes. So no response takes longer than the allowed wait and one batch.
 """
 
 import asyncio
 import math
 import time
-from collections import deque
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,41 +23,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rejoinder.serving.engine.batch_cost import BatchCost
+from rejoinder.serving.engine.fair_queue import FairQueue, QueuedRequest, row_tokens
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.errors import Code, ServingError, overloaded
+from rejoinder.serving.keys import current_client
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
-
-# Weight of the newest batch in the running average of seconds per token.
-_RATE_WEIGHT = 0.25
-
-
-@dataclass(eq=False)
-class _Request:
-    """One call of `Batcher.encode`.
-
-    Attributes:
-        rows: n int32 arrays of token ids.
-        embeddings: float32 [n, d], filled by the batches.
-        done: Resolved when all rows are embedded, or with an error.
-        arrived: Monotonic time of the call in seconds.
-        taken: Rows that batches have taken.
-        delivered: Rows whose embeddings have been written.
-    """
-
-    rows: Sequence[NDArray[np.int32]]
-    embeddings: NDArray[np.float32]
-    done: asyncio.Future[None]
-    arrived: float
-    taken: int = 0
-    delivered: int = 0
 
 
 @dataclass(eq=False, slots=True)
 class _Row:
     """One row of a request in a batch."""
 
-    request: _Request
+    request: QueuedRequest
     index: int
 
     @property
@@ -80,26 +59,47 @@ class Batcher:
         self._metrics = metrics
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="encode")
-        # Requests of each version; the version and the request served last are at the end.
-        self._queues: dict[ModelVersion, deque[_Request]] = {}
+        # The version that was served last is at the end.
+        self._queues: dict[ModelVersion, FairQueue] = {}
+        self._costs: weakref.WeakKeyDictionary[ModelVersion, BatchCost]
+        self._costs = weakref.WeakKeyDictionary()
         self._running = 0
-        self._queued_tokens = 0
-        self._seconds_per_token = 0.0
 
-    def expected_wait(self) -> float:
-        """Returns the seconds that a row queued now is expected to wait for a worker."""
-        return self._queued_tokens * self._seconds_per_token / self._workers
+    def expected_wait(self, version: ModelVersion, count: int) -> float:
+        """Returns the seconds that a new request is expected to wait for others.
 
-    def admit(self) -> None:
-        """Checks that the queue has room for another request.
+        Args:
+            version: The model version.
+            count: Rows of the request.
+        """
+        queue = self._queues.get(version)
+        tokens = queue.tokens_before(current_client(), count) if queue else 0.0
+        seconds = self._cost(version).seconds(tokens)
+        # Versions take turns: each of the others runs a batch before each batch of this one.
+        turns = (1 + tokens // self._limits.max_batch_tokens) * self._limits.max_batch_tokens
+        for other, requests in self._queues.items():
+            if other is not version:
+                waiting = sum(request.tokens_of_next(request.waiting) for request in requests)
+                seconds += self._cost(other).seconds(min(waiting, turns))
+        return seconds / self._workers
+
+    def admit(self, version: ModelVersion, count: int) -> None:
+        """Checks that there is room for another request.
+
+        Args:
+            version: The model version.
+            count: Rows of the request.
 
         Raises:
-            ServingError: 429 with Retry-After, because the queue is full or too slow.
+            ServingError: 429 with Retry-After, because the queue is full or the request
+                would wait too long.
         """
-        wait = self.expected_wait()
-        full = self._queued_tokens >= self._limits.max_queue_tokens
-        if full or wait > self._limits.max_queue_seconds:
-            raise self._refusal(wait)
+        wait = self.expected_wait(version, count)
+        if wait > self._limits.max_queue_seconds:
+            raise self._refusal(wait, wait - self._limits.max_queue_seconds)
+        excess = self._queued_tokens() - self._limits.max_queue_tokens
+        if excess >= 0:
+            raise self._refusal(wait, self._cost(version).seconds(excess + 1) / self._workers)
 
     async def encode(
         self, version: ModelVersion, rows: Sequence[NDArray[np.int32]]
@@ -118,21 +118,34 @@ class Batcher:
         Raises:
             ServingError: The queue is full, or the model failed on one of these rows.
         """
-        self.admit()
+        self.admit(version, len(rows))
         embeddings = np.empty([len(rows), version.manifest.dimension], np.float32)
         if not rows:
             return embeddings
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        request = _Request(rows, embeddings, done, time.monotonic())
-        self._queues.setdefault(version, deque()).append(request)
-        self._queued_tokens += sum(map(_weight, rows))
+        request = QueuedRequest(current_client(), rows, embeddings, done, time.monotonic())
+        self._queues.setdefault(version, FairQueue()).add(request)
         self._start_batches()
-        await request.done
+        await done
         return embeddings
 
     def close(self) -> None:
         """Waits for running batches and ends the threads."""
         self._pool.shutdown()
+
+    def _cost(self, version: ModelVersion) -> BatchCost:
+        cost = self._costs.get(version)
+        if cost is None:
+            cost = BatchCost(self._limits.max_batch_tokens, version.measured)
+            self._costs[version] = cost
+        return cost
+
+    def _queued_tokens(self) -> int:
+        return sum(
+            request.tokens_of_next(request.waiting)
+            for queue in self._queues.values()
+            for request in queue
+        )
 
     def _start_batches(self) -> None:
         while self._running < self._workers and (batch := self._next_batch()):
@@ -142,7 +155,7 @@ class Batcher:
 
     def _batch_done(self, task: asyncio.Task[None]) -> None:
         self._running -= 1
-        self._metrics.queue_tokens.set(self._queued_tokens)
+        self._metrics.queue_tokens.set(self._queued_tokens())
         if not task.cancelled():
             self._start_batches()
 
@@ -150,44 +163,56 @@ class Batcher:
         """Returns a batch for the version that has waited longest, None if nothing is queued."""
         while self._queues:
             version = next(iter(self._queues))
-            queue = self._queues.pop(version)
-            rows = self._take(queue)
+            queue = self._queues[version]
+            rows = self._take(version, queue)
+            del self._queues[version]
             if queue:
                 self._queues[version] = queue
             if rows:
                 return version, rows
         return None
 
-    def _take(self, queue: deque[_Request]) -> list[_Row]:
-        """Takes one row of each request in turn, up to the tokens of a batch."""
+    def _take(self, version: ModelVersion, queue: FairQueue) -> list[_Row]:
+        """Takes one row of each client in turn, up to the tokens of a batch."""
         room = self._limits.max_batch_tokens
         oldest = time.monotonic() - self._limits.max_queue_seconds
         rows: list[_Row] = []
         while queue:
-            request = queue[0]
-            if request.arrived < oldest and not request.taken and not request.done.done():
-                request.done.set_exception(self._refusal(self.expected_wait()))
-            if request.done.done():  # refused, cancelled, or another row of it failed
-                self._queued_tokens -= sum(map(_weight, request.rows[request.taken :]))
-                queue.popleft()
+            request = queue.first()
+            if request.arrived < oldest and not request.taken and request.waiting:
+                request.done.set_exception(
+                    self._refusal(
+                        time.monotonic() - request.arrived,
+                        self.expected_wait(version, len(request.rows))
+                        - self._limits.max_queue_seconds,
+                    )
+                )
+            if not request.waiting:  # refused, cancelled, or another row of it failed
+                queue.drop_first(keep_turn=True)
                 continue
-            weight = _weight(request.rows[request.taken])
-            if rows and weight > room:
+            tokens = row_tokens(request.rows[request.taken])
+            if rows and tokens > room:
                 break
-            room -= weight
-            self._queued_tokens -= weight
+            room -= tokens
             rows.append(_Row(request, request.taken))
             request.taken += 1
-            queue.popleft()
-            if request.taken < len(request.rows):
-                queue.append(request)
+            if request.waiting:
+                queue.pass_turn()
+            else:
+                queue.drop_first()
         return rows
 
-    def _refusal(self, wait: float) -> ServingError:
+    def _refusal(self, wait: float, retry_after: float) -> ServingError:
+        """Returns the error for a request that would wait, or has waited, too long.
+
+        Args:
+            wait: Seconds of the wait.
+            retry_after: Seconds after which such a request is expected to be accepted.
+        """
         self._metrics.rejected.labels("queue").inc()
         return overloaded(
-            f"server is overloaded: the queue is {wait:.1f} seconds long; retry later",
-            retry_after=math.ceil(wait),
+            f"server is overloaded: the wait is {wait:.1f} seconds; retry later",
+            retry_after=math.ceil(retry_after),
         )
 
     async def _run(self, version: ModelVersion, rows: list[_Row]) -> None:
@@ -201,7 +226,8 @@ class Batcher:
             self._metrics.failed_batches.inc()
             await self._run_alone(version, rows)
             return
-        self._observe(sum(_weight(row.ids) for row in rows), time.monotonic() - start)
+        seconds = time.monotonic() - start
+        self._cost(version).observe(sum(row_tokens(row.ids) for row in rows), seconds)
         tokens = sum(len(row.ids) for row in rows)
         self._metrics.batch(rows=len(rows), tokens=tokens, padded=padded)
         for row, embedding in zip(rows, embeddings, strict=True):
@@ -220,17 +246,6 @@ class Batcher:
                     row.request.done.set_exception(failure)
             else:
                 _deliver(row, embeddings[0])
-
-    def _observe(self, tokens: int, seconds: float) -> None:
-        """Updates the running average of seconds per token."""
-        newest = seconds / tokens
-        weight = _RATE_WEIGHT if self._seconds_per_token else 1.0
-        self._seconds_per_token += weight * (newest - self._seconds_per_token)
-
-
-def _weight(ids: NDArray[np.int32]) -> int:
-    """Returns the tokens that a row counts as; an empty row counts as one."""
-    return max(1, len(ids))
 
 
 def _deliver(row: _Row, embedding: NDArray[np.float32]) -> None:

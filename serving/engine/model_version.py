@@ -26,6 +26,7 @@ class ModelVersion:
         number: Version number, the folder's name.
         manifest: The export's manifest.
         signature_defs: Name → SignatureDef, as TensorFlow Serving reports it.
+        measured: Tokens and seconds of two batches, the smallest first; set by `warm_up`.
     """
 
     def __init__(self, folder: Path):
@@ -38,6 +39,7 @@ class ModelVersion:
             UserError: The folder is not an export of this project.
         """
         self.number = int(folder.name)
+        self.measured: list[tuple[int, float]] = []
         self.manifest = ExportManifest.read(folder)
         saved_model = saved_model_pb2.SavedModel.FromString(
             storage.read_bytes(str(folder / "saved_model.pb"))
@@ -88,13 +90,25 @@ class ModelVersion:
             embeddings[inside] = found[row[inside], number[inside]]
         return embeddings, packed.token_ids.size
 
-    def warm_up(self) -> float:
+    def warm_up(self, full_tokens: int) -> float:
         """Runs every bucket width once; returns the seconds it took.
 
         The first run of a shape selects kernels and allocates memory.
+
+        Args:
+            full_tokens: Tokens of a full batch, whose time is measured.
         """
         start = time.monotonic()
         rows, _ = self.tokenize([b"warm up"])
         for width in self.manifest.widths:
             self.encode([np.resize(rows[0], width)])
+        longest = np.resize(rows[0], self.manifest.max_length)
+        full = [longest] * max(1, full_tokens // len(longest))
+        self.encode(full)
+        self.measured = [self._measure(rows), self._measure(full)]
         return time.monotonic() - start
+
+    def _measure(self, rows: Sequence[NDArray[np.int32]]) -> tuple[int, float]:
+        start = time.monotonic()
+        self.encode(rows)
+        return sum(map(len, rows)), time.monotonic() - start

@@ -61,7 +61,7 @@ class Predictor:
     ) -> tuple[NDArray[np.float32], Tokens]:
         """Embeds n texts in UTF-8; returns float32 [n, d] and their tokens."""
         self._check_items(len(texts))
-        self._batcher.admit()
+        self._batcher.admit(version, len(texts))
         tokens = await self.tokenize(version, texts)
         return await self._batcher.encode(version, tokens.rows), tokens
 

@@ -21,7 +21,8 @@ class FakeVersion:
 
     manifest = SimpleNamespace(dimension=2)
 
-    def __init__(self):
+    def __init__(self, measured=()):
+        self.measured = measured
         self.batches = []
         self.gate = threading.Event()
         self.gate.set()
@@ -134,7 +135,6 @@ def test_queued_rows_of_a_cancelled_request_are_not_computed():
         await asyncio.sleep(0)
         version.gate.set()
         await asyncio.gather(first, stays)
-        assert batcher.expected_wait() == 0
         return version.batches
 
     assert asyncio.run(scenario()) == [[0], [2]]
@@ -155,20 +155,90 @@ def test_a_full_queue_refuses_with_the_time_to_retry_after():
     assert (error.code.http, error.headers) == (429, {"Retry-After": "1"})
 
 
+# A batch of three tokens takes three seconds, as measured on a very slow machine.
+SLOW = [(1, 1.0), (3, 3.0)]
+
+
 def test_the_expected_wait_refuses_before_the_queue_is_full():
     async def scenario():
-        batcher, version = make(max_queue_seconds=0.5), FakeVersion()
-        await batcher.encode(version, [row(0)])
-        batcher._seconds_per_token = 1.0  # as measured on a very slow machine
+        batcher = make(max_queue_seconds=0.5, max_batch_tokens=3)
+        version = FakeVersion(SLOW)
         first, _ = await blocked(batcher, version, [row(1)])
-        assert batcher.expected_wait() == pytest.approx(3.0)
+        assert batcher.expected_wait(version, 1) == pytest.approx(3.0)
         with pytest.raises(ServingError) as error:
             await batcher.encode(version, [row(2)])
         version.gate.set()
         await first
         return error.value
 
-    assert asyncio.run(scenario()).headers == {"Retry-After": "3"}
+    assert asyncio.run(scenario()).headers == {"Retry-After": "3"}  # 2.5 s
+
+
+def test_one_row_beside_a_thousand_is_expected_to_wait_for_one_and_a_thousand_for_all():
+    async def scenario():
+        batcher, version = make(max_batch_tokens=3), FakeVersion(SLOW)
+        first, _ = await blocked(batcher, version, [row(1)] * 1000)
+        waits = [batcher.expected_wait(version, count) for count in (1, 10, 1000, 5000)]
+        with pytest.raises(ServingError) as error:
+            await batcher.encode(version, [row(2)] * 10)
+        lone = asyncio.ensure_future(batcher.encode(version, [row(7)]))
+        await asyncio.sleep(0)
+        version.gate.set()
+        await asyncio.gather(first, lone)
+        return waits, error.value.headers, version.batches.index([7])
+
+    waits, headers, batch = asyncio.run(scenario())
+    assert waits == pytest.approx([3, 30, 3000, 3000])
+    assert headers == {"Retry-After": "25"}
+    assert batch == 2
+
+
+def test_a_cancelled_request_of_a_thousand_rows_delays_nobody():
+    async def scenario():
+        batcher, version = make(max_queue_tokens=100), FakeVersion(SLOW)
+        first, (bulk,) = await blocked(batcher, version, [row(1)] * 1000)
+        bulk.cancel()
+        await asyncio.sleep(0)
+        assert batcher.expected_wait(version, 1000) == 0
+        second = asyncio.ensure_future(batcher.encode(version, [row(2)]))
+        await asyncio.sleep(0)
+        version.gate.set()
+        await asyncio.gather(first, second)
+        return version.batches
+
+    assert asyncio.run(scenario()) == [[0], [2]]
+
+
+def test_clients_take_turns_however_many_requests_they_have(monkeypatch):
+    async def scenario():
+        batcher, version = make(max_batch_tokens=6), FakeVersion()
+
+        def request(client, first):
+            monkeypatch.setattr("rejoinder.serving.engine.batcher.current_client", lambda: client)
+            return asyncio.ensure_future(batcher.encode(version, [row(first)]))
+
+        version.gate.clear()
+        tasks = []
+        for client, first in [("a", 0), ("a", 1), ("a", 2), ("a", 3), ("b", 9), ("b", 10)]:
+            tasks.append(request(client, first))
+            await asyncio.sleep(0.01)
+        version.gate.set()
+        await asyncio.gather(*tasks)
+        return version.batches
+
+    assert asyncio.run(scenario()) == [[0], [1, 9], [2, 10], [3]]
+
+
+def test_a_version_waits_for_one_batch_of_another_before_each_of_its_own():
+    async def scenario():
+        batcher, old, new = make(max_batch_tokens=3), FakeVersion(SLOW), FakeVersion(SLOW)
+        first, _ = await blocked(batcher, old, [row(1)] * 100)
+        waits = batcher.expected_wait(new, 1), batcher.expected_wait(old, 1)
+        old.gate.set()
+        await first
+        return waits
+
+    assert asyncio.run(scenario()) == pytest.approx((3, 3))
 
 
 def test_a_request_that_waited_too_long_is_refused_when_its_turn_comes():
@@ -182,7 +252,6 @@ def test_a_request_that_waited_too_long_is_refused_when_its_turn_comes():
         await asyncio.gather(first, fresh)
         with pytest.raises(ServingError, match="overloaded") as error:
             await late
-        assert batcher.expected_wait() == 0
         return error.value, version.batches
 
     error, batches = asyncio.run(scenario())
