@@ -1,7 +1,7 @@
 """Lowers the training step of a configuration to the program of one replica."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,7 +33,9 @@ class LoweredStep:
         aliases: Index of the argument that each result replaces, by index of the result. The
             loss, result 0, replaces none.
         replicas: Replicas of the program.
-        owners: What keeps the variables alive.
+        step: The same step as a function of the batch and the replica's index, which XLA compiles
+            for the CPU at the first call. It returns the loss, updates the variables and keeps
+            them alive.
     """
 
     hlo: bytes
@@ -41,7 +43,7 @@ class LoweredStep:
     state: tuple[tf.Tensor, ...]
     aliases: dict[int, int]
     replicas: int
-    owners: tuple[Any, ...]
+    step: Callable[[dict[str, tf.Tensor], tf.Tensor], tf.Tensor]
 
     @cached_property
     def digest(self) -> str:
@@ -107,7 +109,7 @@ def _lower(run: Run, features: Mapping[str, NDArray[Any]], replicas: int) -> Low
             for entry in module.input_output_alias.entries
         },
         replicas=replicas,
-        owners=(task, model, optimizer, metrics, compiled),
+        step=compiled,
     )
 
 
