@@ -17,26 +17,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 STEPS = 80
 LOST_SECONDS = 30  # within which a host ends after another one was killed
-CONFIG = {
+SETTINGS = {
     "task": {
-        "model": {
-            "max_length": 32,
-            "num_hidden_layers": 1,
-            "hidden_size": 16,
-            "num_attention_heads": 2,
-            "intermediate_size": 32,
-            # The masks of a packed row depend on its place, hence on the number of replicas.
-            "hidden_dropout_prob": 0.0,
-            "attention_probs_dropout_prob": 0.0,
-        },
-        "train_data": {"global_batch_size": 16, "shuffle_window": 100},
-        "validation_data": {"global_batch_size": 20},
+        # The masks of a packed row depend on its place, hence on the number of replicas.
+        "model": {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+        "train_data": {"shuffle_window": 100},
     },
     "trainer": {
         "train_steps": STEPS,
@@ -55,11 +45,9 @@ CONFIG = {
 class Run:
     """The processes of one command on every host; the first is the chief."""
 
-    def __init__(self, corpus: Path, model_dir: Path, hosts: int):
-        command = [
-            *(sys.executable, "-m", "rejoinder", "train", f"--corpus={corpus}"),
-            *(f"--config={corpus.parent / 'config.yaml'}", f"--model-dir={model_dir}"),
-        ]
+    def __init__(self, arguments: list[str], model_dir: Path, hosts: int):
+        command = [sys.executable, "-m", "rejoinder", "train", f"--model-dir={model_dir}"]
+        command += arguments
         self.addresses = [f"127.0.0.1:{port}" for port in free_ports(hosts)]
         self.processes = []
         self.temporary = []
@@ -120,24 +108,22 @@ def free_ports(count: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("hosts")
-    program = (
-        "import sys; from pathlib import Path; from rejoinder.trainer.data.testing import "
-        "write_trainable_corpus; write_trainable_corpus(Path(sys.argv[1]), pairs=400, "
-        "test_pairs=40)"
-    )
-    # In another process, so that this one does not initialize TensorFlow's devices.
-    subprocess.run([sys.executable, "-c", program, str(folder / "corpus")], check=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    return folder / "corpus"
+def folder(tmp_path_factory) -> Path:
+    """Returns the folder of all runs."""
+    return tmp_path_factory.mktemp("hosts")
 
 
 @pytest.fixture(scope="module")
-def undisturbed(corpus) -> Path:
+def arguments(folder, write_run) -> list[str]:
+    """Returns the arguments of every run."""
+    return write_run(folder, SETTINGS, test_pairs=40)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder, arguments) -> Path:
     """Returns the MODEL_DIR of a run of two hosts from the first to the last step."""
-    model_dir = corpus.parent / "undisturbed"
-    run = Run(corpus, model_dir, 2)
+    model_dir = folder / "undisturbed"
+    run = Run(arguments, model_dir, 2)
     chief, other = run.ends()
     assert chief[0] == other[0] == 0, chief[2] + other[2]
     assert f"worker 0 ({run.addresses[0]}), worker 1 ({run.addresses[1]})" in chief[1]
@@ -150,9 +136,9 @@ def undisturbed(corpus) -> Path:
 
 
 @pytest.fixture(scope="module")
-def disturbed(corpus, undisturbed) -> Path:
+def disturbed(folder, undisturbed) -> Path:
     """Returns the MODEL_DIR that the runs below share."""
-    return corpus.parent / "disturbed"
+    return folder / "disturbed"
 
 
 @pytest.fixture(scope="module")
@@ -174,18 +160,6 @@ def losses(model_dir: Path) -> list[tuple[int, float]]:
     return found
 
 
-def weights(model_dir: Path) -> dict[str, np.ndarray]:
-    """Returns every value of the checkpoint of the last step, optimizer included."""
-    import tensorflow as tf
-
-    path = tf.train.latest_checkpoint(str(model_dir))
-    assert path is not None
-    assert path.endswith(f"ckpt-{STEPS}")
-    reader = tf.train.load_checkpoint(path)
-    names = [n for n in reader.get_variable_to_shape_map() if not n.startswith("_CHECK")]
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
-
-
 def last_step(model_dir: Path) -> int:
     import tensorflow as tf
 
@@ -205,8 +179,8 @@ def one_line(errors: str) -> str:
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_killed_host_ends_the_other_with_a_line_that_names_it(corpus, disturbed, victim):
-    run = Run(corpus, disturbed, 2)
+def test_a_killed_host_ends_the_other_with_a_line_that_names_it(arguments, disturbed, victim):
+    run = Run(arguments, disturbed, 2)
     run.wait_for_steps()
     run.processes[victim].kill()
     killed = time.monotonic()
@@ -220,8 +194,8 @@ def test_a_killed_host_ends_the_other_with_a_line_that_names_it(corpus, disturbe
 
 
 @pytest.mark.parametrize("asked", [0, 1])
-def test_sigterm_to_one_host_stops_all_at_the_same_step(corpus, disturbed, stops, asked):
-    run = Run(corpus, disturbed, 2)
+def test_sigterm_to_one_host_stops_all_at_the_same_step(arguments, disturbed, stops, asked):
+    run = Run(arguments, disturbed, 2)
     run.wait_for_steps()
     run.processes[asked].send_signal(signal.SIGTERM)
     ends = run.ends()
@@ -235,42 +209,42 @@ def test_sigterm_to_one_host_stops_all_at_the_same_step(corpus, disturbed, stops
         )
 
 
-def continue_to_the_end(corpus: Path, model_dir: Path) -> None:
-    ends = Run(corpus, model_dir, 2).ends()
+def continue_to_the_end(arguments: list[str], model_dir: Path) -> None:
+    ends = Run(arguments, model_dir, 2).ends()
     assert [status for status, _, _ in ends] == [0, 0], ends[0][2] + ends[1][2]
 
 
 def test_one_host_continues_the_run_of_two_and_two_that_of_one(
-    corpus, disturbed, stops, undisturbed
+    folder, arguments, disturbed, stops, undisturbed, weights
 ):
     """The sums over two hosts differ from those of one in the last bits."""
-    model_dir = corpus.parent / "moved"
+    model_dir = folder / "moved"
     shutil.copytree(disturbed, model_dir)
     before = last_step(model_dir)
-    run = Run(corpus, model_dir, 1)
+    run = Run(arguments, model_dir, 1)
     run.wait_for_steps()
     run.processes[0].send_signal(signal.SIGTERM)
     ((status, _, errors),) = run.ends()
     assert status == 128 + signal.SIGTERM, errors
     stopped = last_step(model_dir)
     assert before < stopped < STEPS
-    continue_to_the_end(corpus, model_dir)
+    continue_to_the_end(arguments, model_dir)
     assert_equal_losses(
         losses(model_dir), losses(undisturbed), stops=[*stops, stopped], tolerance=1e-5
     )
-    got, expected = weights(model_dir), weights(undisturbed)
+    got, expected = weights(model_dir, STEPS), weights(undisturbed, STEPS)
     assert set(got) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(got[name], value, atol=1e-5, err_msg=name)
 
 
 def test_the_disturbed_run_ends_with_the_bits_of_the_undisturbed_one(
-    corpus, disturbed, stops, undisturbed
+    arguments, disturbed, stops, undisturbed, weights
 ):
     assert 0 < last_step(disturbed) < STEPS
-    continue_to_the_end(corpus, disturbed)
+    continue_to_the_end(arguments, disturbed)
     assert_equal_losses(losses(disturbed), losses(undisturbed), stops=stops, tolerance=0)
-    got, expected = weights(disturbed), weights(undisturbed)
+    got, expected = weights(disturbed, STEPS), weights(undisturbed, STEPS)
     assert set(got) == set(expected)
     for name, value in expected.items():
         np.testing.assert_array_equal(got[name], value, err_msg=name)

@@ -12,19 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 STEPS = 60
 KILLS = int(os.environ.get("REJOINDER_KILLS", "20"))
-CONFIG = {
+SETTINGS = {
     "task": {
         "model": {
-            "max_length": 32,
-            "num_hidden_layers": 1,
             "hidden_size": 32,
-            "num_attention_heads": 2,
             "intermediate_size": 64,
             "hidden_dropout_prob": 0.1,
             "attention_probs_dropout_prob": 0.1,
@@ -45,42 +41,24 @@ CONFIG = {
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("survival")
-    program = (
-        "import sys; from pathlib import Path; from rejoinder.trainer.data.testing import "
-        "write_trainable_corpus; write_trainable_corpus(Path(sys.argv[1]), pairs=400)"
-    )
-    # In another process, so that this one does not initialize TensorFlow's devices.
-    subprocess.run([sys.executable, "-c", program, str(folder / "corpus")], check=True)
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    return folder / "corpus"
-
-
-def command(corpus: Path, model_dir: Path) -> list[str]:
-    return [
-        *(sys.executable, "-m", "rejoinder", "train", "--mode=train", f"--corpus={corpus}"),
-        *(f"--config={corpus.parent / 'config.yaml'}", f"--model-dir={model_dir}"),
-    ]
-
-
-def weights(model_dir: Path) -> dict[str, np.ndarray]:
-    """Returns every value of the last checkpoint, optimizer included."""
-    import tensorflow as tf
-
-    path = tf.train.latest_checkpoint(str(model_dir))
-    assert path is not None
-    assert path.endswith(f"ckpt-{STEPS}")
-    reader = tf.train.load_checkpoint(path)
-    names = [n for n in reader.get_variable_to_shape_map() if not n.startswith("_CHECK")]
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+def folder(tmp_path_factory) -> Path:
+    """Returns the folder of the runs that end."""
+    return tmp_path_factory.mktemp("survival")
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(corpus) -> dict[str, np.ndarray]:
-    model_dir = corpus.parent / "uninterrupted"
-    subprocess.run(command(corpus, model_dir), check=True)
-    return weights(model_dir)
+def command(folder, write_run):
+    """Returns a function from MODEL_DIR to the command of a run."""
+    arguments = write_run(folder, SETTINGS)
+    train = [sys.executable, "-m", "rejoinder", "train", "--mode=train", *arguments]
+    return lambda model_dir: [*train, f"--model-dir={model_dir}"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(folder, command, weights) -> dict[str, np.ndarray]:
+    model_dir = folder / "uninterrupted"
+    subprocess.run(command(model_dir), check=True)
+    return weights(model_dir, STEPS)
 
 
 def assert_same_bits(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -89,10 +67,10 @@ def assert_same_bits(got: dict[str, np.ndarray], expected: dict[str, np.ndarray]
         np.testing.assert_array_equal(got[name], value, err_msg=name)
 
 
-def test_sigterm_saves_and_the_next_run_continues(corpus, uninterrupted):
-    model_dir = corpus.parent / "terminated"
+def test_sigterm_saves_and_the_next_run_continues(folder, command, uninterrupted, weights):
+    model_dir = folder / "terminated"
     process = subprocess.Popen(
-        command(corpus, model_dir), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command(model_dir), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     for line in process.stdout:
@@ -102,20 +80,20 @@ def test_sigterm_saves_and_the_next_run_continues(corpus, uninterrupted):
     _, errors = process.communicate()
     assert process.returncode == 128 + signal.SIGTERM
     assert "run the same command again to continue" in errors
-    subprocess.run(command(corpus, model_dir), check=True)
+    subprocess.run(command(model_dir), check=True)
     report = json.loads((model_dir / "training.json").read_text())
     assert 0 < report["steps_this_run"] < STEPS
-    assert_same_bits(weights(model_dir), uninterrupted)
+    assert_same_bits(weights(model_dir, STEPS), uninterrupted)
 
 
-def test_kill_at_random_moments(corpus, uninterrupted):
+def test_kill_at_random_moments(folder, command, uninterrupted, weights):
     """Kills each run a random time after its first step, also while it saves."""
-    model_dir = corpus.parent / "killed"
+    model_dir = folder / "killed"
     moments = random.Random(0)
     kills = 0
     while kills < KILLS:
         process = subprocess.Popen(
-            command(corpus, model_dir), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command(model_dir), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         assert process.stdout is not None
         for line in process.stdout:
@@ -127,13 +105,13 @@ def test_kill_at_random_moments(corpus, uninterrupted):
         kills += 1
         if process.returncode == 0:
             break  # it ended before the signal arrived
-    subprocess.run(command(corpus, model_dir), check=True)
-    assert_same_bits(weights(model_dir), uninterrupted)
+    subprocess.run(command(model_dir), check=True)
+    assert_same_bits(weights(model_dir, STEPS), uninterrupted)
 
 
-def test_changed_data_are_an_error(corpus, uninterrupted):
-    model_dir = corpus.parent / "uninterrupted"
-    changed = [*command(corpus, model_dir), "--params-override=task.train_data.seed=1"]
+def test_changed_data_are_an_error(folder, command, uninterrupted):
+    model_dir = folder / "uninterrupted"
+    changed = [*command(model_dir), "--params-override=task.train_data.seed=1"]
     result = subprocess.run(changed, capture_output=True, text=True)
     assert result.returncode == 1
     assert "task.train_data.seed changed from 0 to 1 since its checkpoint" in result.stderr
@@ -160,21 +138,23 @@ def may_mount() -> bool:
 
 
 @pytest.mark.skipif(not may_mount(), reason="this machine allows no mount of a small file system")
-def test_a_full_disk_is_reported_and_the_next_run_continues(corpus, uninterrupted, tmp_path):
+def test_a_full_disk_is_reported_and_the_next_run_continues(
+    folder, command, uninterrupted, weights, tmp_path
+):
     model_dir, kept = tmp_path / "model", tmp_path / "kept"
     model_dir.mkdir()
     kept.mkdir()
-    before = corpus.parent / "uninterrupted"
+    before = folder / "uninterrupted"
     checkpoint = sum(file.stat().st_size for file in before.glob(f"ckpt-{STEPS}.*"))
     encoder = sum(file.stat().st_size for file in (before / "encoder").iterdir())
     room = encoder + int(3.5 * checkpoint)
-    arguments = [str(room), str(model_dir), str(kept), *command(corpus, model_dir)]
+    arguments = [str(room), str(model_dir), str(kept), *command(model_dir)]
     process = subprocess.run([*IN_A_NAMESPACE, FULL_DISK, "bash", *arguments], check=False)
     errors = (kept / "first.err").read_text()
     assert process.returncode == 1, errors
     assert f"{model_dir}: the disk is full; free space and run the same command again" in errors
     assert "Traceback" not in errors
-    assert_same_bits(weights(kept), uninterrupted)
+    assert_same_bits(weights(kept, STEPS), uninterrupted)
 
 
 SMALL_DISK = """
@@ -201,16 +181,16 @@ exit "$status"
     ],
 )
 def test_a_disk_without_room_for_the_first_checkpoint_is_one_line(
-    corpus, uninterrupted, tmp_path, room, option, message
+    folder, command, uninterrupted, tmp_path, room, option, message
 ):
     model_dir, kept = tmp_path / "model", tmp_path / "kept"
     model_dir.mkdir()
     kept.mkdir()
     if room == "encoder":
-        before = corpus.parent / "uninterrupted"
+        before = folder / "uninterrupted"
         checkpoint = sum(file.stat().st_size for file in before.glob(f"ckpt-{STEPS}.*"))
         room = sum(file.stat().st_size for file in (before / "encoder").iterdir()) + checkpoint // 2
-    arguments = [str(room), str(model_dir), str(kept), option, *command(corpus, model_dir)]
+    arguments = [str(room), str(model_dir), str(kept), option, *command(model_dir)]
     process = subprocess.run([*IN_A_NAMESPACE, SMALL_DISK, "bash", *arguments], check=False)
     errors = (kept / "err").read_text().splitlines()
     assert process.returncode == 1, errors
