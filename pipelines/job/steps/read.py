@@ -11,6 +11,7 @@ from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps.input_files import Part
 from rejoinder.pipelines.job.progress import Progress
 from rejoinder.pipelines.job.steps.spec import REPORT, JobSpec
+from rejoinder.pipelines.job.steps.versions import SameVersions
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,7 +83,7 @@ def read_part(
         } | ({"damage": summary.damage} if summary.damage else {})
 
 
-class ReadDump(beam.DoFn):
+class ReadDump(SameVersions, beam.DoFn):
     """Part of a file -> (bucket, Arrow blob)…, (REPORT, JSON)."""
 
     def __init__(self, spec: JobSpec) -> None:

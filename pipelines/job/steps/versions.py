@@ -1,0 +1,58 @@
+"""Checks that the workers run the submitter's versions, as a step arrives at a worker."""
+
+import importlib.metadata
+import platform
+from typing import Any
+
+from rejoinder.errors import UserError
+
+
+def _python() -> str:
+    return ".".join(platform.python_version_tuple()[:2])
+
+
+def _package() -> str:
+    return importlib.metadata.version("rejoinder")
+
+
+class SameVersions:
+    """Lets a pickled step be loaded only by the Python minor release and package that made it.
+
+    Another release may fail anywhere in a step, with an error that does not name the reason,
+    or write other bytes.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Returns how to rebuild the step; the check is the first thing that is loaded."""
+        return _rebuild, (_Submitter(_python(), _package()), type(self), self.__dict__)
+
+
+class _Submitter:
+    """The versions of the process that made a pickle."""
+
+    def __init__(self, python: str, package: str) -> None:
+        self.python, self.package = python, package
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return check, (self.python, self.package)
+
+
+def check(python: str, package: str) -> None:
+    """Compares the submitter's versions with those of this process.
+
+    Raises:
+        UserError: They differ.
+    """
+    here = (_python(), _package())
+    if here != (python, package):
+        raise UserError(
+            f"this worker has Python {here[0]} and rejoinder {here[1]}, the job was submitted "
+            f"with Python {python} and rejoinder {package}; give the workers the same versions, "
+            "with an image built from the submitter's checkout"
+        )
+
+
+def _rebuild(checked: None, cls: type, state: dict[str, Any]) -> Any:
+    step = cls.__new__(cls)
+    step.__dict__.update(state)
+    return step
