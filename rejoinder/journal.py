@@ -18,15 +18,13 @@ class Journal:
 
     Attributes:
         files: Names of the files that it may have left in the output.
-        staged: Paths of the staged files that it may have moved.
     """
 
     files: frozenset[str] = field(default_factory=frozenset)
-    staged: frozenset[str] = field(default_factory=frozenset)
 
     def write(self, staging: str) -> None:
         """Writes the journal into a staging folder."""
-        text = json.dumps({"files": sorted(self.files), "staged": sorted(self.staged)})
+        text = json.dumps({"files": sorted(self.files)})
         storage.write_bytes(storage.join(staging, NAME), text.encode())
 
     @classmethod
@@ -37,6 +35,6 @@ class Journal:
             return cls()
         try:
             values = json.loads(storage.read_bytes(path))
-            return cls(frozenset(values["files"]), frozenset(values["staged"]))
+            return cls(frozenset(values["files"]))
         except (ValueError, KeyError, TypeError):  # not written by this program
             return cls()

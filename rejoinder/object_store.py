@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -105,12 +105,33 @@ def glob(pattern: str) -> Iterator[tuple[str, int]]:
     yield from exact or (entry for entry in entries if _matches(entry[0].split("/"), parts))
 
 
-def rename(source: str, destination: str) -> None:
-    """Moves an object: stores cannot rename, so it is copied and then deleted."""
-    with _client_errors():
-        store = filesystem(source)
-        store.cp_file(source, destination)
-        store.rm_file(source)
+def write_all(files: Mapping[str, bytes]) -> None:
+    """Writes objects, several at a time, and checks their stored sizes."""
+
+    def write_one(path: str) -> None:
+        write(path, files[path])
+        stored = size(path)
+        if stored != len(files[path]):
+            raise OSError(f"{path}: {stored} of {len(files[path])} bytes were stored")
+
+    _in_parallel(write_one, files)
+
+
+def copy(copies: Mapping[str, str]) -> None:
+    """Copies objects, several at a time, over existing ones.
+
+    Args:
+        copies: Destination of each source, in the same store.
+
+    Raises:
+        FileNotFoundError: A source is missing.
+    """
+
+    def copy_one(source: str) -> None:
+        with _client_errors():
+            filesystem(source).cp_file(source, copies[source])
+
+    _in_parallel(copy_one, copies)
 
 
 def delete(paths: list[str]) -> None:
@@ -120,8 +141,13 @@ def delete(paths: list[str]) -> None:
         with _client_errors(), contextlib.suppress(FileNotFoundError):
             filesystem(path).rm_file(path)
 
+    _in_parallel(delete_one, paths)
+
+
+def _in_parallel(act: Callable[[str], None], paths: Iterable[str]) -> None:
+    """Calls a function for each path; the first error ends the calls that have not begun."""
     with ThreadPoolExecutor(_PARALLEL_REQUESTS) as pool:
-        for _ in pool.map(delete_one, paths):
+        for _ in pool.map(act, paths):
             pass
 
 

@@ -1,8 +1,8 @@
 """Makes a folder of staged files appear; a crash at any moment leaves no half folder.
 
 On a local disk the folder is complete before one rename puts it in place. An object store
-cannot rename folders: there the files are moved one by one, and the file by which readers
-recognise a finished folder is written last.
+cannot rename folders: there the files are copied, many at a time, and the file by which
+readers recognise a finished folder is written last.
 """
 
 import os
@@ -55,7 +55,9 @@ def publish(
     """
     local = storage.is_local(output)
     try:
-        if _is_published(output, moves, documents[last], last):
+        if _is_published(output, staging, overwrite, moves, documents[last], last):
+            if not local:
+                clear_staging(staging)
             return
         if local:
             _publish_folder(output, staging, kind, overwrite, moves, documents)
@@ -67,15 +69,32 @@ def publish(
         ) from error
 
 
-def _is_published(output: str, moves: Mapping[str, Move], content: bytes, last: str) -> bool:
-    """Whether an earlier call published exactly this: its staged files are in the output."""
+def _is_published(
+    output: str,
+    staging: str,
+    overwrite: bool,
+    moves: Mapping[str, Move],
+    content: bytes,
+    last: str,
+) -> bool:
+    """Whether an earlier call published exactly this.
+
+    If the output may be replaced, a staged file must be missing, too: the same content may be
+    that of an older folder with a damaged file, which the new one repairs.
+    """
     path = storage.join(output, last)
-    return (
-        storage.exists(path)
-        and storage.read_bytes(path) == content
-        and not all(storage.exists(move.staged) for move in moves.values())
-        and all(_has_size(storage.join(output, name), move) for name, move in moves.items())
-    )
+    if not storage.exists(path) or storage.read_bytes(path) != content:
+        return False
+    staged = _sizes(staging)
+    if overwrite and all(move.staged in staged for move in moves.values()):
+        return False
+    found = _sizes(output)
+    return all(found.get(storage.join(output, n)) == move.bytes for n, move in moves.items())
+
+
+def _sizes(folder: str) -> dict[str, int]:
+    """Returns the size in bytes of each file in a folder, by path: one request per 1,000 files."""
+    return {entry.path: entry.size for entry in storage.list_tree(folder)}
 
 
 def _has_size(path: str, move: Move) -> bool:
@@ -105,8 +124,7 @@ def _publish_folder(
         if os.path.exists(move.staged):  # not moved by an earlier attempt
             os.replace(move.staged, path)
         _require(_has_size(path, move), output, name, move)
-    for name, data in documents.items():
-        storage.write_bytes(os.path.join(ready, name), data)
+    storage.write_all(ready, documents)
     storage.sync_tree(ready)
     # Again, because hours may have passed since the command checked it.
     check_replaceable(output, kind, overwrite=overwrite)
@@ -125,33 +143,29 @@ def _publish_objects(
     documents: Mapping[str, bytes],
     last: str,
 ) -> None:
-    """Moves file by file; a second attempt continues with the files that are left."""
+    """Copies the staged files, which stay until the folder is finished, and removes them.
+
+    So a second attempt finds all of them, and copies each again.
+    """
     check_replaceable(output, kind, overwrite=overwrite)
-    journal = Journal.read(staging)
-    sizes = {entry.path: entry.size for entry in storage.list_tree(staging)}
-    moved = set()
-    for name, move in moves.items():
-        target = storage.join(output, name)
-        if move.staged in journal.staged and move.staged not in sizes:
-            _require(_has_size(target, move), output, name, move)
-            moved.add(target)
-        else:
-            _require(sizes.get(move.staged) == move.bytes, output, name, move)
+    _require_all(_sizes(staging), {move.staged: (n, move) for n, move in moves.items()}, output)
     present = set(names(output))
-    Journal(
-        frozenset({*present, *moves, *documents}),
-        frozenset(move.staged for move in moves.values()),
-    ).write(staging)
+    Journal(frozenset({*present, *moves, *documents})).write(staging)
     path = storage.join(output, last)
     if last in present:
         storage.delete([path])  # without it readers do not take the rest for a finished folder
-    replaced = {storage.join(output, name) for name in present} - moved - {path}
-    storage.delete(sorted(replaced))
-    for name, move in moves.items():
-        if move.staged in sizes:
-            storage.rename(move.staged, storage.join(output, name))
-    for name, data in documents.items():
-        if name != last:
-            storage.write_bytes(storage.join(output, name), data)
+    stale = present - {*moves, *documents}
+    storage.delete([storage.join(output, name) for name in sorted(stale)])
+    targets = {storage.join(output, name): (name, move) for name, move in moves.items()}
+    storage.copy_objects({move.staged: target for target, (_, move) in targets.items()})
+    storage.write_all(output, {name: data for name, data in documents.items() if name != last})
+    _require_all(_sizes(output), targets, output)
     storage.write_bytes(path, documents[last])
     clear_staging(staging)
+
+
+def _require_all(
+    sizes: Mapping[str, int], expected: Mapping[str, tuple[str, Move]], output: str
+) -> None:
+    for path, (name, move) in expected.items():
+        _require(sizes.get(path) == move.bytes, output, name, move)

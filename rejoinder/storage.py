@@ -3,7 +3,7 @@
 import glob as local_glob
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -205,14 +205,53 @@ def make_folder(path: str) -> None:
             raise UserError(f"{path}: cannot be created ({_reason(error)})") from error
 
 
+def write_all(folder: str, files: Mapping[str, bytes]) -> None:
+    """Writes files and checks their stored sizes, in an object store several at a time.
+
+    Args:
+        folder: The folder.
+        files: Content of each file by its name in the folder.
+
+    Raises:
+        UserError: A write failed, or a stored size differs.
+    """
+    paths = {join(folder, name): data for name, data in files.items()}
+    if is_local(folder):
+        for path, data in paths.items():
+            write_bytes(path, data)
+        return
+    try:
+        object_store.write_all(paths)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({_reason(error)})") from error
+
+
+def copy_objects(copies: Mapping[str, str]) -> None:
+    """Copies objects in a store, several at a time, over existing ones.
+
+    Args:
+        copies: Destination of each source.
+
+    Raises:
+        UserError: A source is missing, or the store refused.
+    """
+    try:
+        object_store.copy(copies)
+    except OSError as error:
+        first = next(iter(copies.values()))
+        raise UserError(
+            f"{first} and {len(copies) - 1:,} more: not all were written ({_reason(error)})"
+        ) from error
+
+
 def rename(source: str, destination: str) -> None:
-    """Moves a file, over an existing one if there is one; both are of the same kind of storage.
+    """Moves a local file, over an existing one if there is one.
 
     Raises:
         UserError: The file system refused.
     """
     try:
-        (os.replace if is_local(source) else object_store.rename)(source, destination)
+        os.replace(source, destination)
     except OSError as error:
         raise UserError(f"{destination}: cannot be written ({_reason(error)})") from error
 

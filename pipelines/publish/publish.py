@@ -19,7 +19,7 @@ from rejoinder.corpus.naming import (
 from rejoinder.corpus.table_files import TableFiles
 from rejoinder.pipelines.dumps.notes import ReadNotes
 from rejoinder.pipelines.publish import report, tfds_metadata
-from rejoinder.pipelines.publish.staging import StagedFile, stage
+from rejoinder.pipelines.publish.staging import StagedFile, describe
 from rejoinder.pipelines.shards.statistics import PairStatistics
 
 _REJECTS = f"{REJECTS_FOLDER}/rejects.ndjson"
@@ -93,20 +93,24 @@ def publish(
     splits: dict[str, list[Shard]] = {split: [] for split in SPLITS}
     moves = {_REJECTS: publishing.Move(rejects["staged"], rejects["bytes"])}
     digests = {_REJECTS: rejects["sha256"]}
-    empty = tables.encode(b"") if tables else b""
+    empty: dict[str, bytes] = {}
+    no_table = tables.encode(b"") if tables else b""
     for index in range(num_shards):
         for split in SPLITS:
-            staged = shards[index][split] if index in shards else stage(staging, b"", 0)
-            name = shard_name(split, index, num_shards)
-            moves[name] = publishing.Move(staged["staged"], staged["bytes"])
-            shard = Shard(name, staged["examples"], staged["bytes"], staged["sha256"])
-            splits[split].append(shard)
+            names = {split: shard_name(split, index, num_shards)}
             if tables:
-                key = table_key(split)
-                made = shards[index][key] if index in shards else stage(staging, empty, 0)
-                name = tables.file_name(split, index, num_shards)
-                moves[name] = publishing.Move(made["staged"], made["bytes"])
+                names[table_key(split)] = tables.file_name(split, index, num_shards)
+            for key, name in names.items():
+                if index in shards:
+                    made = shards[index][key]
+                    moves[name] = publishing.Move(made["staged"], made["bytes"])
+                else:
+                    empty[name] = b"" if key == split else no_table
+                    made = describe("", empty[name], 0)
                 digests[name] = made["sha256"]
+                if key == split:
+                    shard = Shard(name, made["examples"], made["bytes"], made["sha256"])
+                    splits[split].append(shard)
     manifest = Manifest(
         name=publication.name,
         splits=splits,
@@ -123,7 +127,6 @@ def publish(
     documents = _documents(publication, manifest, statistics, notes)
     if tables:
         documents[data_card.NAME] = data_card.data_card(manifest, tables)
-    digests |= {shard.name: shard.sha256 for entries in splits.values() for shard in entries}
     digests |= {name: checksums.sha256(text.encode()) for name, text in documents.items()}
     documents[COMPLETED] = checksums.to_text(digests)
     publishing.publish(
@@ -132,7 +135,7 @@ def publish(
         CORPUS,
         overwrite=publication.overwrite,
         moves=moves,
-        documents={name: text.encode() for name, text in documents.items()},
+        documents=empty | {name: text.encode() for name, text in documents.items()},
         last=COMPLETED,
     )
 

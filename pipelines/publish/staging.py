@@ -33,6 +33,11 @@ def stage(staging: str, data: bytes, examples: int) -> StagedFile:
     """
     path = storage.join(staging, f"staged-{uuid.uuid4().hex}")
     storage.write_bytes(path, data)
+    return describe(path, data, examples)
+
+
+def describe(path: str, data: bytes, examples: int) -> StagedFile:
+    """Returns the description of a file with this content."""
     return {
         "staged": path,
         "examples": examples,

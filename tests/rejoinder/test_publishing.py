@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,62 @@ def test_a_call_after_one_that_succeeded_changes_nothing(tmp_path, store):
         for _ in range(2):
             publish(str(output), staging, KIND, overwrite=False, **options, last="list")
     assert contents(output) == {**NEW, "list": b"list a sub/b d"}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_call_after_one_that_failed_to_remove_its_staged_files_succeeds(
+    tmp_path, local_objects, monkeypatch, overwrite
+):
+    output = tmp_path / "out"
+    with lock_staging(str(output)) as staging:
+        options = {"moves": stage_files(staging, NEW), "documents": {"list": b"list a sub/b d"}}
+        for failing in (True, False):
+            with monkeypatch.context() as patch, contextlib.suppress(UserError):
+                if failing:
+                    patch.setattr(local_objects, "rm_file", lambda path: 1 / 0)
+                publish(str(output), staging, KIND, overwrite=overwrite, **options, last="list")
+                assert not failing
+    assert contents(output) == {**NEW, "list": b"list a sub/b d"}
+    assert contents(staging_folder(str(output))) == {}
+
+
+def test_a_call_with_overwrite_repairs_a_damaged_file_of_an_equal_folder(tmp_path, store):
+    output = tmp_path / "out"
+    expected = write(output, NEW)
+    (output / "a").write_bytes(b"NEW A")
+    assert write(output, NEW, overwrite=True) == expected
+    assert contents(output) == expected
+
+
+def test_an_object_that_was_not_copied_is_missed_before_the_folder_is_finished(
+    tmp_path, local_objects, monkeypatch
+):
+    output = tmp_path / "out"
+    real = local_objects.cp_file
+    monkeypatch.setattr(
+        local_objects,
+        "cp_file",
+        lambda source, target: None if target.endswith("/b") else real(source, target),
+    )
+    with pytest.raises(UserError, match="sub/b was not published, because its staged file"):
+        write(output, NEW)
+    assert not (output / "list").exists()
+
+
+def test_objects_are_copied_and_deleted_many_at_a_time(tmp_path, local_objects, monkeypatch):
+    together = {name: threading.Barrier(16, timeout=20) for name in ("cp_file", "rm_file")}
+    real = {name: getattr(local_objects, name) for name in together}
+    for name in together:
+
+        def slow(*paths, name=name):
+            if "staged-" in paths[0]:
+                together[name].wait()
+            return real[name](*paths)
+
+        monkeypatch.setattr(local_objects, name, slow)
+    files = {f"{number}": b"%d" % number for number in range(32)}
+    expected = write(tmp_path / "out", files)
+    assert contents(tmp_path / "out") == expected
 
 
 def test_a_file_that_appears_meanwhile_is_kept(tmp_path, store):

@@ -175,13 +175,36 @@ def test_a_tree_is_listed_without_its_neighbours(folder):
     assert list(storage.list_tree(storage.join(folder, "nowhere"))) == []
 
 
-def test_a_rename_replaces_the_destination(folder):
-    source, destination = storage.join(folder, "a"), storage.join(folder, "b")
+def test_a_rename_replaces_the_destination(tmp_path):
+    source, destination = str(tmp_path / "a"), str(tmp_path / "b")
     storage.write_bytes(source, b"new")
     storage.write_bytes(destination, b"old")
     storage.rename(source, destination)
     assert storage.read_bytes(destination) == b"new"
     assert not storage.exists(source)
+
+
+def test_files_are_written_together_and_replace_others(folder):
+    for content in (b"old", b"newer"):
+        files = {f"deep/{number} é": content * number for number in range(6)}
+        storage.write_all(folder, files)
+        found = {entry.path.removeprefix(f"{folder}/") for entry in storage.list_tree(folder)}
+        assert found == set(files)
+        assert storage.read_bytes(storage.join(folder, "deep/5 é")) == content * 5
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_objects_are_copied_together_over_others(scheme, request, tmp_path):
+    folder = f"{request.getfixturevalue(scheme)}/{tmp_path.name}"
+    storage.write_all(folder, {f"a/{number}": b"%d" % number for number in range(6)})
+    copies = {f"{folder}/a/{number}": f"{folder}/b/{number} é" for number in range(6)}
+    storage.write_bytes(f"{folder}/b/2 é", b"old")
+    storage.copy_objects(copies)
+    assert [storage.read_bytes(copies[f"{folder}/a/{n}"]) for n in (2, 5)] == [b"2", b"5"]
+    assert len(list(storage.list_tree(folder))) == 12
+    storage.copy_objects({})
+    with pytest.raises(UserError, match=r"b/0 é and 6 more: not all were written \(.+\)"):
+        storage.copy_objects(copies | {f"{folder}/missing": f"{folder}/c"})
 
 
 def test_files_are_deleted_and_missing_ones_ignored(folder):
@@ -221,13 +244,17 @@ def test_threads_and_forked_processes_can_read(folder):
         (storage.open_read, r"missing: cannot be opened \(No such file or directory\)"),
         (storage.read_bytes, r"missing: cannot be opened \(No such file or directory\)"),
         (storage.size, r"missing: cannot be read \(No such file or directory\)"),
-        (lambda path: storage.rename(path, f"{path}2"), r"missing2: cannot be written \(No such"),
     ],
 )
 def test_a_missing_file_is_named(folder, call, message):
     storage.make_folder(folder)
     with pytest.raises(UserError, match=message):
         call(storage.join(folder, "missing"))
+
+
+def test_a_missing_file_that_is_renamed_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"missing2: cannot be written \(No such"):
+        storage.rename(str(tmp_path / "missing"), str(tmp_path / "missing2"))
 
 
 @pytest.mark.parametrize("scheme", ["gs", "s3"])
