@@ -3,12 +3,14 @@
 On a cluster the runner shuffles, and all data cross it:
 
     parts of files ─ ReadDump ─▶ (bucket, Arrow blob) ─ GroupByKey ─▶ WriteBucket
-                        └──────▶ (REPORT, JSON) ──────────┘              │ (0, JSON)
-                                                       GroupByKey ─ Publish ◀┘
+                        └──────▶ (REPORT, JSON) ──────────┘              │ (bucket, JSON)
+                                     Publish ─ GroupByKey ─ MergeResults ◀┘
 
 Reports have a key of their own instead of a tagged output, because not every
-runner keeps tagged outputs apart. With `drop_duplicates`, two more stages before
-WriteBucket find equal pairs by their digests (`rejoinder.pipelines.shuffle.duplicates`).
+runner keeps tagged outputs apart. MergeResults is a tree
+(`rejoinder.pipelines.job.steps.results`). With `drop_duplicates`, the rows are grouped twice:
+first to digest the pairs, whose equal digests a small shuffle finds
+(`rejoinder.pipelines.shuffle.duplicates`), then together with the pairs to drop.
 
 On one machine the same steps exchange files in the staging folder
 (`rejoinder.pipelines.job.steps.tasks`), and only numbers of tasks cross the runner:
@@ -22,9 +24,10 @@ import apache_beam as beam
 
 from rejoinder.pipelines.dumps.input_files import Part
 from rejoinder.pipelines.job.steps import tasks
-from rejoinder.pipelines.job.steps.deduplicate import DigestPairs, FindDuplicates
+from rejoinder.pipelines.job.steps.deduplicate import add_duplicates
 from rejoinder.pipelines.job.steps.finish import Publish
 from rejoinder.pipelines.job.steps.read import ReadDump
+from rejoinder.pipelines.job.steps.results import add_merges
 from rejoinder.pipelines.job.steps.spec import JobSpec
 from rejoinder.pipelines.job.steps.write import WriteBucket
 from rejoinder.pipelines.publish.publish import Publication
@@ -51,25 +54,23 @@ def _build_on_cluster(
     pipeline: beam.Pipeline, spec: JobSpec, parts: Sequence[Part], publication: Publication
 ) -> None:
     keyed = tuple[int, bytes]
-    grouped = (
+    rows = (
         pipeline
         | "Parts" >> beam.Create(parts, reshuffle=False)
         | "Distribute" >> beam.Reshuffle()
         | "ReadDump" >> beam.ParDo(ReadDump(spec)).with_output_types(keyed)
-        | "GroupByBucket" >> beam.GroupByKey()
     )
     if spec.drop_duplicates:
-        grouped = (
-            grouped
-            | "DigestPairs" >> beam.ParDo(DigestPairs(spec)).with_output_types(keyed)
-            | "GroupByDigest" >> beam.GroupByKey()
-            | "FindDuplicates" >> beam.ParDo(FindDuplicates(spec)).with_output_types(keyed)
-            | "GroupAgain" >> beam.GroupByKey()
-        )
-    _ = (
-        grouped
+        rows = add_duplicates(rows, spec)
+    results = (
+        rows
+        | ("GroupAgain" if spec.drop_duplicates else "GroupByBucket") >> beam.GroupByKey()
         | "WriteBucket"
         >> beam.ParDo(WriteBucket(spec, publication.tokenizer_files)).with_output_types(keyed)
+    )
+    _ = (
+        add_merges(results, spec)
+        | "Together" >> beam.MapTuple(lambda _, blob: (0, blob)).with_output_types(keyed)
         | "GroupResults" >> beam.GroupByKey()
         | "Publish" >> beam.ParDo(Publish(spec, publication))
     )

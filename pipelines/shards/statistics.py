@@ -11,6 +11,8 @@ from rejoinder.pipelines.shards.encode import PairEncoder
 
 # A bucket reports its largest subreddits by name, and the sum of the others.
 _TOP_SUBREDDITS = 2000
+# So many are kept by name when the reports of several buckets are added.
+_MERGED_SUBREDDITS = 10_000
 OTHER_SUBREDDITS = "(others)"
 UNKNOWN_MONTH = "unknown"
 
@@ -104,6 +106,16 @@ class PairStatistics:
         """Adds the counts of another bucket."""
         for name in _FIELDS:
             getattr(self, name).update(getattr(other, name))
+
+    def limit_subreddits(self, most: int = _MERGED_SUBREDDITS) -> None:
+        """Counts the smallest subreddits together, if there are more than `most`."""
+        others = self.subreddits.pop(OTHER_SUBREDDITS, 0)
+        order = sorted(self.subreddits.items(), key=lambda item: (-item[1], item[0]))
+        for name, count in order[most:]:
+            del self.subreddits[name]
+            others += count
+        if others:
+            self.subreddits[OTHER_SUBREDDITS] = others
 
     def to_dict(self) -> dict[str, dict[str, int]]:
         """Returns the histograms as JSON values."""

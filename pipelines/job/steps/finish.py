@@ -12,13 +12,14 @@ from rejoinder.corpus.manifest import counted_lines
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps.notes import ReadNotes
 from rejoinder.pipelines.job import tokenizer_files
+from rejoinder.pipelines.job.steps.results import Results, merge
 from rejoinder.pipelines.job.steps.spec import JobSpec
+from rejoinder.pipelines.job.steps.versions import SameVersions
 from rejoinder.pipelines.publish import publish
-from rejoinder.pipelines.shards.statistics import PairStatistics
 
 
-class Publish(beam.DoFn):
-    """All results -> the finished corpus."""
+class Publish(SameVersions, beam.DoFn):
+    """The results of all buckets, merged to a few, and the report -> the finished corpus."""
 
     def __init__(self, spec: JobSpec, publication: publish.Publication) -> None:
         self._spec = spec
@@ -27,19 +28,17 @@ class Publish(beam.DoFn):
     def process(self, group: tuple[int, Iterable[bytes]]) -> None:
         """Publishes the corpus."""
         _, blobs = group
-        results = [json.loads(blob) for blob in blobs]
-        (report,) = [result for result in results if "inputs" in result]
-        buckets = (result for result in results if "bucket" in result)
-        publish_results(
-            self._spec, self._publication, report, sorted(buckets, key=lambda b: b["bucket"])
-        )
+        values = [json.loads(blob) for blob in blobs]
+        (report,) = [value for value in values if "inputs" in value]
+        results = merge(Results.from_dict(value) for value in values if value is not report)
+        publish_results(self._spec, self._publication, report, results)
 
 
 def publish_results(
     spec: JobSpec,
     publication: publish.Publication,
     report: dict[str, Any],
-    buckets: Iterable[dict[str, Any]],
+    results: Results,
 ) -> None:
     """Checks that the counters add up to the lines read, and publishes the corpus.
 
@@ -47,20 +46,15 @@ def publish_results(
         spec: The job.
         publication: Metadata that is known before the job runs.
         report: From `write.merge_reports`.
-        buckets: The results of `write.write_bucket`, sorted by bucket; read once.
+        results: Of all buckets.
 
     Raises:
         UserError: The counters do not add up, or the corpus cannot be published.
     """
     tokenizer = tokenizer_files.load(publication.tokenizer_files)
     publication = dataclasses.replace(publication, tokenizer=tokenizer.fingerprint)
-    counters: Counter[str] = Counter(report["counters"])
-    statistics = PairStatistics()
-    shards = {}
-    for bucket in buckets:
-        counters.update(bucket["counters"])
-        statistics.add(PairStatistics.from_dict(bucket["statistics"]))
-        shards[bucket["bucket"]] = bucket["shards"]
+    counters = Counter(report["counters"])
+    counters.update(results.counters)
     if counted_lines(counters) != report["lines"]:
         raise UserError(
             f"{report['lines']:,} lines were read but {counted_lines(counters):,} counted; "
@@ -70,11 +64,11 @@ def publish_results(
         publication,
         staging=spec.staging,
         num_shards=spec.num_buckets,
-        shards=shards,
+        shards=results.all_shards(),
         rejects=report["rejects"],
         inputs=report["inputs"],
         counters=dict(counters),
-        statistics=statistics,
+        statistics=results.statistics,
         notes=ReadNotes.from_dict(report["notes"]),
         tables=spec.tables,
     )

@@ -18,13 +18,12 @@ from rejoinder.pipelines.job import disk_shuffle, records
 from rejoinder.pipelines.job.progress import Progress
 from rejoinder.pipelines.job.steps.finish import publish_results
 from rejoinder.pipelines.job.steps.read import read_part
+from rejoinder.pipelines.job.steps.results import Results, merge_all
 from rejoinder.pipelines.job.steps.spec import JobSpec
 from rejoinder.pipelines.job.steps.write import merge_reports, write_bucket
 from rejoinder.pipelines.job.tokenizer_files import TokenizerFiles
 from rejoinder.pipelines.publish.publish import Publication
 
-# Digests are divided by their first byte.
-_MAX_DIGEST_RANGES = 256
 _REPORT = "report"
 
 
@@ -124,12 +123,12 @@ class DigestBuckets:
         """See `Tasks.run`."""
         from rejoinder.pipelines.shuffle import duplicates
 
-        spec, ranges = self.spec, digest_ranges(self.spec)
-        flush: list[tuple[int, bytes]] = []
+        spec = self.spec
+        flush: Iterable[tuple[int, bytes]] = ()
         if blobs := _read(spec, ReadParts.step, self.num_parts, number):
             keys = spec.extractor.pair_keys(blobs)
-            flush = sorted(duplicates.partition_keys(keys, number, ranges))
-        return None, _write(spec, self.step, number, [flush], ranges)
+            flush = duplicates.partition_keys(keys, number, spec.num_buckets)
+        return None, _write(spec, self.step, number, [flush], spec.num_buckets)
 
     def finished(self, number: int) -> None:
         """See `Tasks.finished`."""
@@ -137,7 +136,10 @@ class DigestBuckets:
 
 @dataclass(frozen=True)
 class FindRepeats:
-    """Tasks that find the equal pairs in one range of digests each, to a file by bucket."""
+    """Tasks that find the equal pairs in one range of digests each, to a file by bucket.
+
+    There are as many ranges as buckets, so that a range does not grow with the input.
+    """
 
     spec: JobSpec
     step: str = "repeats"
@@ -145,16 +147,16 @@ class FindRepeats:
     @property
     def count(self) -> int:
         """Number of ranges."""
-        return digest_ranges(self.spec)
+        return self.spec.num_buckets
 
     def run(self, number: int) -> tuple[Any, Mapping[str, str]]:
         """See `Tasks.run`."""
         from rejoinder.pipelines.shuffle import duplicates
 
         spec = self.spec
-        flush: list[tuple[int, bytes]] = []
+        flush: Iterable[tuple[int, bytes]] = ()
         if blobs := _read(spec, DigestBuckets.step, spec.num_buckets, number):
-            flush = sorted(duplicates.duplicates_to_drop(blobs))
+            flush = duplicates.duplicates_to_drop(blobs)
         return None, _write(spec, self.step, number, [flush], spec.num_buckets)
 
     def finished(self, number: int) -> None:
@@ -181,11 +183,13 @@ class WriteBuckets:
         blobs = _read(spec, ReadParts.step, self.num_parts, number)
         if not blobs:
             return None, {}
-        ranges = digest_ranges(spec) if spec.drop_duplicates else 0
+        ranges = spec.num_buckets if spec.drop_duplicates else 0
         repeats = _read(spec, FindRepeats.step, ranges, number)
         result = write_bucket(spec, self.tokenizer_files, number, blobs, repeats)
-        shards = result["shards"].values()
-        return result, {os.path.relpath(s["staged"], spec.staging): s["sha256"] for s in shards}
+        shards = result.shards[number].values()
+        return result.to_dict(), {
+            os.path.relpath(s["staged"], spec.staging): s["sha256"] for s in shards
+        }
 
     def finished(self, number: int) -> None:
         """See `Tasks.finished`."""
@@ -218,14 +222,11 @@ class PublishFinished(beam.DoFn):
         """Publishes the corpus from the records of all buckets, one at a time."""
         report = records.read(self._spec.staging, _REPORT)
         assert report is not None
-        buckets = _results(self._spec, WriteBuckets.step, self._spec.num_buckets)
-        publish_results(self._spec, self._publication, report.result, filter(None, buckets))
+        count = self._spec.num_buckets
+        buckets = enumerate(_results(self._spec, WriteBuckets.step, count))
+        found = ((number, Results.from_dict(values)) for number, values in buckets if values)
+        publish_results(self._spec, self._publication, report.result, merge_all(found, count))
         records.end(self._spec.staging)
-
-
-def digest_ranges(spec: JobSpec) -> int:
-    """Returns the number of ranges into which the digests of pairs are divided."""
-    return min(spec.num_buckets, _MAX_DIGEST_RANGES)
 
 
 def _results(spec: JobSpec, step: str, count: int) -> Iterator[Any]:

@@ -11,14 +11,16 @@ import apache_beam as beam
 
 from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps.notes import KEPT, ReadNotes, sample_of_line
+from rejoinder.pipelines.job.steps.results import Results
 from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec
+from rejoinder.pipelines.job.steps.versions import SameVersions
 from rejoinder.pipelines.job.tokenizer_files import TokenizerFiles, tokenize_function
 from rejoinder.pipelines.publish.publish import table_key
 from rejoinder.pipelines.publish.staging import stage
 
 
-class WriteBucket(beam.DoFn):
-    """(bucket, blobs) -> staged shard files and (0, JSON about them)."""
+class WriteBucket(SameVersions, beam.DoFn):
+    """(bucket, blobs) -> staged shard files and (bucket, JSON about them)."""
 
     def __init__(self, spec: JobSpec, tokenizer_files: TokenizerFiles) -> None:
         self._spec = spec
@@ -34,8 +36,9 @@ class WriteBucket(beam.DoFn):
         if key == REPORT:
             result = merge_reports(self._spec, map(json.loads, blobs))
         else:
-            result = write_bucket(self._spec, self._tokenizer_files, key, blobs, duplicates)
-        yield 0, json.dumps(result).encode()
+            files = self._tokenizer_files
+            result = write_bucket(self._spec, files, key, blobs, duplicates).to_dict()
+        yield key, json.dumps(result).encode()
 
 
 def write_bucket(
@@ -44,7 +47,7 @@ def write_bucket(
     bucket: int,
     blobs: Sequence[bytes],
     duplicates: Sequence[bytes],
-) -> dict[str, Any]:
+) -> Results:
     """Stages the shards of one bucket.
 
     Args:
@@ -53,10 +56,6 @@ def write_bucket(
         bucket: Number of the bucket.
         blobs: All its rows, in any order.
         duplicates: Blobs that name the pairs to leave out.
-
-    Returns:
-        JSON values: the bucket, its staged shards by split and their table files by
-        `publish.table_key`, counters and statistics.
     """
     tokenize = tokenize_function(tokenizer_files, spec.max_length)
     made = spec.extractor.process(blobs, tokenize, duplicates)
@@ -66,12 +65,7 @@ def write_bucket(
         if spec.tables:
             data = spec.tables.encode(shard.data)
             staged[table_key(split)] = stage(spec.staging, data, shard.examples)
-    return {
-        "bucket": bucket,
-        "shards": staged,
-        "counters": made.counters,
-        "statistics": made.statistics.to_dict(),
-    }
+    return Results(Counter(made.counters), made.statistics, {bucket: staged})
 
 
 def merge_reports(spec: JobSpec, reports: Iterable[dict[str, Any]]) -> dict[str, Any]:

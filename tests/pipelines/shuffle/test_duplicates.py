@@ -39,3 +39,29 @@ def test_nothing_to_drop_is_an_empty_frame():
     frame = duplicates.read_duplicates_to_drop([])
     assert (frame.columns, frame.height) == (["thread", "id"], 0)
     assert list(duplicates.partition_keys(frame.with_columns(digest=pl.lit(b"")), 0, 4)) == []
+
+
+def test_texts_of_every_length_and_alphabet_survive_the_shuffle():
+    ids = ["", "é", "a" * 70_000, "\U0001f600 ", "\0", "zz"]
+    origin = pl.DataFrame({"thread": ids[::-1], "id": ids})
+    same = pl.Series(["same"] * len(ids))
+    keys = duplicates.pair_keys(same, same, origin)
+    blobs = [
+        blob
+        for n in range(len(ids))
+        for _, blob in duplicates.partition_keys(keys[n : n + 1], n, 7)
+    ]
+    dropped = [blob for _, blob in duplicates.duplicates_to_drop(blobs)]
+    found = duplicates.read_duplicates_to_drop(dropped).rows()
+    assert sorted(found) == sorted(origin.rows())[1:]
+
+
+def test_pairs_are_spread_over_as_many_ranges_as_are_asked_for():
+    texts = pl.Series(map(str, range(20_000)))
+    keys = duplicates.pair_keys(texts, texts, pl.DataFrame({"thread": texts, "id": texts}))
+    found = dict(duplicates.partition_keys(keys, 3, 1_000))
+    assert list(found) == list(range(1_000)), "the first byte has 256 values"
+    assert (
+        sum(duplicates.read_duplicates_to_drop([blob]).height for blob in found.values()) == 20_000
+    )
+    assert max(map(len, found.values())) < 50 * 60, "bytes: 20 pairs on average, 60 bytes a pair"
