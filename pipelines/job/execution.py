@@ -16,11 +16,11 @@ from contextlib import AbstractContextManager
 from typing import Any, TextIO
 
 import apache_beam as beam
-import grpc
 
 from rejoinder import interrupts
 from rejoinder.errors import UserError
-from rejoinder.pipelines.job import services, worker_handler, workers
+from rejoinder.pipelines.job import background, worker_handler, workers
+from rejoinder.pipelines.job.engines import run as engines
 from rejoinder.pipelines.job.runners import RunnerChoice
 
 Build = Callable[[beam.Pipeline], None]
@@ -43,6 +43,13 @@ _RUNNER_ERRORS = {
         r"--runner: Beam cannot download the job server for \1; give the path of its jar with "
         r"--\1_job_server_jar"
     ),
+    r'Unable to parse jar URL "(.*?)".*:(flink|spark):': (
+        r"--\2_job_server_jar \1: no such file; give the path of the job server's jar"
+    ),
+    r"Option spark_rest_url must be set": (
+        "--spark_rest_url: is missing; --spark_submit_uber_jar needs the address of Spark's REST "
+        "service"
+    ),
     r"Unexpected pipeline runner: (.*?)\. Valid values are (.*?) or the fully": (
         r"--runner \1: is not a runner of Beam; its runners are \2"
     ),
@@ -61,6 +68,7 @@ def run_pipeline(
     *,
     wait: bool = True,
     progress: Progress | None = None,
+    quiet: bool = False,
 ) -> None:
     """Builds a pipeline and runs it.
 
@@ -69,26 +77,27 @@ def run_pipeline(
         build: Adds the steps to an empty pipeline.
         wait: Whether to wait for the end; False returns after submission.
         progress: Returns a context manager that is open while the pipeline runs,
-            for a stream that shows its output.
+            for a stream that shows its output. None shows the state of a job on an engine.
+        quiet: Whether to show nothing.
 
     Raises:
         UserError: The options, the runner or a worker failed in a way that the user can fix.
     """
-    if runner.is_local:  # Beam logs the traceback of each error before it raises it
-        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    # It warns of each download of a job server, which the error of a failed one repeats.
-    logging.getLogger("apache_beam.utils.subprocess_server").setLevel(logging.ERROR)
+    if quiet:
+        progress = None
     with _user_errors():
+        if not runner.is_local:
+            engines.run(runner, build, wait=wait, progress=progress, quiet=quiet)
+            return
+        # Beam logs the traceback of each error before it raises it.
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
         if runner.forks_workers:
             _run_in_workers(runner, build, progress)
             return
-        beam_runner = runner.create_runner() if runner.is_local else services.create(runner)
-        pipeline = beam.Pipeline(runner=beam_runner, options=runner.pipeline_options())
+        pipeline = beam.Pipeline(runner=runner.create_runner(), options=runner.pipeline_options())
         build(pipeline)
         with progress(sys.stderr) if progress else contextlib.nullcontext():
-            result = pipeline.run()
-            if wait:
-                result.wait_until_finish()
+            pipeline.run().wait_until_finish()
 
 
 def _run_in_workers(runner: RunnerChoice, build: Build, progress: Progress | None) -> None:
@@ -111,7 +120,7 @@ def _run_in_workers(runner: RunnerChoice, build: Build, progress: Progress | Non
         except BaseException as error:
             outcome.put(error)
 
-    threading.excepthook = _report_unless_disconnected
+    background.ignore_lost_connections()
     server = workers.take()
     deaths: queue.SimpleQueue[int] = queue.SimpleQueue()
 
@@ -143,12 +152,6 @@ def _wait(outcome: "queue.SimpleQueue[BaseException | None]") -> BaseException |
     while True:
         with contextlib.suppress(queue.Empty):
             return outcome.get(timeout=_POLL_SECONDS)
-
-
-def _report_unless_disconnected(arguments: threading.ExceptHookArgs) -> None:
-    """Reports an exception of a thread, except Beam's about a worker that is gone."""
-    if not isinstance(arguments.exc_value, grpc.RpcError):
-        threading.__excepthook__(arguments)
 
 
 def dataflow_steps(runner: RunnerChoice, build: Build) -> list[str]:

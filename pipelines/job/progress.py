@@ -9,7 +9,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from typing import TextIO
+from typing import Self, TextIO
 
 from rejoinder import storage
 from rejoinder.pipelines.dumps.input_files import Part
@@ -63,27 +63,21 @@ def _replace(path: str, text: str) -> None:
         return  # a full disk is reported by the shards' writer
 
 
-class ProgressLine:
-    """Prints bytes, rate and remaining time as long as its context is open."""
+class StatusLine:
+    """Prints a line at regular times as long as its context is open."""
 
-    def __init__(self, staging: str, total_bytes: int, num_buckets: int, stream: TextIO) -> None:
+    def __init__(self, text: Callable[[], str], stream: TextIO) -> None:
         """Prepares the line.
 
         Args:
-            staging: The local folder that the workers write to.
-            total_bytes: Stored bytes of all input files.
-            num_buckets: Buckets of the shuffle; 0 if the command only reads.
+            text: Returns the line for this moment.
             stream: A terminal gets one line that changes; others get a line every 10 s.
         """
-        self._folder = storage.join(staging, FOLDER)
-        self._total, self._buckets = total_bytes, num_buckets
-        self._stream = stream
+        self._text, self._stream = text, stream
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._started = time.monotonic()
-        self._writing_since = 0.0  # the time when all input had been read
 
-    def __enter__(self) -> "ProgressLine":
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -97,9 +91,28 @@ class ProgressLine:
     def _run(self) -> None:
         terminal = self._stream.isatty()
         while not self._stop.wait(1.0 if terminal else 10.0):
-            text = self.text()
+            text = self._text()
             self._stream.write(f"\r\x1b[K{text}" if terminal else f"{text}\n")
             self._stream.flush()
+
+
+class ProgressLine(StatusLine):
+    """Prints bytes, rate and remaining time as long as its context is open."""
+
+    def __init__(self, staging: str, total_bytes: int, num_buckets: int, stream: TextIO) -> None:
+        """Prepares the line.
+
+        Args:
+            staging: The local folder that the workers write to.
+            total_bytes: Stored bytes of all input files.
+            num_buckets: Buckets of the shuffle; 0 if the command only reads.
+            stream: See `StatusLine`.
+        """
+        super().__init__(self.text, stream)
+        self._folder = storage.join(staging, FOLDER)
+        self._total, self._buckets = total_bytes, num_buckets
+        self._started = time.monotonic()
+        self._writing_since = 0.0  # the time when all input had been read
 
     def text(self) -> str:
         """Returns the line for this moment."""
