@@ -4,54 +4,41 @@ The launcher must not wait for the job, so the job is detached; its last step
 publishes the corpus.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 
 from rejoinder import cli
+from rejoinder.pipelines import preprocess
 
-# Options without a value; the service always gives one.
-_SWITCHES = (
-    "keep_text",
-    "overwrite",
-    "clean_text",
-    "drop_bots",
-    "drop_duplicates",
-    "drop_over_18",
-    "drop_removed_by_reddit",
-)
-# Options of `rejoinder preprocess`, which have dashes; Beam's options keep underscores.
-_WITH_DASHES = (
-    "max_length",
-    "num_shards",
-    "max_bad_ratio",
-    "on_truncated",
-    "extra_contexts",
-    "min_chars",
-    "max_chars",
-    "min_score",
-    "block_subreddits",
-)
+
+def options() -> dict[str, argparse.Action]:
+    """Returns the options of `rejoinder preprocess` by their names with underscores."""
+    return {
+        action.dest: action
+        for action in preprocess.build_parser()._actions
+        if action.option_strings and action.dest != "help"
+    }
 
 
 def translate(arguments: Sequence[str]) -> list[str]:
     """Returns the command's arguments for the service's `--name=value` arguments.
 
-    Arguments of neither list are passed on: they are Beam's, or spelled alike in both.
+    Parameters have underscores and always a value: `keep_text=true`. Arguments that are no
+    options of the command are Beam's, and passed on.
     """
-    translated = []
+    known, translated = options(), []
     for argument in arguments:
         name, _, value = argument.removeprefix("--").partition("=")
-        if name in _SWITCHES:
-            if value.lower() == "true":
-                translated.append("--" + name.replace("_", "-"))
-        elif name in _WITH_DASHES:
-            translated.append(f"--{name.replace('_', '-')}={value}")
-        else:
+        action = known.get(name)
+        if action is None:
             translated.append(argument)
+        elif action.nargs != 0:
+            translated.append(f"{action.option_strings[0]}={value}")
+        elif value.lower() == "true":
+            translated.append(action.option_strings[0])
     return [*translated, "--detach"]
 
 
 if __name__ == "__main__":
-    from rejoinder.pipelines import preprocess
-
     cli.run(lambda: preprocess.main(translate(sys.argv[1:])))
