@@ -21,7 +21,7 @@ PAGES = sorted(
     if (ROOT / name).exists()
 )
 # These commands pass options that they do not know to Apache Beam.
-BEAM_COMMANDS = {"preprocess", "pairs", "embed"}
+BEAM_COMMANDS = {"preprocess", "pairs", "embed", "doctor"}
 FOLDERS = (
     *("benchmarks", "configs", "corpus", "deploy", "docs", "evaluation", "examples", "models"),
     *("pipelines", "quickstart", "rejoinder", "requirements", "retrieval", "serving", "tests"),
