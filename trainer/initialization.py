@@ -51,7 +51,7 @@ def find_base_model(model: ModelConfig, corpora: Sequence[Corpus]) -> BaseModel:
             dropout is not between 0 and 1.
     """
     if model.init_from:
-        base = _existing(model)
+        base = existing_model(model)
     else:
         folder = _chosen_tokenizer(model) or _corpus_tokenizer(corpora[0])
         tokenizer = _tokenizer(folder)
@@ -62,7 +62,7 @@ def find_base_model(model: ModelConfig, corpora: Sequence[Corpus]) -> BaseModel:
                 num_hidden_layers=model.num_hidden_layers,
                 num_attention_heads=model.num_attention_heads,
                 intermediate_size=model.intermediate_size,
-                **_dropout(model),
+                **chosen_dropout(model),
                 max_position_embeddings=max(model.max_length + tokenizer.pad_id + 1, 514),
                 pad_token_id=tokenizer.pad_id,
                 bos_token_id=tokenizer.bos_id,
@@ -71,10 +71,20 @@ def find_base_model(model: ModelConfig, corpora: Sequence[Corpus]) -> BaseModel:
         except ValueError as error:
             raise UserError(f"task.model: {error}") from error
         base = BaseModel(config, folder)
-    longest = max(corpus.manifest.max_length for corpus in corpora)
-    if model.max_length > base.config.max_length:
+    check_sizes(model, base.config, corpora)
+    return base
+
+
+def check_sizes(model: ModelConfig, sizes: MPNetConfig, corpora: Sequence[Corpus]) -> None:
+    """Checks that the encoder has the positions and layers that a configuration asks for.
+
+    Raises:
+        UserError: It has not.
+    """
+    longest = max((corpus.manifest.max_length for corpus in corpora), default=0)
+    if model.max_length > sizes.max_length:
         raise UserError(
-            f"task.model.max_length: must be at most {base.config.max_length}, the number of the "
+            f"task.model.max_length: must be at most {sizes.max_length}, the number of the "
             f"encoder's positions, got {model.max_length}"
         )
     if longest > model.max_length:
@@ -83,12 +93,11 @@ def find_base_model(model: ModelConfig, corpora: Sequence[Corpus]) -> BaseModel:
             f"corpus, got {model.max_length}; raise it, or make the corpus with --max-length "
             f"{model.max_length}"
         )
-    if not 0 <= model.frozen_layers < base.config.num_hidden_layers:
+    if not 0 <= model.frozen_layers < sizes.num_hidden_layers:
         raise UserError(
             "task.model.frozen_layers: must be at least 0 and below the encoder's "
-            f"{base.config.num_hidden_layers} layers, got {model.frozen_layers}"
+            f"{sizes.num_hidden_layers} layers, got {model.frozen_layers}"
         )
-    return base
 
 
 @lru_cache(maxsize=2)
@@ -126,7 +135,12 @@ def load_weights(encoder: SentenceEncoder, base: BaseModel, model: ModelConfig) 
         load_huggingface_weights(encoder, base.weights)
 
 
-def _existing(model: ModelConfig) -> BaseModel:
+def existing_model(model: ModelConfig) -> BaseModel:
+    """Returns the base model that `init_from` names.
+
+    Raises:
+        UserError: There is none, or its settings cannot be read.
+    """
     if is_model_dir(model.init_from):
         if latest_checkpoint(model.init_from) is None:
             raise UserError(f"{model.init_from}: holds no checkpoint (task.model.init_from)")
@@ -134,7 +148,7 @@ def _existing(model: ModelConfig) -> BaseModel:
     else:
         refuse_foreign(model.init_from)
         folder = weights = str(transformer_folder(resolve_folder(model.init_from)))
-    config = dataclasses.replace(MPNetConfig.from_folder(folder), **_dropout(model))
+    config = dataclasses.replace(MPNetConfig.from_folder(folder), **chosen_dropout(model))
     return BaseModel(config, _chosen_tokenizer(model) or folder, weights)
 
 
@@ -143,7 +157,7 @@ def _chosen_tokenizer(model: ModelConfig) -> str:
     return str(transformer_folder(model.tokenizer)) if model.tokenizer else ""
 
 
-def _dropout(model: ModelConfig) -> dict[str, Any]:
+def chosen_dropout(model: ModelConfig) -> dict[str, Any]:
     """Returns the dropout values that the configuration sets."""
     chosen: dict[str, Any] = {}
     for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):

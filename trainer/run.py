@@ -117,13 +117,21 @@ def _mode_without_validation(config: ExperimentConfig, mode: str, folder: str) -
     return "train"
 
 
-def _check(run: Run) -> None:
-    config = run.config
+def check_precision(run: Run) -> None:
+    """Checks the precision of activations.
+
+    Raises:
+        UserError: There is no such precision.
+    """
     if run.precision not in _POLICIES:
         raise UserError(
-            "runtime.mixed_precision_dtype: must be float32 or bfloat16, got "
-            f"{config.runtime.mixed_precision_dtype!r}"
+            f"runtime.mixed_precision_dtype: must be float32 or bfloat16, got {run.precision!r}"
         )
+
+
+def _check(run: Run) -> None:
+    config = run.config
+    check_precision(run)
     if config.trainer.best_checkpoint_metric_comp not in ("higher", "lower"):
         raise UserError(
             "trainer.best_checkpoint_metric_comp: must be higher or lower, got "

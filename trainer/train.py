@@ -25,9 +25,14 @@ _MODEL_GARDEN = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Trains or evaluates as the command line says; returns the exit status."""
-    arguments = _parser().parse_args(canonical(sys.argv[1:] if argv is None else argv))
+    parser = _parser()
+    arguments = parser.parse_args(canonical(sys.argv[1:] if argv is None else argv))
     if arguments.tpu == "":  # an unset variable in a script would train on the CPU
         raise UserError("--tpu: is empty; give local, a TPU's name or grpc://address:8470")
+    if arguments.tpu_topology is not None and not arguments.dry_run:
+        raise UserError("--tpu-topology: needs --dry-run; to train on a TPU give --tpu")
+    if arguments.model_dir is None and arguments.tpu_topology is None:
+        parser.error("the following arguments are required: --model-dir")
     # With several hosts, TensorFlow logs every collective operation that a lost host ends.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if "TF_CONFIG" in os.environ else "2")
     if arguments.tpu == "local":
@@ -49,6 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.params_override,
         {key: value for key, value in flags.items() if value is not None},
     )
+    if arguments.tpu_topology is not None:
+        from rejoinder.trainer.tpu_compile.dry_run import describe_on_tpu
+
+        report, fits = describe_on_tpu(config, arguments.tpu_topology)
+        print(report)
+        return 0 if fits else 1
     if arguments.dry_run:
         import tensorflow as tf
 
@@ -102,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         "--corpus", metavar="FOLDER", help="corpus folder; sets task.train_data.input_path"
     )
     paths.add_argument(
-        "--model-dir", required=True, metavar="FOLDER", help="checkpoints, summaries, reports"
+        "--model-dir", metavar="FOLDER", help="checkpoints, summaries, reports (required)"
     )
     paths.add_argument(
         "--init-from",
@@ -131,6 +142,12 @@ def _parser() -> argparse.ArgumentParser:
         "--dry-run",
         action="store_true",
         help="print the resolved configuration and an estimate, and stop",
+    )
+    configuration.add_argument(
+        "--tpu-topology",
+        metavar="NAME",
+        help="with --dry-run: compile the step for a TPU without one, and print its memory, "
+        "traffic, time and cost; v3-8, v4-8, v5e-8, v5p-8 or v6e-8",
     )
     devices = parser.add_argument_group("devices")
     devices.add_argument(

@@ -1,7 +1,7 @@
 """Makes, from the configuration, functions that return the batch of a step."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from rejoinder.trainer.distribution.hosts import Hosts
 
 LAYOUTS = ("packed", "bucketed", "padded")
 _SAMPLE = 16_384  # pairs of each data set whose lengths decide the number of rows
-_TRAIN_DEVIATIONS = 3.0  # one batch in a thousand is fuller, and is cut
+TRAIN_DEVIATIONS = 3.0  # one batch in a thousand is fuller, and is cut
 _FEWEST_DEVIATIONS = -1.5  # of the smallest row count; one batch in 15 needs fewer
 _VALIDATION_DEVIATIONS = 8.0  # validation batches must practically never be cut
 
@@ -87,7 +87,7 @@ class TrainInput:
             examples=[corpus.examples for corpus in corpora],
             temperature=data.temperature,
         )
-        _check_batch_size(data, shares, "task.train_data")
+        check_batch_size(data, shares, "task.train_data")
         self._shares = shares
         self._sampler = Sampler(
             [corpus.data_set for corpus in corpora],
@@ -99,7 +99,9 @@ class TrainInput:
             shuffle=data.shuffle,
             log_frequency=task.loss.log_q,
         )
-        self.layout = make_layout(task, data, corpora, shares, _TRAIN_DEVIATIONS)
+        self.layout = make_layout(
+            task, data, map(sample_pairs, corpora), pad_id(corpora), shares, TRAIN_DEVIATIONS
+        )
 
     def __call__(self, step: int) -> HostBatch:
         """Returns this host's batch of step `step`."""
@@ -120,7 +122,7 @@ class ValidationInput:
 
     def __init__(self, task: TaskConfig, corpora: Sequence[Corpus], shares: Shares):
         data = task.validation_data
-        _check_batch_size(data, shares, "task.validation_data")
+        check_batch_size(data, shares, "task.validation_data")
         self._shares = shares
         self._samplers: list[tuple[int, Sampler]] = []
         self.batches = 0
@@ -141,7 +143,9 @@ class ValidationInput:
                 f"task.validation_data.global_batch_size: must not exceed the pairs of the "
                 f"{data.split!r} split, got {data.global_batch_size}"
             )
-        self.layout = make_layout(task, data, corpora, shares, _VALIDATION_DEVIATIONS)
+        self.layout = make_layout(
+            task, data, map(sample_pairs, corpora), pad_id(corpora), shares, _VALIDATION_DEVIATIONS
+        )
 
     def __call__(self, step: int) -> HostBatch:
         """Returns this host's batch `step` < `batches`."""
@@ -155,18 +159,27 @@ class ValidationInput:
 def make_layout(
     task: TaskConfig,
     data: PairData,
-    corpora: Sequence[Corpus],
+    samples: Iterable[Pairs],
+    pad_id: int,
     shares: Shares,
     deviations: float,
 ) -> PackedLayout | PaddedLayout:
-    """Returns the layout of a configuration; the number of rows follows from the data."""
-    pad_id = corpora[0].manifest.pad_id
+    """Returns the layout of a configuration; the number of rows follows from the data.
+
+    Args:
+        task: Configuration.
+        data: Its `train_data` or `validation_data`.
+        samples: Pairs of each data set; only the packed layout reads them.
+        pad_id: Id of the padding token.
+        shares: Hosts and replicas.
+        deviations: Standard deviations above the mean that packed rows still hold.
+    """
     max_length = task.model.max_length
     trains = data is task.train_data
     if data.layout == "packed":
         row_length = data.row_length or max_length
         pairs = data.global_batch_size // shares.total
-        samples = [sample_pairs(corpus) for corpus in corpora]
+        samples = list(samples)
         side = "train" if trains else "validation"
         check_row_length(samples, row_length, f"task.{side}_data.row_length")
         counts = [
@@ -203,7 +216,17 @@ def sample_pairs(corpus: Corpus) -> Pairs:
     return pairs.take(np.arange(min(len(pairs), _SAMPLE)))
 
 
-def _check_batch_size(data: PairData, shares: Shares, key: str) -> None:
+def pad_id(corpora: Sequence[Corpus]) -> int:
+    """Returns the id of the padding token of a run's corpora."""
+    return corpora[0].manifest.pad_id
+
+
+def check_batch_size(data: PairData, shares: Shares, key: str) -> None:
+    """Checks that each replica gets the same number of pairs.
+
+    Raises:
+        UserError: It does not.
+    """
     if data.global_batch_size < 1 or data.global_batch_size % shares.total:
         raise UserError(
             f"{key}.global_batch_size: must be a multiple of the {shares.total} replicas, "

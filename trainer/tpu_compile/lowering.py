@@ -50,6 +50,11 @@ class LoweredStep:
         """SHA-256 of the program, in hexadecimal digits."""
         return hashlib.sha256(self.hlo).hexdigest()
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of all arguments in `state`."""
+        return sum(value.nbytes for value in self.values())
+
     def values(self) -> Iterator[NDArray[Any]]:
         """Yields the present value of each argument in `state`."""
         for tensor in self.state:

@@ -1,0 +1,79 @@
+"""Features with the shapes of a configuration's largest batch."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rejoinder.models.mpnet import MPNetConfig
+from rejoinder.trainer.config import TaskConfig
+from rejoinder.trainer.data.corpora import Corpus
+from rejoinder.trainer.data.inputs import (
+    TRAIN_DEVIATIONS,
+    Shares,
+    check_batch_size,
+    make_layout,
+    pad_id,
+    sample_pairs,
+)
+from rejoinder.trainer.data.layout import PackedLayout
+from rejoinder.trainer.data.records import Pairs, Ragged, with_log_frequency
+from rejoinder.trainer.data.sampler import Batch
+from rejoinder.trainer.encoding import ROW_FEATURES
+
+MEAN_LENGTH = 18.5  # tokens of a sentence of Reddit comments, with <s> and </s>
+_SAMPLE = 16_384  # pairs
+_SPECIAL = 2  # <s> and </s>
+
+
+def make_features(
+    task: TaskConfig, sizes: MPNetConfig, corpora: Sequence[Corpus], replicas: int
+) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """Returns one replica's features of the largest batch, and the assumptions behind them.
+
+    Args:
+        task: Configuration.
+        sizes: Sizes of the encoder.
+        corpora: The corpora to train on; without any, lengths are assumed.
+        replicas: Replicas among which a batch is divided.
+
+    Raises:
+        UserError: The batch cannot be divided, or its layout is not valid.
+    """
+    shares, data = Shares(replicas=replicas), task.train_data
+    check_batch_size(data, shares, "task.train_data")
+    samples = [sample_pairs(corpus) for corpus in corpora]
+    assumptions = []
+    if not corpora:
+        samples = [assumed_pairs(task.model.max_length)]
+        assumptions.append(
+            f"{MEAN_LENGTH} tokens a sentence, geometrically distributed (no --corpus)"
+        )
+    padding = pad_id(corpora) if corpora else sizes.pad_token_id
+    layout = make_layout(task, data, samples, padding, shares, TRAIN_DEVIATIONS)
+    pairs = samples[0].take(np.resize(np.arange(len(samples[0])), data.global_batch_size))
+    if task.loss.log_q:
+        pairs = with_log_frequency(pairs)
+    arranged = layout.arrange(Batch(pairs, np.zeros([len(pairs)], np.int32))).replicas[0]
+    if isinstance(layout, PackedLayout):
+        rows = layout.row_counts[-1], layout.row_length
+    else:
+        rows = 2 * data.global_batch_size // replicas, task.model.max_length
+    largest = {name: np.zeros(rows, np.int32) for name in ROW_FEATURES if name in arranged}
+    return {**arranged, **largest}, assumptions
+
+
+def assumed_pairs(max_length: int) -> Pairs:
+    """Returns pairs with the assumed lengths; their ids have no meaning.
+
+    Args:
+        max_length: Length at which sentences are cut, tokens.
+    """
+    rng = np.random.default_rng(0)
+    sides = []
+    for _ in range(2):
+        lengths = _SPECIAL + rng.geometric(1 / (MEAN_LENGTH - _SPECIAL), _SAMPLE)
+        splits = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_length))])
+        sides.append(Ragged(np.zeros(splits[-1], np.int32), splits))
+    return Pairs(*sides)
