@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -26,6 +27,14 @@ def _own_threads(monkeypatch):
 def _no_plots(monkeypatch):
     """Skips the report's plots, which take longer than the rest of a small run."""
     monkeypatch.setattr("rejoinder.pipelines.publish.report.to_html", lambda *report: "")
+
+
+@pytest.fixture
+def interruptible():
+    """Handles Ctrl-C here and in processes started here, also where a shell ignores it (`&`)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

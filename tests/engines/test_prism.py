@@ -106,7 +106,7 @@ def test_a_corpus_in_an_s3_bucket_has_the_same_bytes(
 
 
 @pytest.fixture
-def command(dumps, prism, tmp_path):
+def command(dumps, prism, tmp_path, interruptible):
     """Starts the command as a process."""
     arguments = [sys.executable, "-m", "rejoinder", "preprocess", "--input", f"{dumps}/RC_*"]
     arguments += ["--output", str(tmp_path / "out"), "--tokenizer", str(dumps / "tokenizer")]
