@@ -1,12 +1,14 @@
 """`rejoinder doctor`: checks this machine and prints the command that fixes each problem.
 
 Runs on a Python without any package as well as in the project's environment. Only the
-checks of devices and of `gs://` paths need the environment; without it they are left out.
+checks of devices, of `gs://` paths and of engines need the environment; without it they are
+left out.
 """
 
 import argparse
 import importlib.metadata
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -83,7 +85,7 @@ def version_findings(
         version_of: Returns the version of a package, or None where it is missing.
         commands: Commands to suggest.
     """
-    build = "tensorflow-tpu" if version_of("tensorflow-tpu") else "tensorflow"
+    build = next((name for name in reversed(TENSORFLOW_BUILDS) if version_of(name)), "tensorflow")
     tensorflow = version_of(build)
     if tensorflow is None:
         yield Finding("environment", "TensorFlow is not installed", commands.install)
@@ -164,6 +166,22 @@ def cloud_findings(path: str) -> Iterator[Finding]:
         )
 
 
+def engine_findings(runner: str, folder: str, beam_arguments: Sequence[str]) -> Iterator[Finding]:
+    """Yields whether a Beam runner writes the same bytes as this machine.
+
+    Args:
+        runner: The name of the runner.
+        folder: A folder that this machine and the workers reach, "" chooses one.
+        beam_arguments: The runner's options.
+    """
+    from rejoinder.pipelines.engine_check import check_engine
+
+    options = ["--runner", runner, *(["--folder", folder] if folder else []), *beam_arguments]
+    again = shlex.join(["rejoinder", "doctor", *options])
+    for check, found, failed in check_engine(runner, folder, beam_arguments):
+        yield Finding(check, found, f"{again}  # after a correction" if failed else "")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Prints one line per check; returns 1 if a check found a problem."""
     parser = argparse.ArgumentParser(
@@ -172,13 +190,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     cloud = parser.add_argument_group("cloud storage")
     cloud.add_argument("--gs", metavar="gs://…", help="also check access to this path")
-    arguments = parser.parse_args(argv)
+    engine = parser.add_argument_group(
+        "engine", "Other options go to Apache Beam: give those of `rejoinder preprocess`."
+    )
+    engine.add_argument(
+        "--runner",
+        default="",
+        help="also run a small generated dump on this Beam runner, and compare the result",
+    )
+    engine.add_argument(
+        "--folder",
+        default="",
+        metavar="DIR",
+        help="folder that this machine and the workers reach (default: a temporary folder; "
+        "--temp_location for workers on other machines)",
+    )
+    arguments, beam_arguments = parser.parse_known_args(argv)
+    if beam_arguments and not arguments.runner:
+        parser.error(f"unrecognized arguments: {' '.join(beam_arguments)}")
     commands = fixing_commands()
     findings = [*machine_findings(commands), *version_findings(_installed_version, commands)]
     if findings[-1].check != "environment":
         findings += device_findings(_installed_version, commands)
         if arguments.gs:
             findings += cloud_findings(arguments.gs)
+        if arguments.runner:
+            findings += engine_findings(arguments.runner, arguments.folder, beam_arguments)
     print(report(findings))
     return int(any(finding.fix for finding in findings))
 
