@@ -28,12 +28,28 @@ export PYTHONUNBUFFERED := 1
 export QUERY
 
 # Variables of the targets below. Set them on the command line: make preprocess INPUT='RC_*.zst'
+RUNNER    ?=
+# For RUNNER=DataflowRunner. The paths below BUCKET are those of docs/runners.md.
+PROJECT   ?=
+REGION    ?=
+BUCKET    ?=
+IMAGE     ?=
+ifeq ($(RUNNER),DataflowRunner)
+  BUCKET_URL := gs://$(patsubst %/,%,$(patsubst gs://%,%,$(BUCKET)))
+  INPUT      ?= $(BUCKET_URL)/dumps/RC_*
+  OUTPUT     ?= $(BUCKET_URL)/corpus
+  TOKENIZER  ?= sentence-transformers/all-mpnet-base-v2
+  RUNNER_OPTIONS = --project $(PROJECT) --region $(REGION) --temp_location $(BUCKET_URL)/temp \
+    --sdk_container_image $(IMAGE) --machine_type n2-highmem-4 --max_num_workers 32
+endif
+MISSING = $(if $(RUNNER_OPTIONS),$(strip $(foreach name,PROJECT REGION BUCKET IMAGE,$(if $($(name)),,$(name)))))
+# The first line of a target that takes RUNNER.
+CHECK_RUNNER = @$(if $(MISSING),echo 'error: RUNNER=$(RUNNER) needs $(MISSING); see docs/runners.md' && exit 1,:)
 INPUT     ?=
 OUTPUT    ?= out/corpus
 # A local copy of the base model, or its name on the hub where there is none.
 BASE_MODEL := $(or $(REJOINDER_MPNET),$(HOME)/.cache/rejoinder/all-mpnet-base-v2)
 TOKENIZER ?= $(or $(wildcard $(BASE_MODEL)),sentence-transformers/all-mpnet-base-v2)
-RUNNER    ?=
 DATA      ?= out/corpus
 CONFIG    ?= configs/reddit_single_context_mpnet_base.yaml
 MODEL_DIR ?= out/model
@@ -53,6 +69,9 @@ WORKERS   ?= 2
 TPU_ENV   ?= build/tpu-env
 ACTIONLINT := build/bin/actionlint
 ACTIONLINT_VERSION := v1.7.12
+PRISM := build/bin/prism
+# The version of apache-beam in the locks.
+PRISM_VERSION := v2.77.0
 
 ##@ Start here
 
@@ -68,20 +87,24 @@ quickstart: setup ## Run all steps on a generated sample, or on your dump: INPUT
 	$(REJOINDER) quickstart $(if $(INPUT),--input $(INPUT)) $(ARGS)
 
 .PHONY: doctor
-doctor: ## Check versions, disk, TPU/GPU and cloud access (GS=gs://bucket/path); print a command for each problem
-	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m rejoinder doctor $(if $(GS),--gs $(GS)) $(ARGS)
+doctor: ## Check versions, disk, TPU/GPU, cloud access (GS=gs://bucket/path) and a Beam runner (RUNNER=…); print a command for each problem
+	$(CHECK_RUNNER)
+	$(if $(wildcard $(PY)),$(PY),$(PYTHON)) -m rejoinder doctor $(if $(GS),--gs $(GS)) \
+	  $(if $(RUNNER),--runner $(RUNNER)) $(RUNNER_OPTIONS) $(ARGS)
 
 ##@ From a dump to a served model
 
 .PHONY: preprocess
-preprocess: setup ## Dumps to tokenized pairs: INPUT='RC_*.zst' OUTPUT=dir [TOKENIZER=dir RUNNER=DataflowRunner]
-	$(REJOINDER) preprocess --input $(INPUT) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
-	  $(if $(RUNNER),--runner $(RUNNER)) $(ARGS)
+preprocess: setup ## Dumps to tokenized pairs: INPUT='RC_*.zst' OUTPUT=dir [TOKENIZER=dir], or RUNNER=DataflowRunner PROJECT=… REGION=… BUCKET=… IMAGE=…
+	$(CHECK_RUNNER)
+	$(REJOINDER) preprocess --input $(if $(RUNNER_OPTIONS),'$(INPUT)',$(INPUT)) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
+	  $(if $(RUNNER),--runner $(RUNNER)) $(RUNNER_OPTIONS) $(ARGS)
 
 .PHONY: pairs
 pairs: setup ## Pair files (JSON lines, CSV, Parquet) to tokenized pairs: INPUT='x.jsonl.gz' OUTPUT=dir
-	$(REJOINDER) pairs --input $(INPUT) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
-	  $(if $(RUNNER),--runner $(RUNNER)) $(ARGS)
+	$(CHECK_RUNNER)
+	$(REJOINDER) pairs --input $(if $(RUNNER_OPTIONS),'$(INPUT)',$(INPUT)) --output $(OUTPUT) --tokenizer $(TOKENIZER) \
+	  $(if $(RUNNER),--runner $(RUNNER)) $(RUNNER_OPTIONS) $(ARGS)
 
 .PHONY: train
 train: setup ## Train: CONFIG=configs/x.yaml DATA=dir MODEL_DIR=dir [TPU=local|name|grpc://…]
@@ -140,6 +163,25 @@ $(VENV)/.parity: $(VENV)/.installed requirements/parity.txt
 .PHONY: setup-parity
 setup-parity: $(VENV)/.parity ## Add torch, sentence-transformers and mteb, for parity tests and benchmarks
 
+# Where `train --dry-run --tpu-topology` looks for its compiler (trainer/tpu_compile/environment.py).
+TPU_COMPILER := $(HOME)/.cache/rejoinder/tpu-compiler
+# libtpu has wheels for this platform only.
+LIBTPU_HERE := $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -))
+
+# The lock is kept in the folder, so that another checkout with another lock makes it again.
+.PHONY: setup-tpu-compiler
+setup-tpu-compiler: setup ## Install jax and libtpu in a folder of their own, for train --dry-run --tpu-topology (1 GB)
+ifeq ($(LIBTPU_HERE),)
+	@echo "skipped: libtpu has no wheel for $$(uname -sm)"
+else
+	@cmp -s requirements/tpu-compiler.txt $(TPU_COMPILER)/lock.txt || { \
+	  echo "setting up $(TPU_COMPILER) (about 1 GB, once)" && \
+	  $(PYTHON) -m venv --clear --without-pip $(TPU_COMPILER) && \
+	  $(UV) pip install --quiet --python $(TPU_COMPILER)/bin/python --no-config --no-deps --require-hashes \
+	    -r requirements/tpu-compiler.txt && \
+	  cp requirements/tpu-compiler.txt $(TPU_COMPILER)/lock.txt; }
+endif
+
 # Tests of one file run in one process, in order: they share fixtures such as a server.
 PARALLEL = -n $(WORKERS) --dist loadfile
 
@@ -149,10 +191,11 @@ test: setup ## Tests that need no data, no network and no torch (under 10 minute
 
 .PHONY: test-e2e
 test-e2e: setup ## Tests of whole commands (minutes)
+	@$(if $(shell command -v go),$(MAKE) --no-print-directory prism,false) || echo "the tests of Prism are skipped: it is built with Go"
 	$(PY) -m pytest $(PARALLEL) -m "e2e and not realdata and not parity" $(ARGS)
 
 .PHONY: test-heavy
-test-heavy: setup-parity test-e2e ## test-e2e, and tests with real dumps and with torch
+test-heavy: setup-parity setup-tpu-compiler test-e2e ## test-e2e, and tests with real dumps and with torch
 	$(PY) -m pytest -m "realdata or parity" $(ARGS)
 
 .PHONY: test-tpu-env
@@ -174,6 +217,12 @@ docs: setup ## API pages from the docstrings, into build/docs; a warning is an e
 
 $(ACTIONLINT):
 	GOBIN=$(abspath $(@D)) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+
+$(PRISM):
+	GOBIN=$(abspath $(@D)) go install github.com/apache/beam/sdks/v2/go/cmd/prism@$(PRISM_VERSION)
+
+.PHONY: prism
+prism: $(PRISM) ## Build Prism, a Beam runner, for its tests (needs Go; a minute)
 
 .PHONY: lint-workflows
 lint-workflows: $(ACTIONLINT) ## Check the GitHub workflows with actionlint (needs Go)

@@ -60,3 +60,39 @@ def test_ci_calls_targets_that_exist(file):
     called = re.findall(r"\bmake ([a-z0-9-]+)", (ROOT / file).read_text(encoding="utf-8"))
     assert called
     assert set(called) <= set(TARGETS)
+
+
+def printed_by(*arguments: str) -> str:
+    return subprocess.run(
+        ["make", "-n", "-o", "setup", *arguments],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.replace("\\\n", "")
+
+
+DATAFLOW = ["RUNNER=DataflowRunner", "PROJECT=p", "REGION=r", "IMAGE=i"]
+
+
+@pytest.mark.parametrize("bucket", ["b", "gs://b", "gs://b/"])
+def test_a_dataflow_job_is_one_command(bucket):
+    printed = printed_by("preprocess", *DATAFLOW, f"BUCKET={bucket}").split()
+    for option in (
+        "--input 'gs://b/dumps/RC_*' --output gs://b/corpus",
+        "--runner DataflowRunner --project p --region r --temp_location gs://b/temp",
+        "--sdk_container_image i",
+    ):
+        assert option in " ".join(printed)
+
+
+def test_a_variable_that_a_dataflow_job_needs_is_named():
+    printed = printed_by("preprocess", "RUNNER=DataflowRunner", "PROJECT=p", "BUCKET=b")
+    assert "error: RUNNER=DataflowRunner needs REGION IMAGE;" in printed
+    assert "error:" not in printed_by("preprocess", *DATAFLOW, "BUCKET=b")
+
+
+def test_prism_is_of_the_version_of_beam_in_the_lock():
+    (version,) = re.findall(r"^PRISM_VERSION := v(.*)", MAKEFILE, re.M)
+    assert f"\napache-beam=={version} " in (ROOT / "requirements" / "base.txt").read_text()
