@@ -195,6 +195,8 @@ def _user_errors() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        if isinstance(error, interrupts.Interrupted):
+            raise
         if interrupts.received():  # Beam wraps the exception of a signal into another one
             raise interrupts.Interrupted("interrupted") from None
         message = user_message(error)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rejoinder.errors import UserError
+from rejoinder.interrupts import Interrupted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -177,6 +178,6 @@ def test_an_interrupt_cancels_the_job(submit, dataflow, interruptible):
         signal.raise_signal(signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match=r"^interrupted: job fake-1 was cancelled$"):
         submit("interrupted")
     assert dataflow.finish() == "JOB_STATE_CANCELLED"

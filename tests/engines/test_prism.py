@@ -74,6 +74,13 @@ def test_damaged_input_is_one_error_that_names_file_and_offset(preprocess, prism
     assert [path.name for path in tmp_path.iterdir()] == ["RC_cut.zst"]
 
 
+def test_a_job_cannot_outlive_workers_in_the_command(preprocess, prism, tmp_path):
+    runner = ["--runner", "PrismRunner", "--prism_location", prism, "--detach"]
+    with pytest.raises(UserError, match=r"^--detach: the workers of --runner PrismRunner would"):
+        preprocess(tmp_path / "out", *runner)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_corpus_in_an_s3_bucket_has_the_same_bytes(
     preprocess, expected, dumps, prism, tmp_path, hashes, monkeypatch
 ):

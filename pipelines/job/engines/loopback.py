@@ -19,20 +19,23 @@ _STOP_SECONDS = 1.0
 
 
 @contextlib.contextmanager
-def worker_pool(runner: object, options: PipelineOptions) -> Iterator[None]:
+def worker_pool(runner: object, options: PipelineOptions) -> Iterator[bool]:
     """Serves the workers of a pipeline that has them in this process.
 
     Args:
         runner: Beam's runner object.
         options: The pipeline's options; LOOPBACK is replaced by the address of the service.
+
+    Yields:
+        Whether the workers are in this process.
     """
     portable = options.view_as(PortableOptions)
     if not isinstance(runner, PortableRunner):
-        yield
+        yield False
         return
     runner.default_environment(options)  # makes LOOPBACK the type where it is the default
     if portable.environment_type != "LOOPBACK":
-        yield
+        yield False
         return
     server = grpc.server(thread_pool_executor.shared_unbounded_instance())
     port = server.add_insecure_port("127.0.0.1:0")
@@ -46,6 +49,6 @@ def worker_pool(runner: object, options: PipelineOptions) -> Iterator[None]:
     portable.environment_type = "EXTERNAL"
     portable.environment_config = f"127.0.0.1:{port}"
     try:
-        yield
+        yield True
     finally:
         server.stop(_STOP_SECONDS)

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 import apache_beam as beam
 import grpc
 
+from rejoinder import interrupts
 from rejoinder.errors import UserError
 from rejoinder.pipelines.job import services
 from rejoinder.pipelines.job.background import Background, ignore_lost_connections
@@ -47,8 +48,14 @@ def run(
     with log.captured() as captured, contextlib.ExitStack() as stack:
         options = runner.pipeline_options()
         beam_runner = services.create(runner)
-        stack.enter_context(loopback.worker_pool(beam_runner, options))
+        has_workers = stack.enter_context(loopback.worker_pool(beam_runner, options))
         process = stack.enter_context(job_server.started(runner.name, beam_runner, options))
+        if not wait and (has_workers or process is not None):
+            raise UserError(
+                f"--detach: the {'workers' if has_workers else 'job server'} of --runner "
+                f"{runner.name} would end with this command; leave --detach out, or give the "
+                "--job_endpoint of a service that stays, and workers outside of this command"
+            )
         job = _Job(runner.name)
 
         def submit_and_wait() -> None:
@@ -66,7 +73,7 @@ def run(
                 Background(submit_and_wait).wait()
         except KeyboardInterrupt:
             if process is None:
-                job.cancel()
+                raise interrupts.Interrupted(job.cancel()) from None
             raise
         except Exception as error:
             readable = _readable(error, runner.name, process)
@@ -102,17 +109,26 @@ class _Job:
         value = getattr(self.result, "job_id", None) or getattr(self.result, "_job_id", "")
         return str(value() if callable(value) else value)
 
-    def cancel(self) -> None:
-        """Cancels the job, also one that is being submitted; waits for at most 4 s."""
+    def cancel(self) -> str:
+        """Cancels the job, also one that is being submitted; waits for at most 4 s.
+
+        Returns:
+            The line for the user.
+        """
+        cancelled = threading.Event()
 
         def cancel() -> None:
             if self._known.wait(_CANCEL_SECONDS):
                 with contextlib.suppress(Exception):
                     self.result.cancel()
+                    cancelled.set()
 
-        thread = threading.Thread(target=cancel, daemon=True)
-        thread.start()
-        thread.join(_CANCEL_SECONDS)
+        threading.Thread(target=cancel, daemon=True).start()
+        if cancelled.wait(_CANCEL_SECONDS):
+            return f"interrupted: job {self._id()} was cancelled"
+        if self.result is None:
+            return f"interrupted before {self._runner} confirmed the job; see whether it runs"
+        return f"interrupted: job {self._id()} did not confirm the cancellation; look after it"
 
 
 def _readable(error: Exception, name: str, process: job_server.EngineProcess | None) -> Exception:
