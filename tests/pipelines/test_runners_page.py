@@ -17,7 +17,11 @@ def commands() -> list[list[str]]:
     text = PAGE.read_text().replace("\\\n", " ")
     blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    found = [line.split("rejoinder preprocess", 1)[1] for line in lines if "preprocess " in line]
+    found = [
+        line.split("rejoinder preprocess", 1)[1]
+        for line in lines
+        if "rejoinder preprocess " in line
+    ]
     return [shlex.split(line, comments=True) for line in found]
 
 
