@@ -75,8 +75,9 @@ class FakeDataflow:
         self._server.server_close()
 
     def finish(self) -> str:
-        """Waits for the end of the job; returns its state."""
-        self._thread.join()
+        """Waits for the end of a job that is executed; returns the job's state."""
+        if self._thread.ident is not None:
+            self._thread.join()
         return self._state
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -4,6 +4,7 @@ import pickle
 
 import apache_beam as beam
 import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from rejoinder.errors import UserError
 from rejoinder.pipelines.job import execution, runners
@@ -54,14 +55,17 @@ class UnknownToTheWorker:
     """A class of the submitter's release."""
 
 
-class StepOfAnotherRelease(Step):
-    def __reduce__(self):
-        return versions._rebuild, (versions._Submitter("3.11", "0.0.1"), type(self), self.__dict__)
+def test_a_runner_reports_the_line(monkeypatch):
+    package, start = versions._package, FnApiRunner.run_via_runner_api
 
+    def start_workers(runner, pipeline, options):
+        monkeypatch.setattr(versions, "_package", package)
+        return start(runner, pipeline, options)
 
-def test_a_runner_reports_the_line():
-    def build(pipeline):
-        _ = pipeline | beam.Create([1]) | beam.ParDo(StepOfAnotherRelease(1))
-
+    monkeypatch.setattr(versions, "_package", lambda: "0.0.1")
+    monkeypatch.setattr(FnApiRunner, "run_via_runner_api", start_workers)
     with pytest.raises(UserError, match=r"^this worker has .*rejoinder 0\.0\.1; give the workers"):
-        execution.run_pipeline(runners.choose("", 1, []), build)
+        execution.run_pipeline(
+            runners.choose("", 1, []),
+            lambda pipeline: pipeline | beam.Create([1]) | beam.ParDo(Step(1)),
+        )

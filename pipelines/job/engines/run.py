@@ -65,11 +65,11 @@ def run(
             if wait:
                 job.result.wait_until_finish()
 
-        line = progress or (lambda stream: StatusLine(job.text, stream))
-        if quiet or not wait:
-            line = None
+        line: AbstractContextManager[object] = contextlib.nullcontext()
+        if wait and not quiet:
+            line = progress(stderr) if progress else StatusLine(job.text, stderr)
         try:
-            with line(stderr) if line else contextlib.nullcontext():
+            with line:
                 Background(submit_and_wait).wait()
         except KeyboardInterrupt:
             if process is None:

@@ -53,6 +53,6 @@ def check(python: str, package: str) -> None:
 
 
 def _rebuild(checked: None, cls: type, state: dict[str, Any]) -> Any:
-    step = cls.__new__(cls)
+    step: Any = object.__new__(cls)
     step.__dict__.update(state)
     return step
