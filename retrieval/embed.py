@@ -107,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from rejoinder.corpus.embeddings import EMBEDDINGS, MANIFEST
         from rejoinder.models.device import use_first_gpu
         from rejoinder.pipelines.job import execution
+        from rejoinder.pipelines.job.engines import placement
         from rejoinder.retrieval import embedding_job
         from rejoinder.retrieval.texts import find_parts
 
@@ -119,6 +120,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         overwrite=parsed.overwrite,
         inputs=[*inputs, ("--model", parsed.model)],
     )
+    model = [("--model", parsed.model)] if os.path.exists(parsed.model) else []
+    placement.check_paths(runner, [*inputs, ("--output", output), *model])
     spec = embedding_job.EmbedSpec(
         parsed.model, output, parsed.overwrite, read, parsed.precision, parsed.dtype
     )

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from rejoinder.pipelines.job import (
     tokenizer_files,
 )
 from rejoinder.pipelines.job.arguments import JobArguments
+from rejoinder.pipelines.job.engines import placement, prism
 from rejoinder.pipelines.job.extractor import Extractor
 from rejoinder.pipelines.job.plan import JobOptions, Plan, describe, plan_job
 from rejoinder.pipelines.job.progress import ProgressLine
@@ -70,13 +72,25 @@ def make_corpus(
     plan = plan_job(arguments, files, runner, extractor, options, text_features)
     read = [("--input", file.path) for file in files] + [("--tokenizer", arguments.tokenizer)]
     check_output(arguments.output, CORPUS, overwrite=plan.overwrite, inputs=read)
+    _check_placement(plan, arguments)
     if arguments.dry_run:
         _print_plan(plan)
         return
     if arguments.detach and runner.is_local:
         raise UserError("--detach: needs the runner of a cluster; give --runner")
+    prism.check_size(runner, plan.files, plan.spec)
     tokenizer = tokenizer_files.read_files(arguments.tokenizer)
     _run(plan, tokenizer, arguments)
+
+
+def _check_placement(plan: Plan, arguments: JobArguments) -> None:
+    """Checks that the workers can reach all paths, and warns of workers without this package."""
+    paths = [("--input", file.path) for file in plan.files] + [("--output", plan.output)]
+    if os.path.exists(arguments.tokenizer):  # otherwise it is a bucket's, or a name of the hub
+        paths.append(("--tokenizer", arguments.tokenizer))
+    placement.check_paths(plan.runner, paths)
+    if warning := placement.image_warning(plan.runner):
+        print(warning, file=sys.stderr)
 
 
 def _print_plan(plan: Plan) -> None:
@@ -108,7 +122,9 @@ def _run(plan: Plan, tokenizer: tokenizer_files.TokenizerFiles, arguments: JobAr
             plan.runner,
             lambda pipeline: graph.build(pipeline, plan.spec, plan.parts, publication),
             wait=not detach,
-            progress=progress_line if plan.runner.is_local and not quiet else None,
+            # The workers of an engine write no progress to a bucket.
+            progress=progress_line if storage.is_local(plan.spec.staging) else None,
+            quiet=quiet,
         )
     if detach:
         print(summary.summarize_submission(plan.output, COMPLETED))
