@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +23,7 @@ from rejoinder.evaluation.slices import histogram, slices
 from rejoinder.evaluation.sts import Encode, evaluate_similarity
 from rejoinder.models.device import use_first_gpu
 from rejoinder.models.similarity import scale_to_unit_length
+from rejoinder.versions import installed_version
 
 if TYPE_CHECKING:
     from rejoinder.models.encoder import Encoder
@@ -158,4 +158,4 @@ def _texts_to_fit(folder: str, pairs: Pairs, seed: int) -> tuple[list[str], str]
 
 def _versions() -> dict[str, str]:
     packages = ("numpy", "scipy", "scikit-learn", "bm25s", "tensorflow")
-    return {name: version(name) for name in packages}
+    return {name: installed_version(name) or "source" for name in packages}

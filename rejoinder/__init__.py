@@ -41,6 +41,10 @@ def __getattr__(name: str) -> Any:
         return metadata.version("rejoinder")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "SearchIndex":
+        from rejoinder import extras
+
+        extras.check_installed("search", "rejoinder.SearchIndex")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

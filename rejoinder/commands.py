@@ -5,8 +5,7 @@ import os
 import sys
 from typing import NamedTuple, Protocol
 
-from rejoinder import cli, hardware, interrupts
-from rejoinder.errors import UserError
+from rejoinder import cli, extras, hardware, interrupts
 
 
 class Command(NamedTuple):
@@ -15,7 +14,8 @@ class Command(NamedTuple):
     Attributes:
         module: The module whose `main(argv)` runs it.
         help: One line for `rejoinder --help`.
-        extra: The extra of the distribution that brings the packages only this command needs.
+        extra: The extra of the distribution that brings the command's packages; empty if it needs
+            none beyond those of `rejoinder.Encoder`.
     """
 
     module: str
@@ -33,37 +33,51 @@ class Main(Protocol):
 GROUPS: dict[str, dict[str, Command]] = {
     "start": {
         "quickstart": Command(
-            "rejoinder.quickstart.command", "run all steps on a generated sample or your dump"
+            "rejoinder.quickstart.command",
+            "run all steps on a generated sample or your dump",
+            "all",
         ),
         "doctor": Command("rejoinder.doctor", "check versions, disk, devices and cloud access"),
     },
     "data": {
         "preprocess": Command(
-            "rejoinder.pipelines.preprocess", "Reddit comment dumps to tokenized pairs"
+            "rejoinder.pipelines.preprocess", "Reddit comment dumps to tokenized pairs", "pipeline"
         ),
-        "pairs": Command("rejoinder.pipelines.pairs", "files of ready pairs to tokenized pairs"),
-        "vocab": Command("rejoinder.pipelines.vocab", "train a WordPiece vocabulary"),
-        "verify": Command("rejoinder.pipelines.verify", "check every byte of a corpus"),
-        "inspect": Command("rejoinder.pipelines.inspect", "show figures and examples of a corpus"),
+        "pairs": Command(
+            "rejoinder.pipelines.pairs", "files of ready pairs to tokenized pairs", "pipeline"
+        ),
+        "vocab": Command("rejoinder.pipelines.vocab", "train a WordPiece vocabulary", "pipeline"),
+        "verify": Command("rejoinder.pipelines.verify", "check every byte of a corpus", "pipeline"),
+        "inspect": Command(
+            "rejoinder.pipelines.inspect", "show figures and examples of a corpus", "pipeline"
+        ),
         "convert": Command(
-            "rejoinder.pipelines.convert", "write a corpus as Parquet, JSON lines or PolyAI's JSON"
+            "rejoinder.pipelines.convert",
+            "write a corpus as Parquet, JSON lines or PolyAI's JSON",
+            "pipeline",
         ),
     },
     "model": {
-        "train": Command("rejoinder.trainer.train", "train the dual encoder"),
-        "evaluate": Command("rejoinder.evaluation.evaluate", "1-of-100, recall, STS, and a report"),
+        "train": Command("rejoinder.trainer.train", "train the dual encoder", "train"),
+        "evaluate": Command(
+            "rejoinder.evaluation.evaluate", "1-of-100, recall, STS, and a report", "train"
+        ),
         "export": Command(
-            "rejoinder.models.export", "write a SavedModel and a sentence-transformers folder"
+            "rejoinder.models.export",
+            "write a SavedModel and a sentence-transformers folder",
+            "train",
         ),
         "serve": Command(
-            "rejoinder.serving.server", "serve exported models over HTTP and gRPC", extra="serving"
+            "rejoinder.serving.server", "serve exported models over HTTP and gRPC", "serve"
         ),
     },
     "retrieval": {
-        "embed": Command("rejoinder.retrieval.embed", "embed any number of texts into Parquet"),
-        "search": Command("rejoinder.retrieval.search", "search a corpus by meaning"),
-        "cluster": Command("rejoinder.retrieval.cluster", "group the texts of an index"),
-        "similarity": Command("rejoinder.retrieval.similarity", "compare a few texts"),
+        "embed": Command(
+            "rejoinder.retrieval.embed", "embed any number of texts into Parquet", "pipeline"
+        ),
+        "search": Command("rejoinder.retrieval.search", "search a corpus by meaning", "search"),
+        "cluster": Command("rejoinder.retrieval.cluster", "group the texts of an index", "search"),
+        "similarity": Command("rejoinder.retrieval.similarity", "compare a few texts", "search"),
     },
 }
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
@@ -109,14 +123,8 @@ def dispatch(argv: list[str]) -> int | None:
     command = COMMANDS[name]
     if name != "train":  # which decides by its options
         hardware.leave_tpu_alone(os.environ)
-    try:
-        with interrupts.exit_at_once():
-            entry: Main = importlib.import_module(command.module).main
-        return entry(rest)
-    except ModuleNotFoundError as error:
-        if not command.extra:
-            raise
-        raise UserError(
-            f"{name}: the package {error.name} is not installed; "
-            f"pip install 'rejoinder[{command.extra}]'"
-        ) from error
+    if not {"-h", "--help"}.intersection(rest):
+        extras.check_installed(command.extra, name)
+    with interrupts.exit_at_once():
+        entry: Main = importlib.import_module(command.module).main
+    return entry(rest)

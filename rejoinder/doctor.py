@@ -25,6 +25,7 @@ from rejoinder.accelerators import (
     tpu_findings,
 )
 from rejoinder.hardware import find_hardware
+from rejoinder.versions import TENSORFLOW_BUILDS
 
 NEEDED_DISK_GIB = 8
 
@@ -61,13 +62,21 @@ IN_CHECKOUT = Commands(
 _TPU_BUILD = f"pip install --force-reinstall --no-deps tensorflow-tpu==2.20.0 libtpu=={LIBTPU}"
 INSTALLED = Commands(
     install="pip install rejoinder",
-    reinstall="pip install --force-reinstall rejoinder",
+    reinstall="pip install --force-reinstall 'rejoinder[all]'",
     other_python="python3.11 -m venv ENVIRONMENT && ENVIRONMENT/bin/pip install rejoinder",
     one_tensorflow="pip uninstall -y tensorflow tensorflow-tpu && pip install tensorflow==2.20.*"
     f"  # on a TPU VM: {_TPU_BUILD}",
     for_tpu=f"pip uninstall -y tensorflow && {_TPU_BUILD}",
     for_gpu="pip install 'rejoinder[gpu]'",
 )
+
+# Packages that an installation from a wheel may lack.
+_OPTIONAL = {
+    "tf-models-official": "not installed: the extra train has it",
+    "apache-beam": "not installed: the extra pipeline has it",
+    "transformers": "not installed: the extra pipeline has it",
+    "gcsfs": "not installed: the extra gcs has it",
+}
 
 
 def fixing_commands() -> Commands:
@@ -96,8 +105,12 @@ def version_findings(
         # pip resolves TF 2.21 with Model Garden 2.7, which imports modules that were removed.
         "" if _minor(tensorflow) == (2, 20) else f"{commands.reinstall}  # this project needs 2.20",
     )
+    left_out = _OPTIONAL if commands == INSTALLED else {}
     for name in ("tf-models-official", "tensorflow-text", "tf-keras"):
         version = version_of(name)
+        if version is None and name in left_out:
+            yield Finding(name, left_out[name])
+            continue
         matches = version is not None and _minor(version) == _minor(tensorflow)
         yield Finding(
             name,
@@ -108,6 +121,7 @@ def version_findings(
         )
     setuptools = version_of("setuptools")
     usable = setuptools is not None and _minor(setuptools)[0] < 81
+    usable = usable or (version_of("tf-models-official") is None and bool(left_out))
     yield Finding(
         "setuptools",
         setuptools or "missing",
@@ -117,7 +131,8 @@ def version_findings(
     )
     for name in ("apache-beam", "transformers", "gcsfs"):
         version = version_of(name)
-        yield Finding(name, version or "missing", "" if version else commands.reinstall)
+        found = version or left_out.get(name, "missing")
+        yield Finding(name, found, "" if version or name in left_out else commands.reinstall)
     yield from build_findings(version_of, commands)
 
 

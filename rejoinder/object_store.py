@@ -160,8 +160,9 @@ def filesystem(path: str) -> Any:
     try:
         return _filesystem(path.partition("://")[0], os.getpid())
     except ImportError as error:
+        scheme, extra = ("s3://", "s3") if path.startswith("s3://") else ("gs://", "gcs")
         raise UserError(
-            f"{path}: s3:// paths need the s3 extra: pip install 'rejoinder[s3]'"
+            f"{path}: {scheme} paths need the {extra} extra: pip install 'rejoinder[{extra}]'"
         ) from error
 
 

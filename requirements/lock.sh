@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Resolves pyproject.toml into the locked sets; run by `make lock` with UV set to the uv executable.
-# base: what a worker, trainer or server needs. dev: base plus serving, s3, tests and linters.
+# base: every command on every kind of path (the extra `all`). dev: base plus tests and linters.
+# pipeline, train, serve: what the images of deploy/ install, in the versions of base, with
+# tensorflow-cpu in place of tensorflow. train-gpu: train with tensorflow and CUDA.
 # gpu, tpu: dev for machines with an NVIDIA GPU or a TPU (`make setup DEVICE=…`), in the same
 # versions. gpu adds CUDA; tpu has the packages of tpu.in in place of tensorflow, so that it is
 # installed without asking for dependencies.
+# tpu-compiler: jax and libtpu, an environment of its own (`make setup-tpu-compiler`).
 # parity: what the comparisons with torch add on top of dev; torch itself and its CUDA
 # libraries stay out, pip picks the build that suits the machine (`make setup-parity`).
 set -euo pipefail
@@ -12,13 +15,22 @@ compile() {
   "$UV" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
     --no-annotate --custom-compile-command "make lock" "$@" pyproject.toml
 }
-dev=(--extra serving --extra s3 --extra dev)
+dev=(--extra all --extra dev)
 as_dev=(--constraint requirements/dev.txt "${dev[@]}")
-compile --generate-hashes --output-file requirements/base.txt
+compile --generate-hashes --extra all --output-file requirements/base.txt
 compile --generate-hashes "${dev[@]}" --output-file requirements/dev.txt
 compile --generate-hashes "${as_dev[@]}" --extra gpu --output-file requirements/gpu.txt
 compile --generate-hashes "${as_dev[@]}" --no-emit-package tensorflow \
   --output-file requirements/tpu.txt requirements/tpu.in
+for_cpu=(--generate-hashes --constraint requirements/base.txt --no-emit-package tensorflow requirements/cpu.in)
+compile "${for_cpu[@]}" --extra pipeline --output-file requirements/pipeline.txt
+compile "${for_cpu[@]}" --extra train --output-file requirements/train.txt
+compile "${for_cpu[@]}" --extra serve --override requirements/serve.in --output-file requirements/serve.txt
+compile --generate-hashes --constraint requirements/gpu.txt --extra train --extra gpu \
+  --output-file requirements/train-gpu.txt
+"$UV" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate \
+  --custom-compile-command "make lock" --generate-hashes \
+  --output-file requirements/tpu-compiler.txt requirements/tpu-compiler.in
 all=$(mktemp)
 trap 'rm -f "$all"' EXIT
 compile "${as_dev[@]}" --extra parity --output-file "$all" > /dev/null

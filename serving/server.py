@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Sequence
 
+from rejoinder import extras
 from rejoinder.errors import UserError
 from rejoinder.serving import options
 from rejoinder.serving.limits import Limits
@@ -72,6 +73,7 @@ def _serve(
     print(f"device: {use_first_gpu()}", flush=True)
     indexes = {}
     if index_folders:
+        extras.check_installed("search", "serve --index")
         from rejoinder.retrieval.index import SearchIndex
 
         indexes = {name: SearchIndex(folder) for name, folder in index_folders.items()}

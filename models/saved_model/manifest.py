@@ -4,11 +4,11 @@ import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from rejoinder.errors import UserError
+from rejoinder.versions import installed_version
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = 1
@@ -90,10 +90,6 @@ def hash_files(folder: Path) -> dict[str, dict[str, Any]]:
 
 def software_versions() -> dict[str, str]:
     """Returns the versions of the software on which an export depends."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:  # a source checkout that was not installed
-            found[package] = "source"
-    return found
+    # A source checkout need not be installed.
+    found = {package: installed_version(package) or "source" for package in _PACKAGES}
+    return {"python": platform.python_version()} | found

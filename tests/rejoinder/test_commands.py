@@ -8,7 +8,6 @@ import pytest
 
 from rejoinder import __version__
 from rejoinder.commands import COMMANDS, dispatch
-from rejoinder.errors import UserError
 
 # Each of these takes 0.1 to 5 s to import.
 HEAVY = {"tensorflow", "tf_keras", "apache_beam", "torch", "numpy", "polars", "pyarrow", "sklearn"}
@@ -84,12 +83,3 @@ def test_the_help_of_a_command_is_grouped_and_imports_nothing_heavy(name):
     groups = re.findall(r"^([a-zA-Z].*):$", printed, re.M)
     assert set(groups) - {"options", "positional arguments"}, f"only {groups}"
     assert imported & HEAVY == set()
-
-
-def test_a_package_of_an_extra_that_is_missing_is_one_line(tmp_path, monkeypatch):
-    from rejoinder.models.saved_model.testing import publish_tiny
-
-    publish_tiny(tmp_path / "tiny")
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(UserError, match=r"the package uvicorn is not .*'rejoinder\[serving\]'"):
-        dispatch(["serve", "--model", f"tiny={tmp_path / 'tiny'}", "--port", "0"])

@@ -2,20 +2,29 @@
 
 import collections
 import csv
+import importlib.metadata
+import platform
 import re
+import subprocess
+import sys
 import sysconfig
 import tomllib
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCKS = ("base", "dev", "gpu", "tpu")
+# What the images of deploy/ install.
+IMAGES = ("pipeline", "train", "serve")
+LOCKS = ("base", "dev", "gpu", "tpu", "train-gpu", *IMAGES)
+# requirements/serve.in
+SERVER_LEAVES_OUT = {"tf-keras", "tokenizers", "safetensors", "huggingface-hub", "libclang"}
 
 
 def locked(name):
@@ -52,18 +61,116 @@ def test_the_lock_for_gpus_adds_the_libraries_of_cuda_and_changes_nothing_else()
     assert {"nvidia-cudnn-cu12", "nvidia-cublas-cu12", "nvidia-nccl-cu12"} <= set(added)
 
 
-@pytest.mark.parametrize("lock", ["dev", "gpu", "tpu"])
-def test_a_lock_meets_every_requirement_of_the_project(lock):
+def asked_for(*extras):
+    """The requirements of the project with some extras, `all` resolved."""
+    asked = list(map(Requirement, PROJECT["dependencies"]))
+    for extra in extras:
+        for requirement in map(Requirement, PROJECT["optional-dependencies"][extra]):
+            of_this = requirement.name == PROJECT["name"]
+            asked += asked_for(*requirement.extras) if of_this else [requirement]
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [
+        *[("base", ["all"]), ("dev", ["all", "dev"]), ("gpu", ["all", "dev", "gpu"])],
+        *[("tpu", ["all", "dev"]), ("train-gpu", ["train", "gpu"])],
+        *[("pipeline", ["pipeline"]), ("train", ["train"]), ("serve", ["serve"])],
+    ],
+)
+def test_a_lock_meets_every_requirement_of_its_extras(lock, extras):
     packages = locked(lock)
-    extras = PROJECT["optional-dependencies"]
-    asked = [*PROJECT["dependencies"], *extras["serving"], *extras["s3"], *extras["dev"]]
-    for requirement in map(Requirement, asked):
+    build = {"tpu": "tensorflow-tpu"} | dict.fromkeys(IMAGES, "tensorflow-cpu")
+    for requirement in asked_for(*extras):
         name = canonicalize_name(requirement.name)
-        if lock == "tpu" and name == "tensorflow":
-            name = "tensorflow-tpu"
+        if name == "tensorflow":
+            name = build.get(lock, name)
+        if lock == "serve" and name in SERVER_LEAVES_OUT:
+            assert name not in packages
+            continue
         versions = [Version(version) for version, _ in packages.get(name, ())]
         assert versions, name
         assert all(requirement.specifier.contains(version) for version in versions), name
+
+
+@pytest.mark.parametrize("lock", IMAGES)
+def test_the_lock_of_an_image_has_the_versions_of_base_and_another_build_of_tensorflow(lock):
+    versions = {(name, version) for name, pins in locked("base").items() for version, _ in pins}
+    others = {
+        (name, version) for name, pins in locked(lock).items() for version, _ in pins
+    } - versions
+    assert others == {("tensorflow-cpu", "2.20.0")}
+    assert "tensorflow" not in locked(lock)
+    assert locked("base")["tensorflow"] == locked(lock)["tensorflow-cpu"]
+
+
+def test_the_trainer_s_lock_for_gpus_has_the_versions_of_the_lock_for_gpus():
+    packages, all_packages = locked("train-gpu"), locked("gpu")
+    for name, pins in packages.items():
+        assert {version for version, _ in pins} <= {version for version, _ in all_packages[name]}
+    assert "nvidia-cudnn-cu12" in packages
+
+
+@pytest.mark.parametrize(
+    ("lock", "absent"),
+    [
+        ("serve", {"apache-beam", "tf-models-official", "transformers", "tf-keras", "pyarrow"}),
+        ("train", {"apache-beam", "transformers", "polars", "starlette"}),
+        ("train-gpu", {"apache-beam", "transformers", "polars", "starlette"}),
+        ("pipeline", {"tf-models-official", "scikit-learn", "starlette"}),
+    ],
+)
+def test_the_lock_of_an_image_has_nothing_of_other_uses(lock, absent):
+    assert absent & locked(lock).keys() == set()
+
+
+def test_a_server_installs_about_fifty_packages():
+    on_linux = {
+        name
+        for name, pins in locked("serve").items()
+        if any('== "win32"' not in marker for _, marker in pins)
+    }
+    assert len(on_linux) <= 51
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_pip_accepts_the_python_of_every_package_that_is_installed(lock):
+    """uv ignores a package's upper bound of Python (backports-strenum 1.3); pip refuses it."""
+    refused = []
+    for name, pins in locked(lock).items():
+        try:
+            installed = importlib.metadata.metadata(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        pinned = any(version == installed["Version"] for version, _ in pins)
+        asked = SpecifierSet(installed["Requires-Python"] or "")
+        if pinned and not asked.contains(platform.python_version()):
+            refused.append(f"{name}=={installed['Version']} needs Python {asked}")
+    assert refused == []
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("lock", LOCKS)
+def test_pip_accepts_every_lock(lock, tmp_path):
+    """Without hashes: with them, a dry run downloads every package (5 GB).
+
+    The builds of `make test-images` install the locks of the images with their hashes.
+    """
+    text = (REQUIREMENTS / f"{lock}.txt").read_text(encoding="utf-8")
+    (tmp_path / "lock.txt").write_text(re.sub(r" \\\n +--hash=\S+", "", text))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"),
+            *("--quiet", "--no-deps", "--only-binary", ":all:", "-r", tmp_path / "lock.txt"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "Failed to establish a new connection" in done.stderr:
+        pytest.skip("the registry of packages cannot be reached")
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("lock", LOCKS)
