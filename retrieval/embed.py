@@ -114,14 +114,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     read = _read_options(parsed)
     parts = find_parts(parsed.input, read, runner.workers)
     inputs = [("--input", path) for path in dict.fromkeys(part.path for part in parts)]
+    model = [("--model", parsed.model)] if os.path.exists(parsed.model) else []
+    placement.check_paths(runner, [*inputs, ("--output", parsed.output), *model])
     output = check_output(
         parsed.output,
         EMBEDDINGS,
         overwrite=parsed.overwrite,
         inputs=[*inputs, ("--model", parsed.model)],
     )
-    model = [("--model", parsed.model)] if os.path.exists(parsed.model) else []
-    placement.check_paths(runner, [*inputs, ("--output", output), *model])
     spec = embedding_job.EmbedSpec(
         parsed.model, output, parsed.overwrite, read, parsed.precision, parsed.dtype
     )

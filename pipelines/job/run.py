@@ -1,5 +1,6 @@
 """Runs a planned job: lock, pipeline, publication, summary."""
 
+import importlib.metadata
 import json
 import os
 import sys
@@ -35,7 +36,6 @@ from rejoinder.pipelines.job.plan import JobOptions, Plan, describe, plan_job
 from rejoinder.pipelines.job.progress import ProgressLine
 from rejoinder.pipelines.publish.publish import Publication
 from rejoinder.staging import lock_staging
-from rejoinder.versions import installed_version
 
 # Packages whose code makes the bytes of a corpus.
 _PACKAGES = ("corpus", "models/tokenizer", "pipelines")
@@ -70,9 +70,9 @@ def make_corpus(
         arguments.inputs, default_patterns, accept_submissions=accept_submissions
     )
     plan = plan_job(arguments, files, runner, extractor, options, text_features)
+    _check_placement(plan, arguments)
     read = [("--input", file.path) for file in files] + [("--tokenizer", arguments.tokenizer)]
     check_output(arguments.output, CORPUS, overwrite=plan.overwrite, inputs=read)
-    _check_placement(plan, arguments)
     if arguments.dry_run:
         _print_plan(plan)
         return
@@ -188,5 +188,5 @@ def _publication(plan: Plan, files: tokenizer_files.TokenizerFiles) -> Publicati
         text_features=list(plan.text_features),
         options=dict(plan.options),
         tokenizer_files=files,
-        versions={name: installed_version(name) or "source" for name in _VERSIONED},
+        versions={name: importlib.metadata.version(name) for name in _VERSIONED},
     )
