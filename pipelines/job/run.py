@@ -1,6 +1,5 @@
 """Runs a planned job: lock, pipeline, publication, summary."""
 
-import importlib.metadata
 import json
 import os
 import sys
@@ -36,6 +35,7 @@ from rejoinder.pipelines.job.plan import JobOptions, Plan, describe, plan_job
 from rejoinder.pipelines.job.progress import ProgressLine
 from rejoinder.pipelines.publish.publish import Publication
 from rejoinder.staging import lock_staging
+from rejoinder.versions import installed_version
 
 # Packages whose code makes the bytes of a corpus.
 _PACKAGES = ("corpus", "models/tokenizer", "pipelines")
@@ -188,5 +188,5 @@ def _publication(plan: Plan, files: tokenizer_files.TokenizerFiles) -> Publicati
         text_features=list(plan.text_features),
         options=dict(plan.options),
         tokenizer_files=files,
-        versions={name: importlib.metadata.version(name) for name in _VERSIONED},
+        versions={name: installed_version(name) or "source" for name in _VERSIONED},
     )
