@@ -131,7 +131,9 @@ def test_a_detached_job_publishes_after_the_command_has_ended(
     submit, bucket, expected, dataflow, capsys
 ):
     submit("detached", "--detach")
-    assert f"gs://{BUCKET}/detached/corpus" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert f"gs://{BUCKET}/detached/corpus" in printed.out
+    assert printed.err == "DataflowRunner: job fake-1 is running\n"
     assert dataflow.finish() == "JOB_STATE_DONE"
     assert shards(bucket, "detached") == expected
 
@@ -181,3 +183,13 @@ def test_an_interrupt_cancels_the_job(submit, dataflow, interruptible):
     with pytest.raises(Interrupted, match=r"^interrupted: job fake-1 was cancelled$"):
         submit("interrupted")
     assert dataflow.finish() == "JOB_STATE_CANCELLED"
+
+
+def test_doctor_proves_the_set_up_and_removes_its_files(bucket, dataflow):
+    from rejoinder.pipelines import engine_check
+
+    _, *options = options_of(dataflow)
+    found = list(engine_check.check_engine("DataflowRunner", "", options))
+    assert found[0].found.startswith(f"on machines of Google Cloud; files in gs://{BUCKET}/temp/")
+    assert found[-1].found.startswith("all 8 shards are equal; ")
+    assert list(bucket.list_blobs(prefix="temp/rejoinder-doctor")) == []

@@ -79,7 +79,6 @@ def test_a_local_path_is_refused_and_named(option, dry_run, dumps, tmp_path, mon
     given[option] = here[option]
     expand = lambda paths, *_, **__: [FileEntry(path, 100) for path in paths]  # noqa: E731
     monkeypatch.setattr(input_files, "expand", expand)
-    monkeypatch.setattr("rejoinder.pipelines.job.run.check_output", lambda *_, **__: None)
     arguments = [argument for pair in given.items() for argument in pair]
     with pytest.raises(UserError) as caught:
         preprocess.main([*arguments, *DATAFLOW, *["--dry-run"] * dry_run])
@@ -125,3 +124,13 @@ def test_dataflow_without_an_image_is_a_warning(arguments, warned):
 
 def test_no_other_runner_needs_dataflows_image():
     assert placement.image_warning(runners.choose("PrismRunner", 1, [])) is None
+
+
+def test_embed_refuses_local_paths_too(tmp_path):
+    from rejoinder.retrieval import embed
+
+    (tmp_path / "x.jsonl").write_text('{"text": "a text"}\n')
+    given = ["--input", str(tmp_path / "x.jsonl"), "--output", "gs://bucket/out"]
+    given += ["--model", "a/name", "--field", "text"]
+    with pytest.raises(UserError, match=r"^--input .*x\.jsonl: is on a disk of this machine"):
+        embed.main([*given, *DATAFLOW])

@@ -71,6 +71,8 @@ def run(
         try:
             with line:
                 Background(submit_and_wait).wait()
+            if not wait:
+                print(job.text(), file=stderr)  # with the id, by which it is watched or cancelled
         except KeyboardInterrupt:
             if process is None:
                 raise interrupts.Interrupted(job.cancel()) from None

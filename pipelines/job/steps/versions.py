@@ -1,10 +1,10 @@
 """Checks that the workers run the submitter's versions, as a step arrives at a worker."""
 
-import importlib.metadata
 import platform
 from typing import Any
 
 from rejoinder.errors import UserError
+from rejoinder.versions import installed_version
 
 
 def _python() -> str:
@@ -12,7 +12,7 @@ def _python() -> str:
 
 
 def _package() -> str:
-    return importlib.metadata.version("rejoinder")
+    return installed_version("rejoinder") or "from source"
 
 
 class SameVersions:
