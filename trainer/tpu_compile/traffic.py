@@ -27,6 +27,7 @@ _FREE = frozenset(
 )
 _PRODUCTS = ("convolution", "dot")
 _COPIES = ("copy", "transpose", "reshape", "slice", "concatenate", "pad", "broadcast")
+_SLICES = ("slice", "dynamic-slice", "gather")
 _EXCHANGE = "exchange between replicas"
 EXCHANGES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 
@@ -79,6 +80,7 @@ class Program:
     def __init__(self, text: str):
         self._computations: dict[str, dict[str, Operation]] = {}
         self._entry = ""
+        self._known_readers: dict[int, dict[str, list[str]]] = {}
         inside: dict[str, Operation] = {}
         for line in text.splitlines():
             if found := _OPERATION.match(line):
@@ -93,7 +95,7 @@ class Program:
     def moved(self) -> list[Moved]:
         """What each executed operation moves, except those that move nothing."""
         return [
-            Moved(kind := self._kind(operation), _place(kind, operation), count * times)
+            Moved(self._kind(operation), self._place(operation, siblings), count * times)
             for operation, siblings, times in self._executed(self._entry)
             if (count := _moved(operation, siblings))
         ]
@@ -128,6 +130,38 @@ class Program:
             else:
                 yield operation, siblings, 1
 
+    def _place(self, operation: Operation, siblings: dict[str, Operation]) -> str:
+        """Returns the place of an operation.
+
+        The compiler merges exchanges of all places into few. Its own copies have no place: one
+        to the chip is that of the operation that reads it there, another that of its operand.
+        """
+        if operation.place:
+            exchange = operation.opcode.removesuffix("-start") in EXCHANGES
+            return _EXCHANGE if exchange else place_of(operation.place)
+        if "S(" in _written(operation):
+            return place_of(self._first_reader(operation, siblings))
+        operands = (siblings[name].place for name in operation.operands if name in siblings)
+        return place_of(next(filter(None, operands), ""))
+
+    def _first_reader(self, operation: Operation, siblings: dict[str, Operation]) -> str:
+        """Returns the place of the first operation with one that reads a value."""
+        for name in self._readers(siblings).get(operation.name, ()):
+            reader = siblings[name]
+            if place := reader.place or self._first_reader(reader, siblings):
+                return place
+        return ""
+
+    def _readers(self, siblings: dict[str, Operation]) -> dict[str, list[str]]:
+        """Returns the names of the operations that read each value of a computation."""
+        if id(siblings) not in self._known_readers:
+            readers: dict[str, list[str]] = {}
+            for operation in siblings.values():
+                for name in operation.operands:
+                    readers.setdefault(name, []).append(operation.name)
+            self._known_readers[id(siblings)] = readers
+        return self._known_readers[id(siblings)]
+
     def _kind(self, operation: Operation) -> str:
         opcode = operation.opcode.removesuffix("-start").removeprefix("async-")
         if opcode in EXCHANGES:
@@ -139,6 +173,8 @@ class Program:
         }
         if opcode in _PRODUCTS or inside & set(_PRODUCTS):
             return "matrix product"
+        if operation.opcode.endswith("-start") and opcode in ("copy", *_SLICES):
+            return "copy to the chip" if "S(" in _written(operation) else "copy from the chip"
         if opcode in _COPIES or (inside and inside <= {*_COPIES, *_FREE}):
             return "copy or reshape"
         if "rng-bit-generator" in {opcode, *inside}:
@@ -179,11 +215,6 @@ def place_of(path: str) -> str:
     return f"{place}, backward" if backward else place
 
 
-def _place(kind: str, operation: Operation) -> str:
-    """Returns the place of an operation; the compiler merges exchanges of all places into few."""
-    return kind if kind == _EXCHANGE else place_of(operation.place)
-
-
 def _operation(line: str, name: str, shape: str, opcode: str, rest: str) -> Operation:
     place = re.search(r'op_name="([^"]*)"', line)
     calls = re.findall(r"(?:calls|to_apply|body|branch_computations)=\{?((?:%[\w.\-]+,? ?)+)", rest)
@@ -204,12 +235,24 @@ def _moved(operation: Operation, siblings: dict[str, Operation]) -> int:
     """Returns the bytes that an operation reads from HBM and writes to it."""
     if operation.opcode in _FREE or operation.opcode.endswith("-done"):
         return 0
-    shape = operation.shape
-    if operation.opcode == "copy-start":  # (destination, source, context)
-        shape = _ARRAY.search(shape)[0]  # type: ignore[index]
-    read = sum(
-        array_bytes(siblings[name].shape, hbm=True)
-        for name in operation.operands
-        if name in siblings
-    )
-    return read + array_bytes(shape, hbm=True)
+    written = _written(operation)
+    read = [siblings[name].shape for name in operation.operands if name in siblings]
+    if operation.opcode.removesuffix("-start") in _SLICES and read:
+        # Only as much of the operand is read as is written.
+        in_hbm = array_bytes(written) if array_bytes(read[0], hbm=True) else 0
+        return in_hbm + array_bytes(written, hbm=True)
+    return sum(array_bytes(shape, hbm=True) for shape in read) + array_bytes(written, hbm=True)
+
+
+def _written(operation: Operation) -> str:
+    """Returns the type of what an operation writes.
+
+    An operation with `-start` also names its operand: `(result, operand, context)` for a copy,
+    `((operands), result, context)` for a slice.
+    """
+    arrays = [found[0] for found in _ARRAY.finditer(operation.shape)]
+    if operation.opcode == "copy-start":
+        return arrays[0]
+    if operation.opcode.removesuffix("-start") in _SLICES and operation.opcode.endswith("-start"):
+        return arrays[len(operation.operands)]
+    return operation.shape

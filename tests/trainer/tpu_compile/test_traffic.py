@@ -37,9 +37,15 @@ ENTRY %main (p0: bf16[8,16], p1: bf16[16,32], p2: f32[8,32], p3: f32[4]) -> f32[
   %p3 = f32[4]{0:T(128)} parameter(3)
   %near = (bf16[16,32]{1,0:T(8,128)S(1)}, bf16[16,32]{1,0:T(8,128)}, u32[]{:S(2)}) copy-start(%p1)
   %here = bf16[16,32]{1,0:T(8,128)S(1)} copy-done(%near)
+  %part = ((f32[8,32]{1,0:T(8,128)}), f32[2,32]{1,0:T(8,128)S(1)}, s32[]{:S(2)}) slice-start(%p2), slice={[0:2], [0:32]}
+  %rows = f32[2,32]{1,0:T(8,128)S(1)} slice-done(%part)
+  %named = f32[64]{0:T(128)S(1)} bitcast(%rows)
+  %used = f32[64]{0:T(128)S(1)} negate(%named), metadata={op_name="loss/neg"}
+  %back = (f32[64]{0:T(128)}, f32[64]{0:T(128)S(1)}, u32[]{:S(2)}) copy-start(%used)
+  %away = f32[64]{0:T(128)} copy-done(%back)
   %f1 = bf16[8,32]{1,0:T(8,128)} fusion(%p0, %here), kind=kOutput, calls=%product, metadata={op_name="sentence_encoder/mpnet/layer_3/attention/output/MatMul"}
   %f2 = f32[32,8]{1,0:T(8,128)} fusion(%p2), kind=kLoop, calls=%turned, metadata={op_name="gradient_tape/sentence_encoder/mpnet/layer_3/attention/transpose"}
-  %sum = f32[32,8]{1,0:T(8,128)} all-reduce(%f2), replica_groups={{0,1,2,3,4,5,6,7}}, to_apply=%turned
+  %sum = f32[32,8]{1,0:T(8,128)} all-reduce(%f2), replica_groups={{0,1,2,3,4,5,6,7}}, to_apply=%turned, metadata={op_name="CollectiveReduceV2"}
   %zero = s32[]{:T(128)} constant(0)
   %start = (s32[]{:T(128)}, f32[4]{0:T(128)}) tuple(%zero, %p3)
   %loop = (s32[]{:T(128)}, f32[4]{0:T(128)}) while(%start), condition=%more, body=%again, backend_config={"known_trip_count":{"n":"5"}}
@@ -47,7 +53,7 @@ ENTRY %main (p0: bf16[8,16], p1: bf16[16,32], p2: f32[8,32], p3: f32[4]) -> f32[
 }
 """  # noqa: E501
 
-IN, WEIGHTS, OUT, BIG = 8 * 16 * 2, 16 * 32 * 2, 8 * 32 * 2, 8 * 32 * 4
+IN, WEIGHTS, OUT, BIG, PART = 8 * 16 * 2, 16 * 32 * 2, 8 * 32 * 2, 8 * 32 * 4, 2 * 32 * 4
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +64,11 @@ def program() -> Program:
 def test_operations_move_their_operands_and_results(program):
     assert dict(program.total(lambda moved: moved.kind)) == {
         "matrix product": IN + OUT,
-        # The weights are copied to the chip once, and read from there.
-        "copy or reshape": WEIGHTS + 2 * BIG + 2 * BIG,
+        # The weights are copied to the chip once, and read from there. Of a slice only the
+        # part that is copied is read.
+        "copy to the chip": WEIGHTS + PART,
+        "copy from the chip": PART,
+        "copy or reshape": 2 * BIG + 2 * BIG,
         "exchange between replicas": 2 * BIG,
         # The loop's body is executed five times.
         "elementwise or reduction": 5 * 3 * 16,
@@ -68,9 +77,16 @@ def test_operations_move_their_operands_and_results(program):
 
 def test_traffic_is_attributed_to_places_in_the_model(program):
     places = dict(program.total(lambda moved: moved.place))
-    assert places["layer/attention"] == IN + OUT
+    assert places["layer/attention"] == IN + OUT + WEIGHTS
     assert places["layer/attention, backward"] == 2 * BIG
     assert places["sum"] == 5 * 3 * 16
+
+
+def test_a_copy_belongs_to_the_operation_that_reads_or_made_its_value(program):
+    places = dict(program.total(lambda moved: moved.place))
+    assert places["loss"] == PART + PART
+    assert places["CollectiveReduceV2"] == 2 * BIG
+    assert places["exchange between replicas"] == 2 * BIG
 
 
 def test_exchanges_are_counted_with_the_bytes_of_a_replica(program):
