@@ -239,6 +239,26 @@ dist: setup ## Build the sdist and the wheel in dist/
 	$(UV) build --quiet --python $(PY) --no-build-isolation --out-dir dist
 	@ls -1 dist/*
 
+# `make image`: IMAGE_LOCK is the trainer's lock, train or train-gpu. PIP_SECRETS is a folder with
+# pip.conf or ca.crt, which the build reads and no image keeps (docs/runners.md).
+DOCKERFILE_worker := deploy/dataflow/Dockerfile
+DOCKERFILE_trainer := deploy/training/Dockerfile
+DOCKERFILE_server := deploy/serving/Dockerfile
+IMAGE_LOCK ?= train
+PIP_SECRETS ?=
+
+.PHONY: image
+image: ## Build an image: NAME=worker|trainer|server IMAGE=name:tag [IMAGE_LOCK=train-gpu PIP_SECRETS=dir]
+	@test -n "$(IMAGE)" -a -n "$(DOCKERFILE_$(NAME))" || \
+	  { echo "error: make image NAME=worker|trainer|server IMAGE=name:tag"; exit 1; }
+	DOCKER_BUILDKIT=1 docker build --file $(DOCKERFILE_$(NAME)) --tag $(IMAGE) \
+	  $(if $(filter trainer,$(NAME)),--build-arg LOCK=$(IMAGE_LOCK)) \
+	  $(foreach file,$(wildcard $(addprefix $(PIP_SECRETS)/,$(if $(PIP_SECRETS),pip.conf ca.crt))),--secret id=$(notdir $(file)),src=$(file)) $(ARGS) .
+
+.PHONY: test-images
+test-images: setup ## Build the images and run them (root on Debian with Go; skipped elsewhere): FOLDER=dir keeps what was built
+	tests/images/run.sh $(FOLDER)
+
 .PHONY: bench
 bench: setup-parity ## Compare with public peers: BENCH=preprocess, or another file of benchmarks/
 	$(PY) -m benchmarks.$(BENCH) $(ARGS)
