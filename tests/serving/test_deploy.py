@@ -14,6 +14,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from tensorflow_serving.config import model_server_config_pb2
 
 from rejoinder.serving.apis.openapi import describe
+from rejoinder.serving.metrics import Metrics
 from rejoinder.serving.options import read_limits
 from rejoinder.serving.parser import make_parser
 
@@ -33,6 +34,11 @@ MODEL_SERVER_FLAGS = {
 
 def read(name):
     return yaml.safe_load((DEPLOY / name).read_text())
+
+
+def read_all(name):
+    """Returns the documents of a file by kind."""
+    return {each["kind"]: each for each in yaml.safe_load_all((DEPLOY / name).read_text())}
 
 
 def flags(arguments):
@@ -106,8 +112,93 @@ def test_kserve_runs_tensorflow_serving_with_existing_flags():
     assert flags(model["args"]).keys() <= MODEL_SERVER_FLAGS
 
 
+def test_prometheus_scrapes_tensorflow_serving_on_kserve_where_it_answers():
+    """The path of KServe's own runtime, /metrics, answers 404."""
+    service = read("kserve.yaml")
+    annotations = service["metadata"]["annotations"]
+    assert annotations["serving.kserve.io/enable-prometheus-scraping"] == "true"
+    assert annotations["prometheus.kserve.io/port"] == "8080"
+    path = annotations["prometheus.kserve.io/path"]
+    assert f'path: "{path}"' in (DEPLOY / "monitoring.config").read_text()
+    given = flags(service["spec"]["predictor"]["model"]["args"])
+    assert given["monitoring_config_file"] == "/mnt/models/monitoring.config"
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("serving", "compose-server.yaml"), ("preprocessing", "compose.yaml")]
+)
+def test_containers_of_our_images_have_no_rights_and_a_read_only_root(folder, name):
+    services = yaml.safe_load((DEPLOY.parent / folder / name).read_text())["services"]
+    for service in services.values():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_the_composed_server_has_the_arguments_of_its_image_and_is_scraped():
+    services = read("compose-server.yaml")["services"]
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    command = re.search(r"^CMD (\[.*\])$", dockerfile, re.MULTILINE)[1]
+    args = make_parser("").parse_args(yaml.safe_load(command))
+    assert f"{args.port}:{args.port}" in " ".join(services["server"]["ports"])
+    assert f"{args.grpc_port}:{args.grpc_port}" in " ".join(services["server"]["ports"])
+    assert services["server"]["volumes"][0].endswith(f"{args.model[0].partition('=')[2]}:ro")
+    assert f":{args.port}/health" in dockerfile
+    (scrape,) = read("prometheus.yaml")["scrape_configs"]
+    assert scrape["static_configs"] == [{"targets": [f"server:{args.port}"]}]
+    assert scrape["metrics_path"] in describe(read_limits(args), guarded=True)["paths"]
+    assert services["prometheus"]["volumes"][0].startswith("./prometheus.yaml:")
+
+
+def test_the_driver_and_the_worker_pool_share_a_network_of_their_own():
+    services = yaml.safe_load((DEPLOY.parent / "preprocessing/compose.yaml").read_text())[
+        "services"
+    ]
+    driver, worker = services["driver"], services["worker"]
+    assert worker["network_mode"] == "none"
+    assert driver["network_mode"] == "service:worker"
+    port = next(part for part in worker["entrypoint"] if "--service_port=" in part).split("=")[1]
+    assert f"--environment_config=localhost:{port}" in driver["command"]
+    assert driver["image"] == worker["image"]
+    mounted = {
+        volume.split(":")[-2 if volume.endswith(":ro") else -1] for volume in driver["volumes"]
+    }
+    for argument in driver["command"][:3]:
+        assert any(argument.partition("=")[2].startswith(path) for path in mounted)
+    # The worker reads dumps and writes shards; the driver sends it the tokenizer.
+    assert set(worker["volumes"]) < set(driver["volumes"])
+
+
+def test_the_kubernetes_manifest_is_complete():
+    kinds = read_all("server.yaml")
+    deployment, service, scaler = (
+        kinds[kind] for kind in ("Deployment", "Service", "HorizontalPodAutoscaler")
+    )
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    pod = deployment["spec"]["template"]["spec"]
+    named = {port["name"] for port in pod["containers"][0]["ports"]}
+    assert {port["targetPort"] for port in service["spec"]["ports"]} == named
+    claims = [volume.get("persistentVolumeClaim", {}).get("claimName") for volume in pod["volumes"]]
+    assert kinds["PersistentVolumeClaim"]["metadata"]["name"] in claims
+    target = scaler["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) == ("Deployment", deployment["metadata"]["name"])
+    (metric,) = scaler["spec"]["metrics"]
+    name = metric["pods"]["metric"]["name"]
+    assert f"# TYPE {name} gauge" in Metrics().render().decode()
+    (rule,) = read("prometheus-adapter.yaml")["rules"]["custom"]
+    assert rule["name"] == {"as": name}
+    (scrape,) = yaml.safe_load(read("prometheus-pods.yaml")["extraScrapeConfigs"])
+    kept = {rule.get("regex") for rule in scrape["relabel_configs"] if rule.get("action") == "keep"}
+    assert kept == {labels["app"], "http"}
+    # /metrics needs a key, which annotations of a pod cannot send.
+    assert scrape["authorization"]["type"] == "Bearer"
+    assert "annotations" not in deployment["spec"]["template"]["metadata"]
+
+
 def test_the_kubernetes_deployment_matches_our_server():
-    pod = read("server.yaml")["spec"]["template"]["spec"]
+    pod = read_all("server.yaml")["Deployment"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["command"] == ["rejoinder", "serve"]
     args = make_parser("").parse_args(container["args"])
