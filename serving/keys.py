@@ -45,6 +45,6 @@ class ApiKeys:
             raise ServingError(
                 Code.UNAUTHENTICATED,
                 "a valid key is needed: Authorization: Bearer KEY",
-                headers={"WWW-Authenticate": "Bearer", "Connection": "close"},
+                headers={"WWW-Authenticate": "Bearer"},
             )
         _client.set(str(matches.index(True)))

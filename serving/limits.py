@@ -17,6 +17,8 @@ def _limit(default: float, description: str) -> Any:
 class Limits:
     """Limits; each one is an option of the command line, which prints its description."""
 
+    max_header_bytes: int = _limit(32 * 2**10, "bytes of a request's line and header fields")
+    max_headers: int = _limit(100, "header fields of a request")
     max_body_bytes: int = _limit(4 * 2**20, "bytes of one request body, HTTP and gRPC")
     max_inflight_bytes: int = _limit(256 * 2**20, "bytes of the bodies of all running requests")
     max_items: int = _limit(2048, "texts, or rows of token ids, of one request")
@@ -30,5 +32,6 @@ class Limits:
     body_seconds: float = _limit(30.0, "from the end of the headers to the end of the body")
     request_seconds: float = _limit(60.0, "from the end of the body to the response")
     send_seconds: float = _limit(30.0, "for the client to receive the response")
-    keep_alive_seconds: int = _limit(30, "idle time after which a connection is closed")
+    # Longer than the idle time after which proxies close their connections (60 s by default).
+    keep_alive_seconds: int = _limit(75, "idle time after which a connection is closed")
     drain_seconds: int = _limit(30, "for running requests to finish at shutdown")

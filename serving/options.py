@@ -4,6 +4,7 @@ import argparse
 import ipaddress
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -116,6 +117,18 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def allowed_hosts(host: str, further: Sequence[str]) -> frozenset[str]:
+    """Returns the names that a request may give in its `Host`, in lower case; empty allows all.
+
+    Args:
+        host: The address that the server listens on.
+        further: Names given by the user.
+    """
+    if not further and not is_loopback(host):
+        return frozenset()
+    return frozenset({"localhost", "127.0.0.1", "::1", host.lower(), *map(str.lower, further)})
 
 
 def read_limits(args: argparse.Namespace) -> Limits:

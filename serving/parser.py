@@ -67,6 +67,14 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         help=f"file of bearer keys, one per line (or set {KEYS_VARIABLE}, comma-separated)",
     )
     network.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="name of this server in the Host of requests; may be repeated (default: localhost "
+        "where only this machine can reach the server, otherwise any)",
+    )
+    network.add_argument(
         "--drain-delay",
         type=float,
         default=0.0,

@@ -86,6 +86,7 @@ def _serve(
         metrics=metrics,
         limits=limits,
         keys=ApiKeys(keys, metrics),
+        hosts=options.allowed_hosts(args.host, args.allowed_host),
         indexes=indexes,
     )
     config = uvicorn.Config(
@@ -110,6 +111,7 @@ def _serve(
 
                 server = grpc_server(service, args.host, args.grpc_port)
                 print(f"gRPC on {args.host}:{await stack.enter_async_context(server)}", flush=True)
+            listener.listen(config.backlog)  # a client that reads the next line may connect
             host = f"[{args.host}]" if ":" in args.host else args.host
             url = f"http://{host}:{listener.getsockname()[1]}"
             print(f"HTTP on {url}/", flush=True)

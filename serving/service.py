@@ -1,6 +1,6 @@
 """The parts of one running server, shared by HTTP and gRPC."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ class Service:
         metrics: Counters for `/metrics`.
         limits: Bounds on requests.
         keys: Keys that give access.
+        hosts: Names of this server that a request may use; empty allows all.
         readiness: What `/ready` reports.
         indexes: Search indexes by name.
     """
@@ -40,5 +41,6 @@ class Service:
     metrics: Metrics
     limits: Limits
     keys: ApiKeys
+    hosts: Collection[str] = ()
     readiness: Readiness = field(default_factory=Readiness)
     indexes: Mapping[str, "SearchIndex"] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from rejoinder.serving.apis.openai import OpenAiApi, openai_error
 from rejoinder.serving.apis.openapi import describe
@@ -15,13 +16,14 @@ from rejoinder.serving.apis.responses import encoded_json_response, json_respons
 from rejoinder.serving.apis.rest import RestApi, rest_error
 from rejoinder.serving.apis.search import SearchApi
 from rejoinder.serving.errors import Code, ServingError
+from rejoinder.serving.http.connections import Connections
 from rejoinder.serving.http.gate import Gate
 from rejoinder.serving.http.page import page_responses
 from rejoinder.serving.metrics import CONTENT_TYPE
 from rejoinder.serving.service import Service
 
 
-def build_app(service: Service) -> Starlette:
+def build_app(service: Service) -> ASGIApp:
     """Returns the ASGI application."""
     gate = Gate(service.limits, service.metrics, service.keys)
     rest = RestApi(service.registry, service.predictor, service.limits)
@@ -71,10 +73,11 @@ def build_app(service: Service) -> Starlette:
             methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         ),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         exception_handlers={HTTPException: _http_exception},  # type: ignore[dict-item]
     )
+    return Connections(app, service.hosts, service.limits.keep_alive_seconds)
 
 
 async def _http_exception(request: Request, error: HTTPException) -> Response:

@@ -91,7 +91,6 @@ class Gate:
                 raise ServingError(
                     Code.REQUEST_TIMEOUT,
                     f"the body took longer than {self._limits.body_seconds:g} seconds",
-                    headers={"Connection": "close"},
                 ) from None
             if body is None:
                 return Response(status_code=_CLIENT_CLOSED_REQUEST)
@@ -124,7 +123,6 @@ class Gate:
             raise ServingError(
                 Code.PAYLOAD_TOO_LARGE,
                 f"the body is larger than {self._limits.max_body_bytes} bytes",
-                headers={"Connection": "close"},
             )
 
     async def _run(self, request: Request, work: Awaitable[Response]) -> Response:

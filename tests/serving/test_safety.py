@@ -90,7 +90,7 @@ def test_grpc_needs_the_key_too(guarded):
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(guarded):
     with connect(guarded) as client:
-        head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-key\r\n"
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret-key\r\n"
         client.sendall(f"{head}Content-Length: 99999999999\r\n\r\n".encode())
         assert client.recv(100).startswith(b"HTTP/1.1 413 ")
 
@@ -104,7 +104,7 @@ def test_a_chunked_body_that_is_too_large_is_refused(guarded):
 
 def test_a_connection_with_slow_headers_is_closed(guarded):
     with connect(guarded) as client:
-        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n")
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
         start_time = time.monotonic()
         assert client.recv(100) == b""
         assert time.monotonic() - start_time < 10
@@ -117,7 +117,7 @@ def test_a_silent_connection_is_closed(guarded):
 
 def test_a_slow_body_is_refused(guarded):
     with connect(guarded) as client:
-        head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-key\r\n"
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret-key\r\n"
         client.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
         assert client.recv(100).startswith(b"HTTP/1.1 408 ")
 
@@ -128,7 +128,7 @@ def test_a_client_that_never_reads_its_responses_is_disconnected(guarded):
         client.settimeout(5)
         with contextlib.suppress(TimeoutError, ConnectionError):
             for _ in range(2000):
-                client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+                client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
         time.sleep(3)
         answers = read_all(client).count(b"HTTP/1.1 200 OK")
     assert answers < 2000
@@ -137,7 +137,7 @@ def test_a_client_that_never_reads_its_responses_is_disconnected(guarded):
 
 def test_the_bodies_of_all_clients_together_are_limited(guarded):
     head = (
-        f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-key\r\n"
+        f"POST {PREDICT} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret-key\r\n"
         "Content-Length: 20000\r\n\r\n"
     ).encode()
     clients = [connect(guarded) for _ in range(4)]
@@ -170,7 +170,7 @@ def test_garbage_gets_an_error_or_a_closed_connection(guarded, garbage):
 )
 def test_no_path_reaches_the_file_system(guarded, path):
     with connect(guarded) as client:
-        client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert client.recv(100).startswith(b"HTTP/1.1 404 ")
 
 
@@ -197,7 +197,7 @@ def test_connections_and_the_time_for_a_response_are_limited(start, tiny_base):
     with connect(running) as fourth:
         assert read_all(fourth) == b""
     for client in clients:
-        client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 200 ")
         client.close()
     assert running.stop() == 0
