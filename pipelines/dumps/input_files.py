@@ -1,6 +1,7 @@
 """Finds the input files of a run and divides them among workers."""
 
 import glob
+import math
 import os
 import re
 import sys
@@ -20,6 +21,12 @@ _MIN_BUCKETS, _MAX_BUCKETS = 4, 16_384
 # Each worker that shares an archive decompresses it up to the end of its part; below
 # this size of a part that costs more than it saves.
 _MIN_PART_BYTES = 4 << 20
+# A cluster reads a part of about this size in half a minute, and no month takes much longer.
+_CLUSTER_PART_BYTES = 256 << 20
+# Further parts are small, because their workers decompress almost the whole file first.
+_MAX_PARTS = 8
+# On a cluster every part costs money, so the last has to be at least this share of the first.
+_SMALLEST_PART = 1 / 8
 # Time to decompress, as a share of the time to parse, filter and partition: used only to
 # make parts that take equally long.
 _SKIP_COST = {".zst": 0.15, ".zst_blocks": 0.2, ".xz": 2.2, ".bz2": 5.6, ".gz": 0.75}
@@ -224,30 +231,47 @@ def choose_buckets(files: Sequence[storage.FileEntry]) -> int:
     return min(max(wanted, _MIN_BUCKETS), _MAX_BUCKETS)
 
 
-def divide(files: Sequence[storage.FileEntry], workers: int) -> list[Part]:
+def divide(files: Sequence[storage.FileEntry], workers: int | None) -> list[Part]:
     """Divides files into parts; the result of a run does not depend on the division.
+
+    The parts that take longest come first, so that none of them is begun last.
 
     Args:
         files: The input files.
-        workers: Number of workers; a large file is divided among several.
+        workers: Number of local workers; a large file is divided among several. None is a
+            cluster, where the number of a file's parts follows from its size and compression.
     """
     total = sum(file.size for file in files)
-    share = max(total // max(workers, 1), _MIN_PART_BYTES)
+    share = max(total // workers, _MIN_PART_BYTES) if workers else _CLUSTER_PART_BYTES
     parts: list[Part] = []
     for file in files:
-        count = 1 if workers <= 1 else min(max(-(-file.size // share), 1), workers)
-        parts.extend(_divide_file(file, count))
-    return parts
+        most = min(workers or _useful_parts(file), _MAX_PARTS)
+        parts.extend(_divide_file(file, min(max(-(-file.size // share), 1), most)))
+    return sorted(parts, key=_text_bytes_of_part, reverse=True)
 
 
-def _divide_file(file: storage.FileEntry, count: int) -> list[Part]:
-    """Divides a file into parts that take equally long.
+def _text_bytes_of_part(part: Part) -> int:
+    return text_bytes([storage.FileEntry(part.path, part.length)])
+
+
+def _shrink(file: storage.FileEntry) -> float:
+    """Returns the width of a part as a share of the part before, so that both take equally long.
 
     Every worker decompresses the file from its start. If that takes time c per byte and
     processing takes time 1, the part after one of width w has to be w / (1 + c) wide.
     """
     endings = (cost for ending, cost in _SKIP_COST.items() if file.path.endswith(ending))
-    shrink = 1 / (1 + next(endings, _SKIP_COST_PLAIN))
+    return 1 / (1 + next(endings, _SKIP_COST_PLAIN))
+
+
+def _useful_parts(file: storage.FileEntry) -> int:
+    """Returns the number of parts that are wide enough."""
+    return 1 + int(math.log(_SMALLEST_PART) / math.log(_shrink(file)))
+
+
+def _divide_file(file: storage.FileEntry, count: int) -> list[Part]:
+    """Divides a file into parts that take equally long."""
+    shrink = _shrink(file)
     total = sum(shrink**index for index in range(count))
     bounds, width = [0], file.size / total
     for index in range(count - 1):

@@ -123,7 +123,7 @@ def plan_job(
         name=arguments.name or os.path.basename(os.path.abspath(arguments.output)),
         overwrite=arguments.overwrite,
         files=tuple(files),
-        parts=tuple(input_files.divide(files, runner.workers)),
+        parts=tuple(input_files.divide(files, runner.workers if runner.is_local else None)),
         runner=runner,
         options={
             **options.to_dict(),

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import apache_beam as beam
 
 from rejoinder.pipelines.dumps.input_files import Part
-from rejoinder.pipelines.job import disk_shuffle, records
+from rejoinder.pipelines.job import claims, disk_shuffle, records
 from rejoinder.pipelines.job.progress import Progress
 from rejoinder.pipelines.job.steps.finish import publish_results
 from rejoinder.pipelines.job.steps.read import read_part
@@ -61,14 +61,23 @@ def task_name(step: str, number: int) -> str:
 
 
 class RunTask(beam.DoFn):
-    """Number of a task -> (0, b"") when the task is finished, now or by an earlier run."""
+    """Number of a task -> (0, b"") when no task is left for this worker.
+
+    Which number arrives does not matter: the tasks are taken from `claims`.
+    """
 
     def __init__(self, staging: str, tasks: Tasks) -> None:
         self._staging = staging
         self._tasks = tasks
 
     def process(self, number: int) -> Iterator[tuple[int, bytes]]:
-        """Does the task, unless its record and its files are there."""
+        """Does tasks until other workers have done, or are doing, the rest."""
+        while (claimed := claims.next_task(self._staging, self._tasks.step)) < self._tasks.count:
+            self._do(claimed)
+        yield 0, b""
+
+    def _do(self, number: int) -> None:
+        """Does a task, unless its record and its files are there from an earlier run."""
         name = task_name(self._tasks.step, number)
         if records.read_intact(self._staging, name) is None:
             started = time.monotonic()
@@ -76,7 +85,6 @@ class RunTask(beam.DoFn):
             seconds = time.monotonic() - started
             records.write(self._staging, name, records.Record(seconds, files, result))
         self._tasks.finished(number)
-        yield 0, b""
 
 
 @dataclass(frozen=True)

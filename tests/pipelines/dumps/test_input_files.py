@@ -59,6 +59,43 @@ def test_only_large_files_are_divided_and_every_byte_is_in_one_part():
     assert lengths == sorted(lengths, reverse=True), "later parts decompress more before they begin"
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "parts"),
+    [
+        ("RC.zst", 200 << 20, 1),
+        ("RC.zst", 300 << 20, 2),
+        ("RC.zst", 1 << 30, 4),
+        ("RC.zst", 15 << 30, 8),
+        ("RC", 15 << 30, 8),
+        ("RC.gz", 15 << 30, 4),
+        ("RC.xz", 15 << 30, 2),
+        ("RC.bz2", 15 << 30, 2),
+    ],
+)
+def test_on_a_cluster_the_number_of_parts_follows_from_size_and_compression(name, size, parts):
+    files = [FileEntry(name, size), FileEntry("RC_small.zst", 1 << 20)]
+    made = input_files.divide(files, None)
+    assert [part.path for part in made] == [name] * parts + ["RC_small.zst"]
+    lengths = [part.length for part in made[:-1]]
+    assert sum(lengths) == size
+    assert min(lengths) >= max(lengths) / 8
+
+
+def test_the_parts_that_take_longest_come_first():
+    sizes = {"RC_1": 200, "RC_2.zst": 100, "RC_3.zst": 5, "RC_4.bz2": 60}
+    files = [FileEntry(name, size << 20) for name, size in sizes.items()]
+    for workers in (1, None):
+        found = [part.path for part in input_files.divide(files, workers)]
+        assert list(dict.fromkeys(found)) == ["RC_2.zst", "RC_4.bz2", "RC_1", "RC_3.zst"]
+
+
+def test_a_file_is_not_divided_among_more_workers_than_save_time():
+    large = [FileEntry("RC.zst", 15 << 30)]
+    assert len(input_files.divide(large, 192)) == 8
+    months = [FileEntry(f"RC_{month:02d}.zst", 1 << 30) for month in range(48)]
+    assert len(input_files.divide(months, 192)) == 48 * 4
+
+
 def test_the_number_of_buckets_depends_on_the_decompressed_size():
     assert input_files.choose_buckets([FileEntry("RC", 1)]) == 4
     plain = input_files.choose_buckets([FileEntry("RC", 100 << 30)])
