@@ -60,6 +60,10 @@ class Manifest:
         """Returns the number of pairs in `split`."""
         return sum(shard.examples for shard in self.splits.get(split, []))
 
+    def stored_bytes(self) -> int:
+        """Returns the size of all shards."""
+        return sum(shard.bytes for shards in self.splits.values() for shard in shards)
+
     def to_json(self) -> str:
         """Returns the file's text: sorted keys, so the same corpus gives the same bytes."""
         return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -38,7 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
         help="parquet; jsonl: the same as JSON lines; polyai-json: the JSON of PolyAI's "
         "conversational-datasets",
     )
-    arguments.add_runner_arguments(parser.add_argument_group("running"))
+    running = parser.add_argument_group("running")
+    arguments.add_runner_arguments(running)
+    arguments.add_workers_argument(running)
     return parser
 
 
@@ -58,6 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for split in SPLITS:
         manifest = texts.require_text(corpus, split)
     tables = TableFiles.of(parsed.format, texts.text_features(corpus))
+    runner = runners.choose_workers(runner, parsed.workers, manifest.stored_bytes())
     output = check_output(
         parsed.output, job.CONVERTED, overwrite=parsed.overwrite, inputs=[("CORPUS", corpus)]
     )

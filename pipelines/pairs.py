@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from rejoinder import interrupts
+from rejoinder.pipelines.dumps import input_files
 from rejoinder.pipelines.job import arguments, runners, thread_limit, workers
 
 # The files that are read in a folder.
@@ -59,10 +60,15 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `rejoinder pairs`."""
     parsed, beam_arguments = build_parser().parse_known_args(argv)
+    job = arguments.JobArguments.of(parsed)
     thread_limit.limit_threads()
     with interrupts.exit_at_once():
+        runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
+        # `--columns title selftext` reads submissions.
+        files = input_files.expand(parsed.input, _FOLDER_PATTERNS, accept_submissions=True)
+        size = input_files.text_bytes(files)
+        runner = runners.choose_workers(runner, parsed.workers, size, quiet=parsed.quiet)
         if not parsed.dry_run:
-            runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
             workers.prepare(runner, workers.JOB_MODULES)
         from rejoinder.pipelines.job.run import make_corpus
         from rejoinder.pipelines.pair_files.extractor import TEXT_FEATURES, PairFiles, PairOptions
@@ -70,11 +76,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(PairOptions)}
     options = PairOptions(**values | {"columns": tuple(parsed.columns)})
     make_corpus(
-        arguments.JobArguments.of(parsed, beam_arguments),
+        job,
+        runner,
+        files,
         extractor=PairFiles(options),
         options=options,
         text_features=TEXT_FEATURES,
-        default_patterns=_FOLDER_PATTERNS,
-        accept_submissions=True,  # `--columns title selftext` reads them
     )
     return 0

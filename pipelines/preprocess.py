@@ -7,6 +7,7 @@ from typing import Any
 
 from rejoinder import interrupts
 from rejoinder.corpus.features import TEXT_FEATURES, extra_context
+from rejoinder.pipelines.dumps import input_files
 from rejoinder.pipelines.job import arguments, runners, thread_limit, workers
 from rejoinder.pipelines.reddit.extractor import RedditComments
 from rejoinder.pipelines.reddit.options import PRESETS, ExtractOptions
@@ -85,20 +86,24 @@ def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `rejoinder preprocess`."""
     parsed, beam_arguments = build_parser().parse_known_args(argv)
-    options = _options(parsed)
+    job, options = arguments.JobArguments.of(parsed), _options(parsed)
     thread_limit.limit_threads()
     with interrupts.exit_at_once():
+        runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
+        files = input_files.expand(parsed.input, ["RC_*"])
+        size = input_files.text_bytes(files)
+        runner = runners.choose_workers(runner, parsed.workers, size, quiet=parsed.quiet)
         if not parsed.dry_run:
-            runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
             workers.prepare(runner, workers.JOB_MODULES)
         from rejoinder.pipelines.job.run import make_corpus
 
     make_corpus(
-        arguments.JobArguments.of(parsed, beam_arguments),
+        job,
+        runner,
+        files,
         extractor=RedditComments(options),
         options=options,
         text_features=[*TEXT_FEATURES, *map(extra_context, range(options.extra_contexts))],
-        default_patterns=["RC_*"],
     )
     return 0
 

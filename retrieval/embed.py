@@ -66,6 +66,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     running = parser.add_argument_group("running")
     arguments.add_runner_arguments(running)
+    running.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="local worker processes (default 1, which uses all cores)",
+    )
     arguments.add_restart_argument(running)
     return parser
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,16 +20,12 @@ class JobArguments:
     """The shared options of one command line; see `--help` for their meaning.
 
     Attributes:
-        inputs: Paths, globs, folders and comma-separated lists.
         output: Folder of the new corpus.
         tokenizer: Folder or hub name.
         name: Name of the data set; "" is the last part of `output`.
         overwrite: Whether a finished corpus may be replaced.
         keep_damaged: Whether to use the readable part of a damaged archive.
         max_bad_ratio: Largest share of lines that may be rejected.
-        runner: Name of the Beam runner; "" is the local one.
-        workers: Local worker processes.
-        beam_arguments: The arguments that only Beam knows.
         dry_run: Whether to print the plan and stop.
         detach: Whether to return after submission to a cluster.
         restart: Whether to start from the beginning instead of continuing an interrupted run.
@@ -39,16 +34,12 @@ class JobArguments:
         table_format: Format of the files for other programs beside the shards; "" writes none.
     """
 
-    inputs: tuple[str, ...]
     output: str
     tokenizer: str
     name: str
     overwrite: bool
     keep_damaged: bool
     max_bad_ratio: float
-    runner: str
-    workers: int
-    beam_arguments: tuple[str, ...]
     dry_run: bool
     detach: bool
     restart: bool
@@ -62,19 +53,15 @@ class JobArguments:
             raise UserError(f"--max-bad-ratio: must be 0 to 1, got {self.max_bad_ratio:g}")
 
     @classmethod
-    def of(cls, parsed: argparse.Namespace, beam_arguments: Sequence[str]) -> "JobArguments":
+    def of(cls, parsed: argparse.Namespace) -> "JobArguments":
         """Returns the values of the options that the functions of this module add."""
         return cls(
-            inputs=tuple(parsed.input),
             output=parsed.output,
             tokenizer=parsed.tokenizer,
             name=parsed.name or "",
             overwrite=parsed.overwrite,
             keep_damaged=parsed.on_truncated == "keep",
             max_bad_ratio=parsed.max_bad_ratio,
-            runner=parsed.runner,
-            workers=parsed.workers,
-            beam_arguments=tuple(beam_arguments),
             dry_run=parsed.dry_run,
             detach=parsed.detach,
             restart=parsed.restart,
@@ -155,6 +142,7 @@ def add_job_arguments(parser: argparse.ArgumentParser) -> None:
     )
     running = parser.add_argument_group("running")
     add_runner_arguments(running)
+    add_workers_argument(running)
     running.add_argument(
         "--dry-run",
         action="store_true",
@@ -189,10 +177,23 @@ def add_restart_argument(group: argparse._ArgumentGroup) -> None:
 
 
 def add_runner_arguments(group: argparse._ArgumentGroup) -> None:
-    """Adds --runner and --workers."""
+    """Adds --runner."""
     group.add_argument(
         "--runner", default="", help="Beam runner (default: FnApiRunner, on this machine)"
     )
+
+
+def add_workers_argument(group: argparse._ArgumentGroup) -> None:
+    """Adds --workers, whose value is None for `auto`."""
     group.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="local worker processes (default 1)"
+        "--workers",
+        type=_workers,
+        default="auto",
+        metavar="N",
+        help="local worker processes (default auto: 1 for small inputs, otherwise as many as "
+        "cores and memory allow)",
     )
+
+
+def _workers(text: str) -> int | None:
+    return None if text == "auto" else int(text)

@@ -19,7 +19,6 @@ from rejoinder.corpus.naming import COMPLETED
 from rejoinder.errors import UserError
 from rejoinder.models.tokenizer.spec import parse_spec
 from rejoinder.output import check_output, check_replaceable
-from rejoinder.pipelines.dumps import input_files
 from rejoinder.pipelines.job import (
     execution,
     graph,
@@ -45,30 +44,26 @@ _VERSIONED = ("rejoinder", "apache-beam", "polars", "pyarrow", "tensorflow", "te
 
 def make_corpus(
     arguments: JobArguments,
+    runner: runners.RunnerChoice,
+    files: Sequence[storage.FileEntry],
     *,
     extractor: Extractor,
     options: JobOptions,
     text_features: Sequence[str],
-    default_patterns: Sequence[str],
-    accept_submissions: bool = False,
 ) -> None:
     """Plans a job and runs it, or prints the plan with `--dry-run`.
 
     Args:
         arguments: The shared options of the command line.
+        runner: The runner and its options.
+        files: The input files.
         extractor: Reads lines and makes pairs.
         options: The extractor's options.
         text_features: Names of the features beside the token ids.
-        default_patterns: Patterns of the files to read in a folder that is given as input.
-        accept_submissions: Whether RS_ files, Reddit's submissions, are accepted.
 
     Raises:
         UserError: An option, an input, the tokenizer, the output or the runner is unusable.
     """
-    runner = runners.choose(arguments.runner, arguments.workers, arguments.beam_arguments)
-    files = input_files.expand(
-        arguments.inputs, default_patterns, accept_submissions=accept_submissions
-    )
     plan = plan_job(arguments, files, runner, extractor, options, text_features)
     _check_placement(plan, arguments)
     read = [("--input", file.path) for file in files] + [("--tokenizer", arguments.tokenizer)]

@@ -6,11 +6,14 @@ in Beam 2.77 first tries to download the Prism binary.
 
 import argparse
 import contextlib
+import dataclasses
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rejoinder.errors import UserError
+from rejoinder.pipelines.job import worker_count
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -64,12 +67,12 @@ class RunnerChoice:
         return FnApiRunner()
 
 
-def choose(name: str, workers: int, beam_arguments: Sequence[str]) -> RunnerChoice:
+def choose(name: str, workers: int | None, beam_arguments: Sequence[str]) -> RunnerChoice:
     """Checks a runner's name and Beam's arguments.
 
     Args:
         name: The value of `--runner`; "" is the local default.
-        workers: The value of `--workers`.
+        workers: The value of `--workers`; None is `auto`, and 1 until `choose_workers`.
         beam_arguments: Arguments that the command itself does not know.
 
     Raises:
@@ -85,10 +88,29 @@ def choose(name: str, workers: int, beam_arguments: Sequence[str]) -> RunnerChoi
             f"{unknown[0]}: belongs to no option (see --help); a path with a space must be "
             "quoted, and given to the command itself, because make splits INPUT at spaces"
         )
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise UserError(f"--workers: must be at least 1, got {workers}")
     local = name.lower() in _LOCAL_ALIASES
-    return RunnerChoice(LOCAL if local else name, workers, tuple(beam_arguments))
+    return RunnerChoice(LOCAL if local else name, workers or 1, tuple(beam_arguments))
+
+
+def choose_workers(
+    runner: RunnerChoice, workers: int | None, size: int, *, quiet: bool = False
+) -> RunnerChoice:
+    """Returns the runner with the number of workers for an input.
+
+    Args:
+        runner: From `choose`.
+        workers: The value of `--workers`; None is `auto`, and prints what it chooses and why.
+        size: Decompressed bytes of the input.
+        quiet: Whether to print nothing.
+    """
+    if workers is not None or not runner.is_local:
+        return runner
+    count, line = worker_count.choose_workers(size, worker_count.JOB)
+    if not quiet:
+        print(line, file=sys.stderr)
+    return dataclasses.replace(runner, workers=count)
 
 
 def _unknown_arguments(arguments: Sequence[str]) -> list[str]:

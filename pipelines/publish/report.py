@@ -61,7 +61,6 @@ def _lines(manifest: Manifest) -> int:
 def _tiles(manifest: Manifest) -> list[tuple[str, str]]:
     lines = _lines(manifest)
     pairs = sum(manifest.examples(split) for split in manifest.splits)
-    size = sum(shard.bytes for shards in manifest.splits.values() for shard in shards)
     rejected = sum(n for name, n in manifest.counters.items() if name.startswith(_REJECTED))
     return [
         (f"{lines:,}", f"lines in {_count(len(manifest.inputs), 'file')}"),
@@ -70,7 +69,7 @@ def _tiles(manifest: Manifest) -> list[tuple[str, str]]:
             (f"{manifest.examples(split):,}", f"in {split}, {_count(len(shards), 'shard')}")
             for split, shards in manifest.splits.items()
         ),
-        (format_bytes(size), "of shards"),
+        (format_bytes(manifest.stored_bytes()), "of shards"),
         (f"{rejected:,}", "lines rejected"),
     ]
 

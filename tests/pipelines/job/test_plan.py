@@ -26,7 +26,7 @@ def make_plan(*given, runner="", workers=1, beam=(), **options):
     parsed, _ = preprocess.build_parser().parse_known_args([*required, *given])
     extract = ExtractOptions(**options)
     return plan.plan_job(
-        JobArguments.of(parsed, beam),
+        JobArguments.of(parsed),
         FILES,
         runners.choose(runner, workers, beam),
         RedditComments(extract),

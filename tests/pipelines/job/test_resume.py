@@ -146,7 +146,7 @@ def test_other_options_start_from_the_beginning_and_say_so(
     done.clear()
     capsys.readouterr()
     paths = ["--input", str(dumps), "--output", str(tmp_path / "corpus")]
-    options = ["--num-shards", str(SHARDS), "--preset", "clean", "--keep-text"]
+    options = ["--num-shards", str(SHARDS), "--preset", "clean", "--keep-text", "--workers", "1"]
     command.main([*paths, "--tokenizer", tokenizer_folder, *options, *arguments])
     shard = "test.tfrecord-00001-of-00006"
     assert (tmp_path / "corpus" / shard).read_bytes() == expected[shard]
