@@ -1,15 +1,37 @@
 """`rejoinder verify CORPUS`: compares every byte of a corpus with its checksums."""
 
 import argparse
+import dataclasses
+import functools
+import sys
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rejoinder.corpus.features import CONTEXT, ID_FEATURES, RESPONSE
 from rejoinder.corpus.manifest import Manifest, Shard, counted_lines, load_manifest
 from rejoinder.corpus.naming import COMPLETED, MANIFEST, parse_shard_name
 from rejoinder.errors import UserError
+from rejoinder.pipelines.job import arguments, pool, worker_count
+
+# A worker holds one shard, and what is decoded of it. It checks 4 MB of shards a second.
+_COST = worker_count.WorkerCost(memory=300_000_000, work=16 << 20)
 
 
-def problems(folder: str) -> Iterator[str]:
+class Task(NamedTuple):
+    """A shard to verify.
+
+    Attributes:
+        path: Its path.
+        shard: Its entry in the manifest.
+        split: Its split.
+    """
+
+    path: str
+    shard: Shard
+    split: str
+
+
+def problems(folder: str, workers: int = 1) -> Iterator[str]:
     """Finds everything that is wrong with a corpus.
 
     The size, SHA-256, record checksums and number of examples of every shard are
@@ -18,9 +40,10 @@ def problems(folder: str) -> Iterator[str]:
 
     Args:
         folder: The corpus folder.
+        workers: Processes that read the shards.
 
     Yields:
-        One line per problem.
+        One line per problem, in an order that does not depend on `workers`.
 
     Raises:
         UserError: There is no finished corpus, or its manifest cannot be read.
@@ -29,7 +52,7 @@ def problems(folder: str) -> Iterator[str]:
 
     manifest = load_manifest(folder)
     found = {entry.path for entry in storage.list_tree(folder)}
-    expected = set()
+    expected, tasks = set(), []
     for split, shards in manifest.splits.items():
         for index, shard in enumerate(shards):
             path = storage.join(folder, shard.name)
@@ -39,7 +62,11 @@ def problems(folder: str) -> Iterator[str]:
             if path not in found:
                 yield f"{shard.name}: missing"
             else:
-                yield from _shard_problems(path, shard, split, manifest)
+                tasks.append(Task(path, shard, split))
+    # The workers need no list of the shards.
+    check = functools.partial(_shard_problems, dataclasses.replace(manifest, splits={}, inputs=[]))
+    for found_problems in pool.call_in_order(check, tasks, workers):
+        yield from found_problems
     for path in sorted(found - expected):
         name = path.rsplit("/", 1)[-1]
         if parse_shard_name(name):
@@ -48,7 +75,11 @@ def problems(folder: str) -> Iterator[str]:
     yield from _counter_problems(manifest)
 
 
-def _shard_problems(path: str, shard: Shard, split: str, manifest: Manifest) -> Iterator[str]:
+def _shard_problems(manifest: Manifest, task: Task) -> list[str]:
+    return list(_find_shard_problems(manifest, *task))
+
+
+def _find_shard_problems(manifest: Manifest, path: str, shard: Shard, split: str) -> Iterator[str]:
     from rejoinder import storage
     from rejoinder.corpus import checksums, tfrecord
 
@@ -130,14 +161,21 @@ def build_parser() -> argparse.ArgumentParser:
     paths.add_argument(
         "corpus", metavar="CORPUS", help="folder of a finished corpus, local or gs://"
     )
+    arguments.add_workers_argument(parser.add_argument_group("running"))
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
-    folder = build_parser().parse_args(argv).corpus.rstrip("/")
+    parsed = build_parser().parse_args(argv)
+    folder, workers = parsed.corpus.rstrip("/"), parsed.workers
+    if workers is None:
+        workers, line = worker_count.choose_workers(load_manifest(folder).stored_bytes(), _COST)
+        print(line, file=sys.stderr)
+    elif workers < 1:
+        raise UserError(f"--workers: must be at least 1, got {workers}")
     count = 0
-    for problem in problems(folder):
+    for problem in problems(folder, workers):
         print(problem)
         count += 1
     if count:

@@ -73,6 +73,26 @@ def test_exchanged_shards_are_found(corpus):
         assert f"{name}: sha256 differs" in problems(corpus)
 
 
+def test_several_workers_find_the_same_problems_in_the_same_order(corpus, capsys):
+    shards = sorted(corpus.glob("*.tfrecord-*"))
+    for shard in shards[1::2]:
+        shard.write_bytes(shard.read_bytes()[:-3])
+    shards[0].unlink()
+    expected = list(verify.problems(str(corpus)))
+    assert len(expected) > 4
+    assert list(verify.problems(str(corpus), workers=2)) == expected
+    with pytest.raises(UserError, match=f"has {len(expected)} problems, listed above"):
+        verify.main([str(corpus)])
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == expected
+    assert printed.err.startswith("--workers auto: 1 process, because the input is small (")
+
+
+def test_a_number_of_workers_below_one_is_an_error(corpus):
+    with pytest.raises(UserError, match="--workers: must be at least 1, got 0"):
+        verify.main([str(corpus), "--workers", "0"])
+
+
 def edit(corpus, change) -> None:
     path = corpus / "manifest.json"
     values = json.loads(path.read_text())

@@ -1,0 +1,38 @@
+"""Worker processes without Beam: results in order, and no process that outlives the command."""
+
+import os
+import signal
+
+import pytest
+
+from rejoinder.errors import UserError
+from rejoinder.pipelines.job import pool
+
+
+def square(number: int) -> tuple[int, int]:
+    if number < 0:
+        raise UserError(f"{number}: is negative")
+    return number**2, os.getpid()
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_results_arrive_in_order_from_other_processes():
+    found = list(pool.call_in_order(square, range(50), 2))
+    assert [result for result, _ in found] == [number**2 for number in range(50)]
+    assert os.getpid() not in {process for _, process in found}
+
+
+def test_one_worker_or_one_task_needs_no_process():
+    for tasks, workers in (([1, 2, 3], 1), ([3], 8), ([], 8)):
+        found = list(pool.call_in_order(square, tasks, workers))
+        assert found == [(task**2, os.getpid()) for task in tasks]
+
+
+def test_errors_are_raised_and_end_the_processes():
+    with pytest.raises(UserError, match="-1: is negative"):
+        list(pool.call_in_order(square, [1, -1, *range(100)], 2))
+    with pytest.raises(UserError, match=r"a worker process ended early, .* give fewer --workers"):
+        list(pool.call_in_order(die, [1, 2, 3], 2))
