@@ -13,7 +13,6 @@ import argparse
 import json
 import multiprocessing
 import pickle
-import random
 import resource
 import tempfile
 from collections import Counter
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import polars as pl
 
 from rejoinder.corpus.naming import SPLITS
@@ -74,12 +74,15 @@ class MadeBuckets:
 
     def process(self, blobs: Sequence[bytes], tokenize: Any, dropped: Sequence[bytes]) -> Bucket:
         """Returns a bucket with small shards and large statistics."""
-        choose = random.Random(int(blobs[0]))
-        lengths = Counter({str(n): choose.randrange(2_000) for n in range(9, 128)})
-        # Subreddits by rank, as skewed as Reddit's.
-        ranks = (int(_SUBREDDITS ** choose.random()) for _ in range(60_000))
-        names = Counter(f"r{rank * 7919 % 10**9:x}" for rank in ranks).most_common()
-        subreddits = Counter(dict(names[:2_000]) | {"(others)": sum(n for _, n in names[2_000:])})
+        choose = np.random.default_rng(int(blobs[0]))
+        lengths = Counter({str(n): int(choose.integers(2_000)) for n in range(9, 128)})
+        # The number of pairs is in inverse proportion to the rank of the subreddit.
+        ranks = (_SUBREDDITS ** choose.random(60_000)).astype(np.int64)
+        names, counts = np.unique(ranks, return_counts=True)
+        order = np.argsort(-counts)
+        top = zip(names[order][:2_000].tolist(), counts[order][:2_000].tolist(), strict=True)
+        subreddits = Counter({f"subreddit{rank:x}": count for rank, count in top})
+        subreddits["(others)"] = int(counts[order][2_000:].sum())
         months = Counter({f"{2005 + n // 12}-{n % 12 + 1:02d}": n for n in range(180)})
         sizes = Counter({str(1 << n): n for n in range(16)})
         statistics = PairStatistics(*[lengths] * 4, subreddits, months, sizes)

@@ -97,7 +97,7 @@ def publish(
     no_table = tables.encode(b"") if tables else b""
     for index in range(num_shards):
         for split in SPLITS:
-            names = {split: shard_name(split, index, num_shards)}
+            names: dict[str, str] = {split: shard_name(split, index, num_shards)}
             if tables:
                 names[table_key(split)] = tables.file_name(split, index, num_shards)
             for key, name in names.items():

@@ -98,7 +98,9 @@ def _pack(
     ends = np.append(starts[1:], len(groups))
     for group, start, end in zip(found.tolist(), starts.tolist(), ends.tolist(), strict=True):
         spans = [data[offsets[start] : offsets[end]] for offsets, data in texts]
-        lengths = [np.diff(offsets[start : end + 1]).astype("<u4") for offsets, _ in texts]
+        lengths = [
+            np.diff(offsets[start : end + 1]).astype("<u4").tobytes() for offsets, _ in texts
+        ]
         header = _HEADER.pack(end - start, buckets[start], *map(len, spans))
         digest = digests[start * _DIGEST_BYTES : end * _DIGEST_BYTES]
         yield group, b"".join([header, digest, *lengths, *spans])
