@@ -39,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         pjrt.set_environment(os.environ, hardware.find_hardware())
     else:
         hardware.leave_tpu_alone(os.environ)
+    if arguments.tpu_topology is not None:
+        # TensorFlow would compute the counters of all dropout masks, gigabytes, as constants.
+        given = os.environ.get("TF_XLA_FLAGS", "")
+        os.environ["TF_XLA_FLAGS"] = f"{given} --tf_xla_disable_constant_folding=true".strip()
     # TensorFlow takes seconds to import, so a wrong command line fails before.
     from rejoinder.trainer.experiment import run_experiment
     from rejoinder.trainer.settings.resolve import read_config

@@ -4,6 +4,8 @@ The compiled steps need the environment of `make setup-tpu-compiler`, which `mak
 calls.
 """
 
+import os
+
 import pytest
 import tensorflow as tf
 from tensorflow.python.eager.polymorphic_function import compiler_ir
@@ -19,6 +21,12 @@ from rejoinder.trainer.tpu_compile.dry_run import describe_on_tpu
 from rejoinder.trainer.tpu_compile.environment import compile_step
 from rejoinder.trainer.tpu_compile.lowering import LoweredStep
 from rejoinder.trainer.tpu_compile.memory import describe_shortage
+
+
+@pytest.fixture(autouse=True)
+def flags(monkeypatch):
+    """Undoes what the command sets for its process."""
+    monkeypatch.setenv("TF_XLA_FLAGS", "--given")
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +97,8 @@ def test_a_missing_compiler_is_an_error_before_tensorflow_works(monkeypatch, tmp
     monkeypatch.setattr(environment.platform, "machine", lambda: "x86_64")
     with pytest.raises(UserError, match="make setup-tpu-compiler"):
         train.main(["--dry-run", "--tpu-topology", "v3-8"])
+    # Of the process that lowers the step, so that dropout masks take no memory in it.
+    assert os.environ["TF_XLA_FLAGS"] == "--given --tf_xla_disable_constant_folding=true"
 
 
 def test_the_tensorflow_for_tpus_is_refused_because_it_cannot_lower_a_step(monkeypatch):
