@@ -26,7 +26,7 @@ from rejoinder.trainer.tpu_compile.memory import describe_shortage
 @pytest.fixture(autouse=True)
 def flags(monkeypatch):
     """Undoes what the command sets for its process."""
-    monkeypatch.setenv("TF_XLA_FLAGS", "--given")
+    monkeypatch.setenv("TF_XLA_FLAGS", "")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_a_missing_compiler_is_an_error_before_tensorflow_works(monkeypatch, tmp
     with pytest.raises(UserError, match="make setup-tpu-compiler"):
         train.main(["--dry-run", "--tpu-topology", "v3-8"])
     # Of the process that lowers the step, so that dropout masks take no memory in it.
-    assert os.environ["TF_XLA_FLAGS"] == "--given --tf_xla_disable_constant_folding=true"
+    assert os.environ["TF_XLA_FLAGS"] == "--tf_xla_disable_constant_folding=true"
 
 
 def test_the_tensorflow_for_tpus_is_refused_because_it_cannot_lower_a_step(monkeypatch):
