@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from rejoinder import extras
 from rejoinder.accelerators import (
     LIBTPU,
     Commands,
@@ -189,6 +190,7 @@ def engine_findings(runner: str, folder: str, beam_arguments: Sequence[str]) -> 
         folder: A folder that this machine and the workers reach, "" chooses one.
         beam_arguments: The runner's options.
     """
+    extras.check_installed("pipeline", "doctor --runner")
     from rejoinder.pipelines.engine_check import check_engine
 
     options = ["--runner", runner, *(["--folder", folder] if folder else []), *beam_arguments]

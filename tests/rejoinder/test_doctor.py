@@ -14,6 +14,7 @@ from rejoinder.doctor import (
     report,
     version_findings,
 )
+from rejoinder.errors import UserError
 from rejoinder.hardware import Hardware
 
 GOOD = {
@@ -100,6 +101,26 @@ def test_a_checkout_is_fixed_with_make_and_a_wheel_with_pip(tmp_path, monkeypatc
     assert fixing_commands() == IN_CHECKOUT
     monkeypatch.setattr(doctor, "__file__", str(tmp_path / "rejoinder" / "doctor.py"))
     assert fixing_commands() == INSTALLED
+
+
+@pytest.mark.parametrize("name", ["tf-models-official", "apache-beam", "transformers", "gcsfs"])
+def test_a_wheel_without_an_extra_is_no_problem_and_names_the_extra(name):
+    found = {
+        finding.check: finding for finding in version_findings((GOOD | {name: None}).get, INSTALLED)
+    }
+    assert found[name].fix == ""
+    assert "not installed: the extra" in found[name].found
+    assert name in problems(GOOD | {name: None})  # in a checkout, which has all
+
+
+def test_an_environment_with_tensorflow_cpu_has_no_problem():
+    assert problems(GOOD | {"tensorflow": None, "tensorflow-cpu": "2.20.0"}) == []
+
+
+def test_an_engine_without_its_extra_is_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(UserError, match=r"doctor --runner: .*'rejoinder\[pipeline\]'"):
+        list(doctor.engine_findings("PrismRunner", "", []))
 
 
 def test_a_bucket_without_access_is_a_problem_of_both_clients(monkeypatch):
