@@ -28,6 +28,7 @@ class Code(enum.Enum):
     METHOD_NOT_ALLOWED = (12, 405)
     REQUEST_TIMEOUT = (4, 408)
     PAYLOAD_TOO_LARGE = (8, 413)
+    UNSUPPORTED_MEDIA_TYPE = (3, 415)
 
     @property
     def http(self) -> int:

@@ -2,7 +2,7 @@
 
 `PredictionService.Predict` and `GetModelMetadata`, `ModelService.GetModelStatus`.
 Classify and Regress return TensorFlow Serving's error for a model without such
-signatures; MultiInference, which runs both, is unimplemented.
+signatures; MultiInference, which runs both, is UNIMPLEMENTED.
 """
 
 from collections.abc import AsyncIterator, Coroutine
@@ -91,6 +91,13 @@ class PredictionService(_Servicer, prediction_service_pb2_grpc.PredictionService
         """Refuses: the model has no regression signature."""
         return await self._run(context, "regress", self._refuse(request, "regression"))
 
+    async def MultiInference(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
+        """Refuses: the model has neither of the signatures that it runs."""
+        return await self._run(context, "multi_inference", self._unimplemented())
+
+    async def _unimplemented(self) -> None:
+        raise ServingError(Code.UNIMPLEMENTED, "MultiInference is not offered; use Predict")
+
     async def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         version = self._version(request.model_spec)
         signature = request.model_spec.signature_name or "serving_default"
@@ -107,7 +114,7 @@ class PredictionService(_Servicer, prediction_service_pb2_grpc.PredictionService
         response.model_spec.version.value = version.number
         response.model_spec.signature_name = signature
         for name in wanted:
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(outputs[name]))
+            _fill(response.outputs[name], outputs[name])
         return response
 
     async def _metadata(
@@ -183,6 +190,21 @@ def _array(name: str, tensor: Any) -> np.ndarray:
         return np.asarray(tf.make_ndarray(tensor))
     except (ValueError, TypeError):
         raise invalid(f'input "{name}" is not a well-formed tensor') from None
+
+
+# Fields of TensorProto that hold the values of the signatures' outputs.
+_VALUES = {"float32": "float_val", "int32": "int_val", "bool": "bool_val"}
+
+
+def _fill(tensor: Any, array: np.ndarray) -> None:
+    """Writes an array to a TensorProto as TensorFlow Serving does by default.
+
+    It fills the typed fields, which clients without TensorFlow read, not `tensor_content`.
+    """
+    tensor.dtype = tf.as_dtype(array.dtype).as_datatype_enum
+    for size in array.shape:
+        tensor.tensor_shape.dim.add(size=size)
+    getattr(tensor, _VALUES[array.dtype.name]).extend(array.ravel().tolist())
 
 
 def _wanted_outputs(request: predict_pb2.PredictRequest, definition: Any) -> list[str]:

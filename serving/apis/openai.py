@@ -26,6 +26,8 @@ _TYPES = {
     Code.INTERNAL: "server_error",
     Code.DEADLINE_EXCEEDED: "server_error",
 }
+# Indices in the header of truncated texts.
+_MOST_INDICES = 500
 
 
 def openai_error(error: ServingError) -> bytes:
@@ -53,17 +55,17 @@ class OpenAiApi:
         """`POST /v1/embeddings`."""
         document = parse_object(body)
         name, version = self._version(document)
-        encoding = document.get("encoding_format", "float")
+        encoding = document.get("encoding_format") or "float"
         if encoding not in ("float", "base64"):
             raise invalid("encoding_format must be 'float' or 'base64'")
         dimensions = _dimensions(document, version)
-        embeddings, tokens = await self._embed(_input(document), version)
+        embeddings, tokens, truncated = await self._embed(_input(document), version)
         if dimensions < embeddings.shape[1]:
             embeddings = np.ascontiguousarray(embeddings[:, :dimensions])
             lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
             embeddings = embeddings / np.maximum(lengths, 1e-12)
         cells = [_base64(row) for row in embeddings] if encoding == "base64" else list(embeddings)
-        return json_response(
+        response = json_response(
             {
                 "object": "list",
                 "data": [
@@ -74,6 +76,10 @@ class OpenAiApi:
                 "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
             }
         )
+        if any(truncated):
+            indices = [str(index) for index, cut in enumerate(truncated) if cut]
+            response.headers["X-Truncated"] = ",".join(indices[:_MOST_INDICES])
+        return response
 
     async def tokenize(self, request: Request, body: bytes) -> Response:
         """`POST /tokenize`: `{"input": text or texts, "model"?}` → ids, counts, truncation."""
@@ -94,21 +100,35 @@ class OpenAiApi:
 
     async def models(self, request: Request, body: bytes) -> Response:
         """`GET /v1/models`, which TensorFlow Serving answers with an error."""
-        entries = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "rejoinder"}
-            for name in self._registry.names
-        ]
+        entries = [model_entry(name) for name in self._registry.names]
         return json_response({"object": "list", "data": entries})
 
-    async def _embed(self, rows: list[Any], version: ModelVersion) -> tuple[np.ndarray, int]:
+    async def unknown(self, request: Request, body: bytes) -> Response:
+        """Any other path under `/v1/`."""
+        raise ServingError(Code.NOT_FOUND, f"Unknown request URL: {request.method} is not offered")
+
+    async def _embed(
+        self, rows: list[Any], version: ModelVersion
+    ) -> tuple[np.ndarray, int, list[bool]]:
+        """Returns float32 [n, d], the number of tokens, and whether each text was truncated."""
         if isinstance(rows[0], bytes):
             embeddings, tokens = await self._predictor.embed(version, rows)
-            return embeddings, sum(len(row) for row in tokens.rows)
-        return await self._predictor.embed_ids(version, rows), sum(len(row) for row in rows)
+            return embeddings, sum(len(row) for row in tokens.rows), list(tokens.truncated)
+        for index, row in enumerate(rows):
+            if (row[0], row[-1]) != (version.first_id, version.last_id):
+                raise invalid(
+                    f"input {index} is not a text's token ids as /tokenize of this server returns "
+                    f"them, from {version.first_id} to {version.last_id}; send texts, and with "
+                    "LangChain's OpenAIEmbeddings set check_embedding_ctx_length=False"
+                )
+        tokens_of_rows = sum(len(row) for row in rows)
+        return await self._predictor.embed_ids(version, rows), tokens_of_rows, [False] * len(rows)
 
     def _version(self, document: dict[str, Any]) -> tuple[str, ModelVersion]:
         names = self._registry.names
-        name = document.get("model", names[0] if len(names) == 1 else None)
+        name = document.get("model")
+        if name is None and len(names) == 1:
+            name = names[0]
         if not isinstance(name, str):
             raise invalid(f"model must be one of: {', '.join(names)}")
         if name not in names:
@@ -116,6 +136,11 @@ class OpenAiApi:
                 Code.NOT_FOUND, f"model {name!r} does not exist; served: {', '.join(names)}"
             )
         return name, self._registry.version(name)
+
+
+def model_entry(name: str) -> dict[str, Any]:
+    """Returns OpenAI's description of a model."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "rejoinder"}
 
 
 def _input(document: dict[str, Any]) -> list[Any]:

@@ -22,6 +22,7 @@ from rejoinder.serving.apis.json_tensors import (
     parse_predict,
     signature_name,
 )
+from rejoinder.serving.apis.openai import model_entry
 from rejoinder.serving.apis.responses import encoded_json_response
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.engine.predict import Predictor
@@ -91,11 +92,13 @@ class RestApi:
         number, label = _number(match), match["label"]
         if label is not None:
             number = self._version(match).number
-        status = model_status(self._registry, unquote(match["name"]), number)
-        text = json_format.MessageToJson(
-            status, always_print_fields_with_no_presence=True, indent=1
+        name = unquote(match["name"])
+        status = json_format.MessageToDict(
+            model_status(self._registry, name, number), always_print_fields_with_no_presence=True
         )
-        return encoded_json_response(text.encode())
+        # OpenAI's clients read the path without a version, too.
+        document = status if number is not None else {**model_entry(name), **status}
+        return encoded_json_response(orjson.dumps(document, option=orjson.OPT_INDENT_2))
 
     def _version(self, match: re.Match[str]) -> ModelVersion:
         label = match["label"]

@@ -26,6 +26,8 @@ class ModelVersion:
         number: Version number, the folder's name.
         manifest: The export's manifest.
         signature_defs: Name → SignatureDef, as TensorFlow Serving reports it.
+        first_id: Id of the token that begins each text, `<s>`.
+        last_id: Id of the token that ends each text, `</s>`.
         measured: Tokens and seconds of two batches, the smallest first; set by `warm_up`.
     """
 
@@ -56,6 +58,7 @@ class ModelVersion:
             )
         self._tokenize = self._module.signatures["tokenize"]
         self._encode = self._module.encode_packed
+        self.first_id, self.last_id = map(int, self.tokenize([b""])[0][0])
 
     def tokenize(self, texts: Sequence[bytes]) -> tuple[list[NDArray[np.int32]], NDArray[np.bool_]]:
         """Tokenizes texts.

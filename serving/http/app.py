@@ -22,6 +22,8 @@ from rejoinder.serving.http.page import page_responses
 from rejoinder.serving.metrics import CONTENT_TYPE
 from rejoinder.serving.service import Service
 
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
 
 def build_app(service: Service) -> ASGIApp:
     """Returns the ASGI application."""
@@ -49,6 +51,14 @@ def build_app(service: Service) -> ASGIApp:
         options.setdefault("format_error", rest_error)
         return Route(path, gate.endpoint(name, handler, **options), methods=[method])
 
+    rest_endpoint = gate.endpoint("rest", rest.handle, format_error=rest_error)
+    unknown_endpoint = gate.endpoint("unknown", openai.unknown, format_error=openai_error)
+
+    async def other(request: Request) -> Response:
+        """TensorFlow Serving parses the paths of models itself, and ignores their case."""
+        of_models = request.url.path.lower().startswith("/v1/models")
+        return await (rest_endpoint if of_models else unknown_endpoint)(request)
+
     def page_route(path: str, response: Response) -> Route:
         async def handler(request: Request, body: bytes) -> Response:
             return response
@@ -66,12 +76,8 @@ def build_app(service: Service) -> ASGIApp:
         route("/metrics", "metrics", metrics, "GET"),
         route("/openapi.json", "openapi", openapi, "GET", guarded=False),
         *(page_route(path, response) for path, response in page_responses().items()),
-        # Last: TensorFlow Serving parses the path itself, for every method.
-        Route(
-            "/v1/{rest:path}",
-            gate.endpoint("rest", rest.handle, format_error=rest_error),
-            methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        ),
+        # Last, because it takes every other path and method.
+        Route("/v1/{rest:path}", other, methods=_METHODS),
     ]
     app = Starlette(
         routes=routes,

@@ -8,6 +8,7 @@ endpoint's format, and counts requests. It logs no part of a request.
 import asyncio
 import logging
 import time
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rejoinder.serving.apis.responses import encoded_json_response
-from rejoinder.serving.errors import Code, ServingError, log_failure, overloaded
+from rejoinder.serving.errors import Code, ServingError, invalid, log_failure, overloaded
 from rejoinder.serving.keys import ApiKeys
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
@@ -94,6 +95,7 @@ class Gate:
                 ) from None
             if body is None:
                 return Response(status_code=_CLIENT_CLOSED_REQUEST)
+            body = self._decoded(request, body, reserve)
             return await self._run(request, handler(request, body))
         finally:
             self._inflight_bytes -= reserved
@@ -116,6 +118,29 @@ class Gate:
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return b"".join(chunks)
+
+    def _decoded(self, request: Request, body: bytes, reserve: Callable[[int], None]) -> bytes:
+        """Returns the body without its `Content-Encoding`, within the limits of a body."""
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding == "identity":
+            return body
+        if encoding not in ("gzip", "x-gzip"):
+            raise ServingError(
+                Code.UNSUPPORTED_MEDIA_TYPE,
+                f"Content-Encoding {encoding!r} is not supported; use gzip or none",
+                headers={"Accept-Encoding": "gzip, identity"},
+            )
+        inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+        try:
+            # One byte more than allowed shows that the rest is too large.
+            decoded = inflate.decompress(body, self._limits.max_body_bytes + 1)
+        except zlib.error as error:
+            raise invalid(f"the body is not gzip data: {error}") from None
+        self._check_size(len(decoded))
+        if not inflate.eof or inflate.unused_data:
+            raise invalid("the body is not one complete gzip stream")
+        reserve(len(decoded))
+        return decoded
 
     def _check_size(self, size: int) -> None:
         if size > self._limits.max_body_bytes:

@@ -9,6 +9,7 @@ from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -60,6 +61,23 @@ def test_token_ids(stub, vectors):
     ids = tf.make_ndarray(tokens["token_ids"])
     out = stub.Predict(predict_request("encode_tokens", token_ids=ids), timeout=10).outputs
     np.testing.assert_allclose(tf.make_ndarray(out["embedding"]), vectors(TEXTS), atol=1e-6)
+
+
+def test_values_are_in_the_typed_fields_that_clients_without_tensorflow_read(stub, vectors):
+    outputs = stub.Predict(predict_request(text=TEXTS), timeout=10).outputs
+    assert not any(output.tensor_content for output in outputs.values())
+    got = np.array(outputs["embedding"].float_val).reshape(3, -1)
+    np.testing.assert_allclose(got, vectors(TEXTS), atol=1e-6)
+    assert list(outputs["num_tokens"].int_val) == [4, 5, 2]
+    assert list(outputs["truncated"].bool_val) == [False] * 3
+
+
+def test_what_is_not_offered_is_unimplemented_without_a_traceback(stub, server):
+    with pytest.raises(grpc.RpcError) as error:
+        stub.MultiInference(inference_pb2.MultiInferenceRequest(), timeout=10)
+    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert error.value.details() == "MultiInference is not offered; use Predict"
+    assert "Traceback" not in server.log
 
 
 def huge_tensor():

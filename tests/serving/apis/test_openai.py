@@ -1,6 +1,7 @@
 """The official openai client with the server."""
 
 import base64
+import gzip
 
 import httpx
 import numpy as np
@@ -57,6 +58,57 @@ def test_token_ids(client, server, vectors):
 
 def test_models(client):
     assert [model.id for model in client.models.list()] == ["tiny"]
+
+
+def test_one_model(client):
+    model = client.models.retrieve("tiny")
+    assert (model.id, model.object, model.owned_by) == ("tiny", "model", "rejoinder")
+
+
+def test_fields_may_be_null_and_a_user_may_be_named(server, vectors):
+    document = {"input": "hello there", "model": None, "encoding_format": None, "user": "me"}
+    answer = httpx.post(f"{server.url}/v1/embeddings", json=document).json()
+    got = np.array([answer["data"][0]["embedding"]])
+    np.testing.assert_allclose(got, vectors(TEXTS[:1]), atol=1e-6)
+
+
+def test_truncated_texts_are_named_in_a_header(server):
+    texts = ["short", "long " * 100, "short", "long " * 100]
+    answer = httpx.post(f"{server.url}/v1/embeddings", json={"input": texts})
+    assert answer.headers["x-truncated"] == "1,3"
+    answer = httpx.post(f"{server.url}/v1/embeddings", json={"input": "short"})
+    assert "x-truncated" not in answer.headers
+
+
+@pytest.mark.parametrize("ids", [[7, 8], [0, 7], [7, 2], [[0, 7, 2], [9906, 1917]]])
+def test_ids_of_another_tokenizer_are_refused_with_the_setting_to_change(server, ids):
+    """LangChain sends ids of OpenAI's tokenizer by default."""
+    answer = httpx.post(f"{server.url}/v1/embeddings", json={"input": ids})
+    assert answer.status_code == 400
+    assert "check_embedding_ctx_length=False" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/audio/speech", "/v1/"])
+def test_what_openai_has_and_this_server_has_not_is_not_found(client, server, path):
+    answer = httpx.post(server.url + path, json={})
+    assert answer.status_code == 404
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+    with pytest.raises(openai.NotFoundError):
+        client.chat.completions.create(model="tiny", messages=[])
+
+
+def test_bodies_may_be_compressed_within_the_limit(server, vectors):
+    def post(body, encoding="gzip"):
+        headers = {"Content-Encoding": encoding}
+        return httpx.post(f"{server.url}/v1/embeddings", content=body, headers=headers)
+
+    body = gzip.compress(b'{"input": "hello there"}')
+    got = np.array([post(body).json()["data"][0]["embedding"]])
+    np.testing.assert_allclose(got, vectors(TEXTS[:1]), atol=1e-6)
+    assert post(body, "br").status_code == 415
+    assert post(body[:-9]).status_code == post(body + b"x").status_code == 400
+    assert post(b"{}").status_code == 400
+    assert post(gzip.compress(b" " * 5_000_000)).status_code == 413
 
 
 def test_an_unknown_model_is_not_found(client):

@@ -80,6 +80,9 @@ def test_tokenize_then_encode_tokens(client, vectors):
 def test_versions_and_labels(client, choice):
     assert client.post(f"/v1/models/tiny{choice}:predict", json={"inputs": ["a"]}).is_success
     status = client.get(f"/v1/models/tiny{choice}").json()
+    if not choice:  # also OpenAI's description of the model
+        assert (status.pop("id"), status.pop("object")) == ("tiny", "model")
+        assert (status.pop("created"), status.pop("owned_by")) == (0, "rejoinder")
     assert status == {
         "model_version_status": [
             {
