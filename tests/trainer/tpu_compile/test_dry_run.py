@@ -66,7 +66,7 @@ def test_a_small_step_is_compiled_for_a_tpu_that_is_not_here(compiler, name, dev
     found = rows(report)
     assert fits
     assert found["slice"].startswith(device)
-    assert found["compiler"].startswith("libtpu 0.0.52, called by jax 0.10.2 (")
+    assert found["compiler"].startswith("libtpu 0.0.42.1, called by jax 0.10.2 (")
     assert found["batch"].startswith("2 pairs in 3 rows of 32 tokens on each of 8 replicas, packed")
     assert found["fits"].startswith("yes: ")
     assert found["bound by"] in ("memory traffic", "the exchange between replicas")
