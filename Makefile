@@ -170,12 +170,12 @@ LIBTPU_HERE := $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -))
 
 # The lock is kept in the folder, so that another checkout with another lock makes it again.
 .PHONY: setup-tpu-compiler
-setup-tpu-compiler: setup ## Install jax and libtpu in a folder of their own, for train --dry-run --tpu-topology (1 GB)
+setup-tpu-compiler: setup ## Install jax and libtpu in a folder of their own, for train --dry-run --tpu-topology (1.2 GB)
 ifeq ($(LIBTPU_HERE),)
 	@echo "skipped: libtpu has no wheel for $$(uname -sm)"
 else
 	@cmp -s requirements/tpu-compiler.txt $(TPU_COMPILER)/lock.txt || { \
-	  echo "setting up $(TPU_COMPILER) (about 1 GB, once)" && \
+	  echo "setting up $(TPU_COMPILER) (about 1.2 GB, once)" && \
 	  $(PYTHON) -m venv --clear --without-pip $(TPU_COMPILER) && \
 	  $(UV) pip install --quiet --python $(TPU_COMPILER)/bin/python --no-config --no-deps --require-hashes \
 	    -r requirements/tpu-compiler.txt && \

@@ -55,7 +55,7 @@ def find_compiler() -> Path:
     if not (folder / "lock.txt").exists():  # the last file that the command below writes
         raise UserError(
             f"--tpu-topology: the compiler is not in {folder}; run `make setup-tpu-compiler`, "
-            "which installs jax and libtpu there (1 GB)"
+            "which installs jax and libtpu there (1.2 GB)"
         )
     return folder / "bin" / "python"
 
