@@ -71,9 +71,10 @@ def assumed_pairs(max_length: int) -> Pairs:
         max_length: Length at which sentences are cut, tokens.
     """
     rng = np.random.default_rng(0)
-    sides = []
-    for _ in range(2):
+
+    def side() -> Ragged:
         lengths = _SPECIAL + rng.geometric(1 / (MEAN_LENGTH - _SPECIAL), _SAMPLE)
         splits = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_length))])
-        sides.append(Ragged(np.zeros(splits[-1], np.int32), splits))
-    return Pairs(*sides)
+        return Ragged(np.zeros(splits[-1], np.int32), splits)
+
+    return Pairs(side(), side())

@@ -103,8 +103,9 @@ def _run(step: LoweredStep, chip: Chip, python: Path, work: Path) -> None:
     """Runs the compiler; its two files are then in `work/result`."""
     (work / "step.hlo").write_bytes(step.hlo)
     (work / "result").mkdir()
-    command = [python, _COMPILER, work / "step.hlo", chip.topology, str(step.replicas)]
-    done = subprocess.run([*command, work / "result"], capture_output=True, text=True)
+    arguments = (work / "step.hlo", chip.topology, step.replicas, work / "result")
+    command = [str(part) for part in (python, _COMPILER, *arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
         raise UserError(
