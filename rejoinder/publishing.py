@@ -101,11 +101,12 @@ def _has_size(path: str, move: Move) -> bool:
     return storage.exists(path) and storage.size(path) == move.bytes
 
 
-def _require(present: bool, output: str, name: str, move: Move) -> None:
+def _require(present: bool, output: str, name: str, move: Move, path: str) -> None:
     if not present:
+        what = "staged file" if path == move.staged else "copy"
         raise UserError(
-            f"{output}: {name} was not published, because its staged file {move.staged} is missing "
-            f"or does not have {move.bytes:,} bytes; run again"
+            f"{output}: {name} was not published, because its {what} {path} is missing or does not "
+            f"have {move.bytes:,} bytes; run again"
         )
 
 
@@ -123,7 +124,7 @@ def _publish_folder(
         os.makedirs(os.path.dirname(path), exist_ok=True)
         if os.path.exists(move.staged):  # not moved by an earlier attempt
             os.replace(move.staged, path)
-        _require(_has_size(path, move), output, name, move)
+        _require(_has_size(path, move), output, name, move, move.staged)
     storage.write_all(ready, documents)
     storage.sync_tree(ready)
     # Again, because hours may have passed since the command checked it.
@@ -168,4 +169,4 @@ def _require_all(
     sizes: Mapping[str, int], expected: Mapping[str, tuple[str, Move]], output: str
 ) -> None:
     for path, (name, move) in expected.items():
-        _require(sizes.get(path) == move.bytes, output, name, move)
+        _require(sizes.get(path) == move.bytes, output, name, move, path)

@@ -260,7 +260,7 @@ def test_an_object_that_was_not_copied_is_missed_before_the_folder_is_finished(
         "cp_file",
         lambda source, target: None if target.endswith("/b") else real(source, target),
     )
-    with pytest.raises(UserError, match="sub/b was not published, because its staged file"):
+    with pytest.raises(UserError, match=r"sub/b was not published, because its copy .*sub/b is"):
         write(output, NEW)
     assert not (output / "list").exists()
 
