@@ -22,6 +22,8 @@ Build = Callable[[beam.Pipeline], None]
 Progress = Callable[[TextIO], AbstractContextManager[object]]
 
 _CANCEL_SECONDS = 4.0
+# Beam's words where the connection to a worker ends.
+_LOST_WORKER = "Channel closed prematurely"
 
 
 def run(
@@ -140,7 +142,12 @@ def _readable(error: Exception, name: str, process: job_server.EngineProcess | N
     text = str(error)
     if _is_user_error(error):
         return error
-    if isinstance(error, grpc.RpcError):
+    if _LOST_WORKER in text:
+        text = (
+            "a worker ended before its work was done; see its log, or the system's: a worker that "
+            "is killed has often run out of memory"
+        )
+    elif isinstance(error, grpc.RpcError):
         text = f"the job service failed ({_details(error)})"
     elif not _of_an_engine(error) or "Traceback (most recent call last)" in text:
         return error
