@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rejoinder import interrupts
 from rejoinder.pipelines.dumps import input_files
-from rejoinder.pipelines.job import arguments, runners, thread_limit, workers
+from rejoinder.pipelines.job import arguments, heavy_imports, runners, thread_limit, workers
 
 # The files that are read in a folder.
 _FOLDER_PATTERNS = (
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed, beam_arguments = build_parser().parse_known_args(argv)
     job = arguments.JobArguments.of(parsed)
     thread_limit.limit_threads()
-    with interrupts.exit_at_once():
+    with interrupts.exit_at_once(), heavy_imports.uncollected():
         runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
         # `--columns title selftext` reads submissions.
         files = input_files.expand(parsed.input, _FOLDER_PATTERNS, accept_submissions=True)

@@ -8,7 +8,7 @@ from typing import Any
 from rejoinder import interrupts
 from rejoinder.corpus.features import TEXT_FEATURES, extra_context
 from rejoinder.pipelines.dumps import input_files
-from rejoinder.pipelines.job import arguments, runners, thread_limit, workers
+from rejoinder.pipelines.job import arguments, heavy_imports, runners, thread_limit, workers
 from rejoinder.pipelines.reddit.extractor import RedditComments
 from rejoinder.pipelines.reddit.options import PRESETS, ExtractOptions
 from rejoinder.pipelines.reddit.subreddits import parse_names
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed, beam_arguments = build_parser().parse_known_args(argv)
     job, options = arguments.JobArguments.of(parsed), _options(parsed)
     thread_limit.limit_threads()
-    with interrupts.exit_at_once():
+    with interrupts.exit_at_once(), heavy_imports.uncollected():
         runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
         files = input_files.expand(parsed.input, ["RC_*"])
         size = input_files.text_bytes(files)

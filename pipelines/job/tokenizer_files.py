@@ -13,6 +13,7 @@ from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.models.folder_settings import MODULES_FILE, transformer_path
 from rejoinder.models.tokenizer.spec import parse_spec
+from rejoinder.pipelines.job import heavy_imports
 from rejoinder.pipelines.shards.encode import Tokenize
 
 if TYPE_CHECKING:
@@ -108,9 +109,10 @@ def load(files: TokenizerFiles) -> "Tokenizer":
 @lru_cache(maxsize=2)
 def tokenize_function(files: TokenizerFiles, max_length: int) -> Tokenize:
     """Returns the tokenizer as a function of lists, traced once per process."""
-    import tensorflow as tf
+    with heavy_imports.uncollected():
+        import tensorflow as tf
 
-    tokenizer = load(files)
+        tokenizer = load(files)
     graph = tf.function(
         lambda texts: tokenizer(texts, max_length).ids,
         input_signature=[tf.TensorSpec([None], tf.string)],

@@ -10,7 +10,6 @@ All processes end with the command, also after kill -9.
 
 import contextlib
 import ctypes
-import gc
 import importlib
 import json
 import os
@@ -20,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from rejoinder.pipelines.job import memory
+from rejoinder.pipelines.job import heavy_imports, memory
 
 _PR_SET_PDEATHSIG = 1
 _REAP_SECONDS = 0.1
@@ -39,10 +38,10 @@ def main(arguments: Sequence[str]) -> None:
     die_with(int(parent))
     connection = Connection(int(descriptor))
     memory.keep_freed_pages()  # the workers inherit it
-    for module in modules:
-        importlib.import_module(module)
-    gc.collect()
-    gc.freeze()  # so that a collection in a worker does not copy the pages of what was imported
+    # A collection in a worker does not copy the pages of what was imported, either.
+    with heavy_imports.uncollected():
+        for module in modules:
+            importlib.import_module(module)
     serve(connection)
 
 
