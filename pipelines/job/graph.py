@@ -18,11 +18,13 @@ On one machine the same steps exchange files in the staging folder
     parts ─ Read ─ GroupByKey ─ buckets ─ Write ─ GroupByKey ─ Publish
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import apache_beam as beam
 
 from rejoinder.pipelines.dumps.input_files import Part
+from rejoinder.pipelines.job import tokenizer_files
 from rejoinder.pipelines.job.steps import tasks
 from rejoinder.pipelines.job.steps.deduplicate import add_duplicates
 from rejoinder.pipelines.job.steps.finish import Publish
@@ -79,6 +81,8 @@ def _build_on_cluster(
 def _build_on_disk(
     pipeline: beam.Pipeline, spec: JobSpec, parts: Sequence[Part], publication: Publication
 ) -> None:
+    tokenizer_files.store(spec.staging, publication.tokenizer_files)
+    publication = dataclasses.replace(publication, tokenizer_files=())
     done = pipeline | "Start" >> beam.Create([(0, b"")])
     done = _run_all(done, "Read", spec, tasks.ReadParts(spec, tuple(parts)))
     merge = beam.ParDo(tasks.MergeReports(spec, len(parts)))
@@ -90,7 +94,7 @@ def _build_on_disk(
     if spec.drop_duplicates:
         done = _run_all(done, "Digest", spec, tasks.DigestBuckets(spec, len(parts)))
         done = _run_all(done, "FindRepeats", spec, tasks.FindRepeats(spec))
-    writing = tasks.WriteBuckets(spec, publication.tokenizer_files, len(parts))
+    writing = tasks.WriteBuckets(spec, len(parts))
     _ = (
         _run_all(done, "Write", spec, writing)
         | "AllWritten" >> beam.GroupByKey()

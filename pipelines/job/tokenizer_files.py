@@ -25,6 +25,8 @@ _Read = Callable[[str], bytes | None]  # content of a file by its name, None if 
 # The files that `rejoinder.models.tokenizer` reads; others in a model folder may be gigabytes.
 _REQUIRED = "tokenizer.json"
 _OPTIONAL = ("tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "config.json")
+# Folder of the files in a staging folder.
+_FOLDER = "tokenizer"
 # Limits the memory of the tokenizer's intermediate tensors; larger is not faster.
 _BATCH_TEXTS = 32_768
 
@@ -96,6 +98,30 @@ def _hub_reader(model: str) -> _Read:
         return None if path is None else Path(path).read_bytes()
 
     return read
+
+
+def store(staging: str, files: TokenizerFiles) -> None:
+    """Writes the files to a local staging folder, for `stored`.
+
+    Beam would compress them twice on their way to workers on the same disk.
+
+    Raises:
+        UserError: The disk is full, or another error of the file system.
+    """
+    storage.make_folder(os.path.join(staging, _FOLDER))
+    for name, content in files:
+        storage.write_bytes(os.path.join(staging, _FOLDER, name), content)
+
+
+def stored(staging: str) -> TokenizerFiles:
+    """Reads what `store` has written.
+
+    Raises:
+        UserError: A file cannot be read.
+    """
+    folder = os.path.join(staging, _FOLDER)
+    names = (name for name in (_REQUIRED, *_OPTIONAL) if storage.exists(f"{folder}/{name}"))
+    return tuple((name, storage.read_bytes(os.path.join(folder, name))) for name in names)
 
 
 @lru_cache(maxsize=2)

@@ -5,6 +5,7 @@ the shuffle or staged shards, and a record with their checksums, by which this r
 next one after a crash knows that the task is finished.
 """
 
+import dataclasses
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,14 +15,13 @@ from typing import Any, Protocol
 import apache_beam as beam
 
 from rejoinder.pipelines.dumps.input_files import Part
-from rejoinder.pipelines.job import claims, disk_shuffle, records
+from rejoinder.pipelines.job import claims, disk_shuffle, records, tokenizer_files
 from rejoinder.pipelines.job.progress import Progress
 from rejoinder.pipelines.job.steps.finish import publish_results
 from rejoinder.pipelines.job.steps.read import read_part
 from rejoinder.pipelines.job.steps.results import Results, merge_all
 from rejoinder.pipelines.job.steps.spec import JobSpec
 from rejoinder.pipelines.job.steps.write import merge_reports, write_bucket
-from rejoinder.pipelines.job.tokenizer_files import TokenizerFiles
 from rejoinder.pipelines.publish.publish import Publication
 
 _REPORT = "report"
@@ -47,7 +47,7 @@ class Tasks(Protocol):
         """Does a task.
 
         Returns:
-            JSON values for later steps, and the sha256 (hex) of each file that the task
+            JSON values for later steps, and the digest of each file that the task
             wrote, by path relative to the staging folder.
         """
 
@@ -176,7 +176,6 @@ class WriteBuckets:
     """Tasks that stage the shards of one bucket each; a bucket without rows has none."""
 
     spec: JobSpec
-    tokenizer_files: TokenizerFiles
     num_parts: int
     step: str = "bucket"
 
@@ -193,7 +192,8 @@ class WriteBuckets:
             return None, {}
         ranges = spec.num_buckets if spec.drop_duplicates else 0
         repeats = _read(spec, FindRepeats.step, ranges, number)
-        result = write_bucket(spec, self.tokenizer_files, number, blobs, repeats)
+        files = tokenizer_files.stored(spec.staging)
+        result = write_bucket(spec, files, number, blobs, repeats)
         shards = result.shards[number].values()
         return result.to_dict(), {
             os.path.relpath(s["staged"], spec.staging): s["sha256"] for s in shards
@@ -233,7 +233,9 @@ class PublishFinished(beam.DoFn):
         count = self._spec.num_buckets
         buckets = enumerate(_results(self._spec, WriteBuckets.step, count))
         found = ((number, Results.from_dict(values)) for number, values in buckets if values)
-        publish_results(self._spec, self._publication, report.result, merge_all(found, count))
+        files = tokenizer_files.stored(self._spec.staging)
+        publication = dataclasses.replace(self._publication, tokenizer_files=files)
+        publish_results(self._spec, publication, report.result, merge_all(found, count))
         records.end(self._spec.staging)
 
 
@@ -251,7 +253,7 @@ def _write(
     flushes: Iterable[Iterable[tuple[int, bytes]]],
     num_keys: int,
 ) -> Mapping[str, str]:
-    """Writes a task's file of the shuffle; returns its sha256 by name."""
+    """Writes a task's file of the shuffle; returns its digest by name."""
     name = os.path.join(disk_shuffle.FOLDER, task_name(step, number))
     return {name: disk_shuffle.write(os.path.join(spec.staging, name), flushes, num_keys)}
 

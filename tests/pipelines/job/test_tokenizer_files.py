@@ -33,6 +33,12 @@ def test_the_loaded_tokenizer_is_that_of_the_folder(folder, tokenizer_folder):
     assert tokenizer_files.load(files).fingerprint == expected.fingerprint
 
 
+def test_workers_on_the_same_disk_read_the_files_that_the_command_read(folder, tmp_path):
+    files = tokenizer_files.read_files(str(folder))
+    tokenizer_files.store(str(tmp_path / "staging"), files)
+    assert tokenizer_files.stored(str(tmp_path / "staging")) == files
+
+
 def move_below(folder: Path) -> None:
     """Makes the folder one of the old sentence-transformers layout."""
     below = folder / "0_Transformer"
