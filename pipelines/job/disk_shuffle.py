@@ -10,14 +10,15 @@ A file holds the blobs of several flushes, each sorted by key, then the offsets,
 flush f is the bytes from offsets[k, f] to offsets[k + 1, f].
 """
 
-import hashlib
 import os
 import struct
 from collections.abc import Iterable
 
+import google_crc32c
 import numpy as np
 
 from rejoinder.errors import UserError
+from rejoinder.pipelines.job import records
 
 FOLDER = "shuffle"
 _TRAILER = struct.Struct("<8sQQ")  # magic, keys, flushes
@@ -33,12 +34,13 @@ def write(path: str, flushes: Iterable[Iterable[tuple[int, bytes]]], num_keys: i
         num_keys: Keys are in [0, num_keys).
 
     Returns:
-        The file's sha256 (hex).
+        The file's digest, as `records.crc32c_digest` writes it: the bytes are many, and it takes
+        a fifth of the time of a sha256.
 
     Raises:
         UserError: The disk is full, or another error of the file system.
     """
-    digest, position = hashlib.sha256(), 0
+    crc, position = 0, 0
     offsets: list[np.ndarray] = []
     try:
         with open(path, "wb") as file:
@@ -48,16 +50,16 @@ def write(path: str, flushes: Iterable[Iterable[tuple[int, bytes]]], num_keys: i
                 for key, blob in flush:
                     sizes[key + 1] = len(blob)
                     file.write(blob)
-                    digest.update(blob)
+                    crc = google_crc32c.extend(crc, blob)
                 offsets.append(np.cumsum(sizes))
                 position = int(offsets[-1][-1])
             index = np.array(offsets, "<i8").reshape(len(offsets), num_keys + 1)
             for data in (index.T.tobytes(), _TRAILER.pack(_MAGIC, num_keys, len(offsets))):
                 file.write(data)
-                digest.update(data)
+                crc = google_crc32c.extend(crc, data)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-    return digest.hexdigest()
+    return records.crc32c_digest(crc)
 
 
 def read(path: str, key: int) -> list[bytes]:

@@ -13,12 +13,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import google_crc32c
+
 from rejoinder import storage
 
 FOLDER = "finished"
 # File that identifies the run; it is deleted when the result is published.
 RUN = "run.json"
 _BLOCK_BYTES = 1 << 20
+# Begins the digest of a file whose checksum is not a sha256.
+_CRC32C = "crc32c:"
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Record:
 
     Attributes:
         seconds: Time that it took.
-        files: sha256 (hex) of the files that it wrote, by path relative to the staging folder.
+        files: Digest of each file that it wrote, by path relative to the staging folder: sha256
+            (hex), or `crc32c_digest`.
         result: JSON values for the steps after it.
     """
 
@@ -68,8 +73,8 @@ def read_intact(staging: str, name: str) -> Record | None:
     record = read(staging, name)
     if record is None:
         return None
-    whole = all(sha256_of(os.path.join(staging, n)) == sha for n, sha in record.files.items())
-    return record if whole else None
+    files = ((os.path.join(staging, name), digest) for name, digest in record.files.items())
+    return record if all(digest_of(path, like=digest) == digest for path, digest in files) else None
 
 
 def names(staging: str) -> list[str]:
@@ -95,13 +100,39 @@ def _path(staging: str, name: str) -> str:
     return os.path.join(staging, FOLDER, name)
 
 
+def crc32c_digest(crc: int) -> str:
+    """Returns the digest of a file with this CRC-32C."""
+    return f"{_CRC32C}{crc:08x}"
+
+
+def digest_of(path: str, *, like: str) -> str | None:
+    """Returns the digest of a file, None if it cannot be read.
+
+    Args:
+        path: The file.
+        like: A digest of the same kind.
+    """
+    return _crc32c_of(path) if like.startswith(_CRC32C) else sha256_of(path)
+
+
 def sha256_of(path: str) -> str | None:
     """Returns the sha256 (hex) of a file, None if it cannot be read."""
     digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            for block in iter(functools.partial(file.read, _BLOCK_BYTES), b""):
-                digest.update(block)
+        for block in _blocks(path):
+            digest.update(block)
     except OSError:
         return None
     return digest.hexdigest()
+
+
+def _crc32c_of(path: str) -> str | None:
+    try:
+        return crc32c_digest(functools.reduce(google_crc32c.extend, _blocks(path), 0))
+    except OSError:
+        return None
+
+
+def _blocks(path: str) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        yield from iter(functools.partial(file.read, _BLOCK_BYTES), b"")
