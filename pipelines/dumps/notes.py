@@ -47,6 +47,11 @@ class ReadNotes:
         if kept:
             self.samples[counter] = kept
 
+    def highest_order(self, counter: str) -> int:
+        """Returns the highest hash with which a further sample of a counter can be kept."""
+        kept = self.samples.get(counter, ())
+        return kept[-1].order if len(kept) == KEPT else (1 << 64) - 1
+
     def add(self, other: "ReadNotes") -> None:
         """Adds the notes about another part."""
         self.matched |= other.matched

@@ -59,8 +59,7 @@ class RedditComments:
         filters = build_filters(self.options)
         rows = to_rows(parsed, filters, self.options)
         if notes.with_samples:
-            for counter, samples in sample_filtered(parsed, rows.get_column("reason"), filters):
-                notes.add_samples(counter, samples)
+            sample_filtered(parsed, rows.get_column("reason"), filters, notes)
         if listed := {*self.options.subreddits, *self.options.block_subreddits} - notes.matched:
             notes.matched |= find_listed(parsed, listed)
         return rows, rejects, counts

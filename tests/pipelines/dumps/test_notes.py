@@ -30,8 +30,7 @@ def frame(comments: list[dict]) -> pl.DataFrame:
 def note(notes: ReadNotes, comments: list[dict]) -> None:
     parsed = frame(comments)
     reasons = to_rows(parsed, FILTERS, OPTIONS).get_column("reason")
-    for counter, samples in sample_filtered(parsed, reasons, FILTERS):
-        notes.add_samples(counter, samples)
+    sample_filtered(parsed, reasons, FILTERS, notes)
 
 
 @settings(deadline=None, max_examples=30)
@@ -53,6 +52,13 @@ def test_the_division_and_the_order_do_not_change_the_samples(count, size, seed)
         expected = {c["id"] for c in comments if c["body"].startswith(bodies[kinds[counter]])}
         assert {sample.origin for sample in samples} <= expected
         assert len(samples) == min(KEPT, len(expected))
+
+
+def test_comments_that_a_dump_repeats_do_not_replace_other_samples():
+    comments = [comment(n % KEPT, body="x" * 200) for n in range(50 * KEPT)]
+    notes = ReadNotes()
+    note(notes, comments)
+    assert len(notes.samples["filtered/too_long"]) == KEPT
 
 
 def test_texts_are_cut_and_equal_rows_are_one_sample():
