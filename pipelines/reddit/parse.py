@@ -20,6 +20,9 @@ from rejoinder.pipelines.reddit.line_parser import Comment, parse_line
 COLUMNS = ("id", "thread", "parent", "body", "author", "subreddit", "created_utc")
 OPTIONAL_COLUMNS = ("score", "over_18")
 
+# An id that is text and has no prefix. So are `true` and `false`, which polars may have converted.
+_PLAIN_ID = r"^[0-9a-z]*[a-df-z][0-9a-z]*$"
+
 # A chunk that cannot be parsed as a whole is parsed in groups of this many bytes.
 _GROUP_BYTES = 128 << 10
 
@@ -155,31 +158,42 @@ def _doubtful(raw: pl.DataFrame) -> pl.Series:
     """Returns true for rows with values that polars may have converted, and with missing values."""
     names = ("id", "link_id", "parent_id", "body", "author", "subreddit")
     text = [pl.col(name) for name in names]
-    # The id has no NUL because it has letters and digits only.
-    with_nul = [name for name in names[1:] if _has_nul(raw.get_column(name))]
+    with_nul = [name for name in names if _has_nul(raw.get_column(name))]
     parent = pl.col("parent_id")
     doubtful = raw.select(
         doubtful=pl.any_horizontal(
-            ~pl.col("id").str.contains(r"^[0-9a-z]*[a-df-z][0-9a-z]*$"),
-            pl.col("id") == "true",
-            pl.col("id") == "false",
             ~_begins_with(pl.col("link_id"), "t3_"),
             ~(_begins_with(parent, "t1_") | _begins_with(parent, "t3_")),
             *(column.is_null() for column in text),
             *(pl.col(name).str.contains("\0", literal=True) for name in with_nul),
         ).fill_null(True),
+        unusual_id=_unusual_id(pl.col("id")),
         suspect=pl.any_horizontal(map(_may_be_converted, text[3:])),
     )
+    unusual = doubtful.get_column("unusual_id").arg_true()
+    ids = raw.get_column("id").gather(unusual)
+    doubtful_id = ~ids.str.contains(_PLAIN_ID) | (ids == "true") | (ids == "false")
     suspects = doubtful.get_column("suspect").arg_true()
     converted = pl.any_horizontal(column.str.contains(_CONVERTED) for column in text[3:])
     found = raw.select(text[3:])[suspects].select(converted=converted).to_series()
-    return doubtful.get_column("doubtful").scatter(suspects.filter(found), True)
+    result = doubtful.get_column("doubtful").scatter(suspects.filter(found), True)
+    return result.scatter(unusual.filter(doubtful_id), True)
 
 
 def _has_nul(column: pl.Series) -> bool:
     """Returns whether a string of the column has a NUL, faster than a search in each string."""
     data = column.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()[2]
     return bool(np.frombuffer(data or b"", np.uint8).min(initial=1) == 0)
+
+
+def _unusual_id(column: pl.Expr) -> pl.Expr:
+    """True for all ids that are not certainly text without prefix; a comparison is the fastest.
+
+    A converted value begins with a digit, a sign or a bracket, or is `true` or `false`; a prefix
+    begins with t.
+    """
+    certain = (column >= "a") & (column < "{") & ((column < "t") | (column >= "u"))
+    return ~certain | (column == "false")
 
 
 def _begins_with(column: pl.Expr, prefix: str) -> pl.Expr:
@@ -196,8 +210,9 @@ def _normalize(raw: pl.DataFrame, optional: Sequence[str]) -> pl.DataFrame:
     parent = pl.col("parent_id")
     return raw.select(
         "id",
-        pl.col("link_id").str.strip_prefix("t3_").alias("thread"),
-        pl.when(parent.str.starts_with("t1_")).then(parent.str.strip_prefix("t1_")).alias("parent"),
+        # Every `link_id` begins with t3_, every `parent_id` with t1_ or t3_.
+        pl.col("link_id").str.slice(3).alias("thread"),
+        pl.when(parent < "t3_").then(parent.str.slice(3)).alias("parent"),
         "body",
         "author",
         "subreddit",

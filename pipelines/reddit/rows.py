@@ -48,8 +48,11 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
     """
     if options.clean_text:
         parsed = parsed.with_columns(markdown.clean(pl.col("body")).alias("body"))
-    rows = parsed.with_columns(
-        reason=reason(filters), month=months(parsed.get_column("created_utc"))
+    # Lazily, because polars then counts the characters once for both filters of the length.
+    rows = (
+        parsed.lazy()
+        .with_columns(reason=reason(filters), month=months(parsed.get_column("created_utc")))
+        .collect()
     )
     # Null rows of a gathered column have no text, those of `when` alone keep it in its buffer.
     passed = pl.when(pl.col("reason") == PASSED).then(pl.int_range(pl.len(), dtype=pl.UInt32))
