@@ -156,9 +156,7 @@ class PairFiles:
         index = np.arange(rows.height)
         encoder = PairEncoder(texts, index, index + rows.height, tokenize)
         train_share = 1 - self.options.test_share
-        is_train = np.fromiter(
-            (hashing.split_value(text) <= train_share for text in context), bool, rows.height
-        )
+        is_train = hashing.split_values(context.to_list()) <= train_share
         shards: dict[str, ShardData] = {}
         for split in SPLITS:
             pairs = np.flatnonzero(is_train if split == "train" else ~is_train)

@@ -13,7 +13,7 @@ from rejoinder.pipelines.shuffle import hashing
     [("5h6yvl", 0.722412, True), ("41ar0l", 0.900146, False), ("c", 0.950195, False)],
 )
 def test_the_split_of_known_threads(thread, value, train):
-    assert hashing.split_value(thread) == pytest.approx(value, abs=1e-6)
+    assert hashing.split_values([thread]) == pytest.approx([value], abs=1e-6)
     assert hashing.train_rows(pl.Series([thread, thread])).tolist() == [train, train]
 
 
