@@ -153,7 +153,13 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
             result = ours(part, folder, arguments.tokenizer, 1, core)
             add(f"ours, {label} the input", count, result, start)
             part.unlink()
-    peers = {"floor": 0, "DuckDB": 0, "HF tokenizers": 300_000, "element-wise Beam": _ELEMENTS}
+    peers = {
+        "floor": 0,
+        "same steps": 0,
+        "DuckDB": 0,
+        "HF tokenizers": 300_000,
+        "element-wise Beam": _ELEMENTS,
+    }
     for peer, limit in () if arguments.no_peers else peers.items():
         command = [sys.executable, "-m", "benchmarks.preprocess_peers", peer, str(big)]
         result = measure([*command, str(folder / "peer"), arguments.tokenizer, str(limit)], core)

@@ -196,7 +196,40 @@ def floor(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seco
     return total, clock.seconds()
 
 
+def same_steps(path: str, output: str, tokenizer: str, limit: int) -> tuple[int, Seconds]:
+    """The command's own steps in one plain loop: without Beam, the shuffle and its records.
+
+    It parses with all checks and counters, filters, samples, joins, orders, tokenizes,
+    encodes and counts, but holds all comments in memory, and draws no report.
+    """
+    import polars as pl
+
+    from rejoinder.corpus import checksums
+    from rejoinder.pipelines.dumps.chunks import FileSummary
+    from rejoinder.pipelines.dumps.notes import ReadNotes
+    from rejoinder.pipelines.job.tokenizer_files import read_files, tokenize_function
+    from rejoinder.pipelines.reddit import filters, pairs, threads
+    from rejoinder.pipelines.reddit.extractor import RedditComments
+    from rejoinder.pipelines.reddit.options import ExtractOptions
+
+    tokenize = tokenize_function(read_files(tokenizer), 128)
+    tokenize(["warm up"])
+    options, summary, notes = ExtractOptions(), FileSummary(), ReadNotes()
+    comments = RedditComments(options)
+    clock = Clock()
+    chunks = comments.read_chunks(path, summary)
+    rows = pl.concat([comments.read(path, chunk, notes)[0] for chunk in chunks]).rechunk()
+    found = threads.join_threads(rows, [f.name for f in filters.build_filters(options)])
+    made = pairs.make_shards(found, options, tokenize)
+    for split, shard in made.shards.items():
+        with open(f"{output}.{split}", "wb") as file:
+            file.write(shard.data)
+        checksums.sha256(shard.data)
+    return summary.lines, clock.seconds()
+
+
 PEERS = {
+    "same steps": same_steps,
     "element-wise Beam": element_wise,
     "DuckDB": duckdb,
     "HF tokenizers": hf_tokenizers,

@@ -36,7 +36,11 @@ def process_bucket(
     Returns:
         The shards, counters and statistics. They do not depend on the order of `blobs`.
     """
-    found = _drop_duplicates(_join(blobs, options), to_drop)
+    return make_shards(_drop_duplicates(_join(blobs, options), to_drop), options, tokenize)
+
+
+def make_shards(found: threads.Threads, options: ExtractOptions, tokenize: Tokenize) -> Bucket:
+    """Makes the shards of joined comments, see `process_bucket`."""
     order = shard_order(_pick(found.rows, ("thread", "id"), found.response))
     response = found.response[order]
     context = found.parent[response]
