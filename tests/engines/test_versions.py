@@ -1,6 +1,7 @@
 """A worker with another Python minor release or package version refuses the job in one line."""
 
 import pickle
+import sys
 
 import apache_beam as beam
 import pytest
@@ -69,3 +70,11 @@ def test_a_runner_reports_the_line(monkeypatch):
             runners.choose("", 1, []),
             lambda pipeline: pipeline | beam.Create([1]) | beam.ParDo(Step(1)),
         )
+
+
+def test_a_worker_without_matplotlib_stops_the_job_as_it_begins(monkeypatch):
+    """Only the last step, after hours, draws figures."""
+    step = pickle.dumps(Step(1))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UserError, match=r"this worker: .* matplotlib .*'rejoinder\[pipeline\]'"):
+        pickle.loads(step)

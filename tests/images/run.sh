@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # `make test-images`: builds the images of deploy/ and runs them. Needs root on Debian, Go, and 25 GB
-# of disk; elsewhere it says what is missing and ends with status 0. About 15 minutes on 2 cores.
+# of disk; elsewhere it says what is missing and ends with status 0. About 10 minutes on 2 cores.
 # usage: run.sh [FOLDER]     FOLDER keeps the bases and the images for the next run; without it a
 #                            temporary folder is deleted at the end.
 set -euo pipefail
@@ -151,7 +151,7 @@ start=$SECONDS
 docker run "${limits[@]}" --network none -v "$work:/work" rejoinder-trainer:test train --config quickstart \
   --corpus /work/alone/corpus --model-dir /work/model/run --mode train --params-override trainer.train_steps=20,trainer.checkpoint_interval=20 \
   > "$work/train.log" 2>&1 || { tail -n 20 "$work/train.log" >&2; fail "the trainer image failed"; }
-say "trainer image, 20 steps: $((SECONDS - start)) s; $(grep -oE 'loss [0-9.]+' "$work/train.log" | tail -n 1)"
+say "trainer image, 20 steps: $((SECONDS - start)) s; $(grep -oE 'loss +[0-9.]+ -> [0-9.]+' "$work/train.log" | tail -n 1 || true)"
 docker run "${limits[@]}" --network none -v "$work:/work" rejoinder-trainer:test export \
   --model /work/model/run --output /work/model/export/encoder > "$work/export.log" 2>&1 ||
   { tail -n 20 "$work/export.log" >&2; fail "the export in the trainer image failed"; }

@@ -3,6 +3,7 @@
 import platform
 from typing import Any
 
+from rejoinder import extras
 from rejoinder.errors import UserError
 from rejoinder.versions import installed_version
 
@@ -38,10 +39,11 @@ class _Submitter:
 
 
 def check(python: str, package: str) -> None:
-    """Compares the submitter's versions with those of this process.
+    """Compares the submitter's versions with those of this process, and looks for its packages.
 
     Raises:
-        UserError: They differ.
+        UserError: They differ, or a package of the pipeline is missing: the last step of a job
+            draws figures with Matplotlib.
     """
     here = (_python(), _package())
     if here != (python, package):
@@ -50,6 +52,7 @@ def check(python: str, package: str) -> None:
             f"with Python {python} and rejoinder {package}; give the workers the same versions, "
             "with an image built from the submitter's checkout"
         )
+    extras.check_installed("pipeline", "this worker")
 
 
 def _rebuild(checked: None, cls: type, state: dict[str, Any]) -> Any:
