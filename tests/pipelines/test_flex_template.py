@@ -84,20 +84,3 @@ def test_arguments_that_the_launcher_adds_go_to_beam():
     for argument in added:
         name, value = argument.removeprefix("--").split("=")
         assert options[name] == value
-
-
-def copied() -> set[str]:
-    """The paths of the repository that the Dockerfile copies into the image."""
-    lines = (DEPLOY / "Dockerfile").read_text().splitlines()
-    copies = [line.split()[1:-1] for line in lines if re.match("COPY (?!--from)", line)]
-    return {path for paths in copies for path in paths}
-
-
-def test_every_path_that_the_image_copies_exists():
-    assert [path for path in copied() if not (ROOT / path).exists()] == []
-
-
-def test_the_image_has_the_target_of_every_link_of_the_package():
-    links = [path.resolve() for path in (ROOT / "rejoinder").iterdir() if path.is_symlink()]
-    assert {"rejoinder", "pyproject.toml"} <= copied()
-    assert {path.name for path in links} <= copied()
