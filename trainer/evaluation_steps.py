@@ -13,7 +13,7 @@ def train_and_evaluate(
 
     Orbit counts the interval from the step at which a process starts, so that a run that is
     resumed at step 1,234 would be evaluated at 2,234. An evaluation that was cut off after
-    the checkpoint of its step is done first.
+    the checkpoint of its step is done first, also that of the last step.
 
     Args:
         controller: Orbit's controller.
@@ -23,7 +23,8 @@ def train_and_evaluate(
     """
     interval = config.validation_interval
     step = int(controller.global_step.numpy())
-    is_missing = step > 0 and step % interval == 0 and step != evaluated
+    is_due = step > 0 and (step % interval == 0 or step == config.train_steps)
+    is_missing = is_due and step != evaluated
     if hosts.gather(int(is_missing))[0]:
         controller.evaluate(steps=config.validation_steps)
     while step < config.train_steps:

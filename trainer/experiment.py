@@ -1,6 +1,7 @@
 """Executes a run with Model Garden's runner and orbit's controller."""
 
 import contextlib
+import dataclasses
 import math
 import signal
 import sys
@@ -160,12 +161,14 @@ def _train(runner: Runner, trainer: Trainer, run: Run) -> int:
     }
     began = time.monotonic()
     history = read_history(run.model_dir, int(trainer.global_step.numpy()))
+    best = trainer.checkpoint_exporter
+    if best and best.step is not None:  # it is saved before the report names its step
+        history = dataclasses.replace(history, evaluated=max(best.step, history.evaluated or 0))
     runner.checkpoint_manager.after_save = lambda: report.write(
         run, trainer, progress, history, time.monotonic() - began
     )
     try:
         if run.evaluates:
-            best = trainer.checkpoint_exporter
             with run.strategy.scope():
                 train_and_evaluate(
                     runner.controller, config, run.hosts, evaluated=best.step if best else None

@@ -28,7 +28,8 @@ _NAMED = 3  # more changed keys are counted, not named
 def is_finished(run: Run, step: int) -> bool:
     """Returns whether a training run has nothing left to do.
 
-    A run that was killed after its last checkpoint still has to write its report.
+    A run that was killed after its last checkpoint still has to write its report, and one
+    that was killed in its last evaluation has to evaluate again.
 
     Args:
         run: A run that trains.
@@ -50,17 +51,24 @@ def is_finished(run: Run, step: int) -> bool:
                 f"{', '.join(changes[:_NAMED])}{more}; restore them, raise trainer.train_steps to "
                 "train on with the new ones, or name another --model-dir"
             )
-    return _reported_step(storage.join(run.model_dir, TRAINING_REPORT)) == step
+    trained, evaluated = _reported_steps(storage.join(run.model_dir, TRAINING_REPORT))
+    return trained == step and (evaluated == step or not run.evaluates)
 
 
-def _reported_step(path: str) -> int | None:
-    """Returns the step of a training report; None if there is none."""
+def _reported_steps(path: str) -> tuple[int | None, int | None]:
+    """Returns the last step and the last evaluated step of a training report.
+
+    They are None without a report. The report of a run that only trained, or of an older
+    version, does not name the evaluated step; its last step counts as evaluated.
+    """
     if not storage.exists(path):
-        return None
+        return None, None
     try:
-        return int(json.loads(storage.read_bytes(path))["steps"])
+        report = json.loads(storage.read_bytes(path))
+        trained = int(report["steps"])
+        return trained, report.get("evaluated_step", trained)
     except (ValueError, KeyError, TypeError):  # it is written again
-        return None
+        return None, None
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ class History:
         first_loss: Loss of the run's first steps.
         last_loss: Loss of their last steps.
         accuracy: Accuracy inside the batches of their last steps.
+        evaluated: Step of their last complete evaluation; None without one.
     """
 
     total: Throughput = field(default_factory=Throughput)
@@ -26,6 +27,7 @@ class History:
     first_loss: float | None = None
     last_loss: float | None = None
     accuracy: float | None = None
+    evaluated: int | None = None
 
 
 def read_history(model_dir: str, step: int) -> History:
@@ -57,4 +59,5 @@ def read_history(model_dir: str, step: int) -> History:
         report["first_loss"],
         report["last_loss"],
         report["accuracy_in_batch"],
+        report.get("evaluated_step"),
     )

@@ -34,6 +34,7 @@ class Trainer(base_trainer.Trainer):
 
     Attributes:
         total: Counts of all steps of this process.
+        evaluated_step: Step of its last complete evaluation; None before.
         stop_signal: Number of the signal that asked this host to stop, 0 before.
         scorer: Function from the model to further metrics of an evaluation, or None.
 
@@ -72,6 +73,7 @@ class Trainer(base_trainer.Trainer):
             log_scale=task.log_scale,
         )
         self.total = Throughput()
+        self.evaluated_step: int | None = None
         self.stop_signal = 0
         self.scorer: Callable[[SentenceEncoder], dict[str, float]] | None = None
         self._hosts = run.hosts
@@ -172,7 +174,9 @@ class Trainer(base_trainer.Trainer):
         for batch in Prefetcher(self._validation_input, self.strategy, last=last):
             self._compiled_evaluation(batch.inputs)
         scores = self.scorer(self.model) if self.scorer else None
-        return {name: _value(value) for name, value in self.eval_end(scores).items()}
+        logs = {name: _value(value) for name, value in self.eval_end(scores).items()}
+        self.evaluated_step = int(self.global_step.numpy())
+        return logs
 
     def _replicated_step(self, inputs: Any) -> None:
         # Only a step on one replica can be compiled as a whole here: with several replicas,

@@ -101,12 +101,19 @@ def finish(
         rows = [*_training_rows(values, seconds), *files, *_next_rows(run)]
         print(list_table(rows, "trained"), flush=True)
     else:
-        print_finished(run, values["steps"])
+        print_finished(run, values["steps"], evaluated=trainer.evaluated_step is not None)
 
 
-def print_finished(run: Run, step: int) -> None:
-    """Prints that a run had nothing left to train."""
-    title = f"{run.model_dir}: already trained to step {step}; nothing to do"
+def print_finished(run: Run, step: int, *, evaluated: bool = False) -> None:
+    """Prints that a run had nothing left to train.
+
+    Args:
+        run: The run.
+        step: Its last step.
+        evaluated: Whether this process evaluated that step.
+    """
+    done = "evaluated it" if evaluated else "nothing to do"
+    title = f"{run.model_dir}: already trained to step {step}; {done}"
     print(list_table(_next_rows(run), title), flush=True)
 
 
@@ -139,6 +146,7 @@ def training_report(
         # more if steps were repeated after a recovery.
         "steps_counted": total.steps,
         "steps_this_run": trainer.total.steps,
+        **_evaluated(run, trainer, history),
         "pairs": data.examples,
         "pairs_trained": total.pairs,
         "first_loss": _first(history.first_loss, progress.first_loss),
@@ -158,6 +166,12 @@ def training_report(
         "precision": run.precision,
         "data_sets": dict(zip(data.names, data.weights, strict=True)),
     }
+
+
+def _evaluated(run: Run, trainer: Trainer, history: History) -> dict[str, int | None]:
+    """Returns the step of the last complete evaluation, if the run evaluates."""
+    step = trainer.evaluated_step
+    return {"evaluated_step": history.evaluated if step is None else step} if run.evaluates else {}
 
 
 def _first(*values: float | None) -> float | None:

@@ -38,6 +38,9 @@ class Controller:
         (4, None, [4, 8, 10]),  # cut off after the checkpoint of step 4
         (4, 4, [8, 10]),
         (8, 4, [8, 10]),
+        (10, None, [10]),  # cut off in the evaluation of the last step
+        (10, 8, [10]),
+        (10, 10, []),
     ],
 )
 def test_a_resumed_run_is_evaluated_at_the_same_steps(start, evaluated, expected):

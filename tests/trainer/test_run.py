@@ -96,6 +96,47 @@ def test_the_best_checkpoint_is_kept(run, monkeypatch):
     assert reader.get_tensor("global_step/.ATTRIBUTES/VARIABLE_VALUE") == 8
 
 
+def test_a_run_that_was_killed_in_its_last_evaluation_evaluates_again(run, monkeypatch, capsys):
+    """Of three evaluations the first is best, and the last is cut off."""
+    calls = iter([3.0, 2.0, None, 1.0])
+
+    def finish(self, logs):
+        score = next(calls)
+        if score is None:
+            raise KeyboardInterrupt
+        return _scored(self, score)
+
+    monkeypatch.setattr(Trainer, "eval_end", finish)
+    every_loop = {"trainer": {"checkpoint_interval": 2}}  # one is that of the last step
+    with pytest.raises(KeyboardInterrupt):
+        run(every_loop, mode="train_and_eval")
+    capsys.readouterr()
+    folder = run(every_loop, mode="train_and_eval")
+    output = capsys.readouterr().out
+    assert f"evaluated at step {STEPS} | accuracy 1.0000" in output
+    assert f"already trained to step {STEPS}; evaluated it" in output
+    report = json.loads((folder / "training.json").read_text())
+    assert (report["steps"], report["steps_this_run"], report["evaluated_step"]) == (
+        STEPS,
+        0,
+        STEPS,
+    )
+    assert run(every_loop, mode="train_and_eval") == folder
+    output = capsys.readouterr().out
+    assert f"already trained to step {STEPS}; nothing to do" in output
+    assert "evaluated at step" not in output
+
+
+def test_the_report_of_an_older_version_means_that_the_last_step_was_evaluated(run, capsys):
+    folder = run(mode="train_and_eval")
+    report = json.loads((folder / "training.json").read_text())
+    del report["evaluated_step"]
+    (folder / "training.json").write_text(json.dumps(report))
+    capsys.readouterr()
+    run(mode="train_and_eval")
+    assert "nothing to do" in capsys.readouterr().out
+
+
 def _scored(trainer, accuracy):
     logs = {"accuracy": accuracy, "validation_loss": 1.0}
     exporter = trainer.checkpoint_exporter
