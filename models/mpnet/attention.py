@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from rejoinder.models.mpnet import compiled
+from rejoinder.models.mpnet import compiled, whole_step
 from rejoinder.models.mpnet.layers import dense, normal, site_seed
 
 MAX_DISTANCE = 128
@@ -102,20 +102,26 @@ class SelfAttention(tf_keras.layers.Layer):
             self.output_dense = dense(hidden_size, hidden_size, "output", init_range, dtype)
         self.built = True
 
-    def call(self, inputs, bias, rows, seed=None, site=0):
+    def call(self, inputs, bias, rows, token_mask=None, seed=None, site=0):
         """Applies self-attention.
 
         Args:
-            inputs: [b * s, hidden], the concatenated tokens of all rows.
+            inputs: [b * s, hidden], the concatenated tokens of all rows; [b, s, hidden]
+                with `token_mask`.
             bias: float32, broadcastable to [b, heads, s, s]; added to the scores
-                after their scaling by 1/sqrt(head size).
+                after their scaling by 1/sqrt(head size). [heads, s, s] with `token_mask`.
             rows: Number of rows, b.
+            token_mask: float32, broadcastable to [b, heads, s, s], given in a step that is
+                compiled as a whole; added to `bias`.
             seed: int32 [2] for dropout, or None for no dropout.
             site: See `site_seed`.
 
         Returns:
-            [b * s, hidden].
+            The shape of `inputs`.
         """
+        if token_mask is not None:
+            own_seed = site_seed(self.dropout_rate, seed, site)
+            return self._call_whole(inputs, bias, rows, token_mask, own_seed)
         heads = self.num_heads
         size = self.hidden_size // heads
         qkv = tf.reshape(self.qkv(inputs), [rows, -1, 3, heads, size])
@@ -130,6 +136,22 @@ class SelfAttention(tf_keras.layers.Layer):
             weights = compiled.softmax_dropout(scores, bias, own_seed, self.dropout_rate)
         context = tf.transpose(tf.matmul(weights, value), [0, 2, 1, 3])
         return self.output_dense(tf.reshape(context, [-1, heads * size]))
+
+    def _call_whole(self, inputs, bias, rows, token_mask, seed):
+        heads, hidden = self.num_heads, self.hidden_size
+        product = tf.einsum("bsd,dn->bns", inputs, self.qkv.kernel)
+        query, key, value = (
+            tf.reshape(part, [rows, heads, hidden // heads, -1])
+            + tf.reshape(offset, [heads, hidden // heads, 1])
+            for part, offset in zip(
+                tf.split(product, 3, axis=1), tf.split(self.qkv.bias, 3), strict=True
+            )
+        )
+        query *= tf.cast(1 / math.sqrt(hidden // heads), query.dtype)
+        context = whole_step.attend(query, key, value, bias, token_mask, seed, self.dropout_rate)
+        context = tf.reshape(context, [rows, hidden, -1])
+        output = tf.einsum("bns,nd->bsd", context, self.output_dense.kernel)
+        return tf.nn.bias_add(output, self.output_dense.bias)
 
     def get_config(self):
         """Returns the constructor's arguments."""

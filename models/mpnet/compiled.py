@@ -76,8 +76,12 @@ def keep_mask(seed: tf.Tensor, shape: tf.Tensor, rate: float) -> tf.Tensor:
     Returns:
         bool [*shape].
     """
-    bits = threefry(tf.range(tf.reduce_prod(shape)), seed)
-    return tf.reshape(bits >= tf.constant(round(rate * 2**32), tf.uint32), shape)
+    first, *others = tf.unstack(shape)
+    # The numbers of the elements have the mask's shape: reshaping a vector is a copy on a TPU.
+    number = tf.range(first)
+    for length in others:
+        number = number[..., tf.newaxis] * length + tf.range(length)
+    return threefry(number, seed) >= tf.constant(round(rate * 2**32), tf.uint32)
 
 
 def threefry(counter: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
@@ -88,11 +92,11 @@ def threefry(counter: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     only, which processors do for 16 elements at once; 13 rounds pass BigCrush.
 
     Args:
-        counter: int32 [n].
+        counter: int32 [...].
         key: int32 [2].
 
     Returns:
-        uint32 [n].
+        uint32, the shape of `counter`.
     """
     xor = tf.bitwise.bitwise_xor
     first, second = tf.unstack(tf.bitcast(key, tf.uint32))
@@ -115,7 +119,7 @@ def _rotate(value: tf.Tensor, distance: int) -> tf.Tensor:
     return tf.bitwise.bitwise_or(left, right)
 
 
-def _drop(values: tf.Tensor, keep: tf.Tensor, rate: float) -> tf.Tensor:
+def drop(values: tf.Tensor, keep: tf.Tensor, rate: float) -> tf.Tensor:
     """Returns float32 values, 0 where dropped and the others scaled to the same expectation."""
     return tf.where(keep, tf.cast(values, tf.float32) * (1 / (1 - rate)), 0.0)
 
@@ -143,12 +147,12 @@ def dropout(inputs: tf.Tensor, seed: tf.Tensor, rate: float) -> tf.Tensor:
 @_compiled
 def _dropout(inputs, seed, rate):
     keep = keep_mask(seed, tf.shape(inputs), rate)
-    return tf.cast(_drop(inputs, keep, rate), inputs.dtype), keep
+    return tf.cast(drop(inputs, keep, rate), inputs.dtype), keep
 
 
 @_compiled
 def _dropout_gradient(upstream, keep, rate):
-    return tf.cast(_drop(upstream, keep, rate), upstream.dtype)
+    return tf.cast(drop(upstream, keep, rate), upstream.dtype)
 
 
 def softmax_dropout(scores: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor, rate: float) -> tf.Tensor:
@@ -181,12 +185,12 @@ def softmax_dropout(scores: tf.Tensor, bias: tf.Tensor, seed: tf.Tensor, rate: f
 @_compiled
 def _dropout_as(weights, seed, rate, dtype):
     keep = keep_mask(seed, tf.shape(weights), rate)
-    return tf.cast(_drop(weights, keep, rate), dtype), keep
+    return tf.cast(drop(weights, keep, rate), dtype), keep
 
 
 @_compiled
 def _softmax_dropout_gradient(weights, keep, upstream, rate):
-    by_dropped = _drop(upstream, keep, rate)
+    by_dropped = drop(upstream, keep, rate)
     inner = tf.reduce_sum(weights * by_dropped, axis=-1, keepdims=True)
     by_bias = weights * (by_dropped - inner)
     return tf.cast(by_bias, upstream.dtype), by_bias
@@ -232,8 +236,8 @@ def dropout_sum_norm(
     """Returns `layer_norm(dropout(inputs) + residual)`, computed in float32.
 
     Args:
-        inputs: floating [n, d].
-        residual: float32 [n, d].
+        inputs: floating [..., d].
+        residual: float32 [..., d].
         gamma: float32 [d], scale of the normalization.
         beta: float32 [d], offset of the normalization.
         seed: int32 [2].
@@ -241,7 +245,7 @@ def dropout_sum_norm(
         epsilon: Added to the variance.
 
     Returns:
-        float32 [n, d].
+        float32 [..., d].
     """
 
     @tf.custom_gradient
@@ -254,7 +258,7 @@ def dropout_sum_norm(
             by_inputs, by_total, by_gamma = _dropout_sum_norm_gradient(
                 total, mean, scale, keep, gamma, upstream, rate, inputs.dtype
             )
-            return by_inputs, by_total, by_gamma, tf.reduce_sum(upstream, axis=0)
+            return by_inputs, by_total, by_gamma, _sum_of_rows(upstream)
 
         return outputs, gradient
 
@@ -264,7 +268,7 @@ def dropout_sum_norm(
 @_compiled
 def _dropout_sum_norm(inputs, residual, gamma, beta, seed, rate, epsilon):
     keep = keep_mask(seed, tf.shape(inputs), rate)
-    total = _drop(inputs, keep, rate) + residual
+    total = drop(inputs, keep, rate) + residual
     mean = tf.reduce_mean(total, axis=-1, keepdims=True)
     centred = total - mean
     variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
@@ -279,5 +283,9 @@ def _dropout_sum_norm_gradient(total, mean, scale, keep, gamma, upstream, rate, 
     average = tf.reduce_mean(by_normalized, axis=-1, keepdims=True)
     inner = tf.reduce_mean(by_normalized * normalized, axis=-1, keepdims=True)
     by_total = scale * (by_normalized - average - normalized * inner)
-    by_inputs = tf.cast(_drop(by_total, keep, rate), dtype)
-    return by_inputs, by_total, tf.reduce_sum(upstream * normalized, axis=0)
+    by_inputs = tf.cast(drop(by_total, keep, rate), dtype)
+    return by_inputs, by_total, _sum_of_rows(upstream * normalized)
+
+
+def _sum_of_rows(values: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(values, axis=list(range(values.shape.rank - 1)))

@@ -7,7 +7,7 @@ Understanding"; parameters and arithmetic as in Hugging Face's `MPNetModel`.
 import tensorflow as tf
 import tf_keras
 
-from rejoinder.models.mpnet import compiled
+from rejoinder.models.mpnet import compiled, whole_step
 from rejoinder.models.mpnet.attention import MASKED, RelativeBias
 from rejoinder.models.mpnet.config import POSITION_OFFSET, MPNetConfig
 from rejoinder.models.mpnet.layer import EncoderLayer
@@ -126,9 +126,11 @@ class MPNetEncoder(tf_keras.layers.Layer):
         position_ids = tf.where(real, positions + POSITION_OFFSET, 0)
         hidden = tf.gather(self.word_embeddings, token_ids)
         hidden += tf.gather(self.position_embeddings, position_ids)
-        # One matrix of all tokens: a dense layer on it is a plain matrix product, which
-        # runtimes fuse with the bias and the activation.
-        hidden = tf.reshape(hidden, [-1, config.hidden_size])
+        whole = whole_step.compiled_as_a_whole()
+        if not whole:
+            # One matrix of all tokens: a dense layer on it is a plain matrix product, which
+            # runtimes fuse with the bias and the activation.
+            hidden = tf.reshape(hidden, [-1, config.hidden_size])
         hidden = self.embeddings_norm(hidden)
         rate = config.hidden_dropout_prob
         own_seed = None if self.frozen_layers else site_seed(rate, seed, 0)
@@ -140,22 +142,20 @@ class MPNetEncoder(tf_keras.layers.Layer):
                 token_ids.shape, tf.unstack(tf.shape(token_ids)), strict=True
             )
         ]
-        bias = self.relative_bias(shape[1]) + mask
+        bias = self.relative_bias(shape[1])
+        if not whole:
+            bias, mask = bias + mask, None
         for index, layer in enumerate(self.layers):
             site = 1 + index * layer.NUM_SITES
             layer_seed = None if index < self.frozen_layers else seed
-            hidden = self._apply(layer, hidden, bias, shape[0], layer_seed, site)
+            hidden = self._apply(layer, hidden, bias, mask, shape[0], layer_seed, site)
         return tf.reshape(hidden, [*shape, config.hidden_size])
 
-    def _apply(self, layer: EncoderLayer, hidden, bias, rows, seed, site: int):
-        if not self.recompute:
-            return layer(hidden, bias=bias, rows=rows, seed=seed, site=site)
+    def _apply(self, layer: EncoderLayer, hidden, bias, mask, rows, seed, site: int):
+        def apply(hidden, bias):
+            return layer(hidden, bias=bias, token_mask=mask, rows=rows, seed=seed, site=site)
 
-        @tf.recompute_grad
-        def again(hidden, bias):
-            return layer(hidden, bias=bias, rows=rows, seed=seed, site=site)
-
-        return again(hidden, bias)
+        return (tf.recompute_grad(apply) if self.recompute else apply)(hidden, bias)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -3,7 +3,7 @@
 import tensorflow as tf
 import tf_keras
 
-from rejoinder.models.mpnet import compiled
+from rejoinder.models.mpnet import compiled, whole_step
 from rejoinder.models.mpnet.attention import SelfAttention
 from rejoinder.models.mpnet.config import MPNetConfig
 from rejoinder.models.mpnet.layers import LayerNorm, dense, gelu, site_seed
@@ -55,14 +55,17 @@ class EncoderLayer(tf_keras.layers.Layer):
             )
         self.built = True
 
-    def call(self, inputs, bias, rows, seed=None, site=0):
-        """Transforms float32 [b * s, hidden]; see `SelfAttention` for the arguments."""
-        attended = self.attention(inputs, bias=bias, rows=rows, seed=seed, site=site)
+    def call(self, inputs, bias, rows, token_mask=None, seed=None, site=0):
+        """Transforms float32 [b * s, hidden], or [b, s, hidden]; arguments as `SelfAttention`."""
+        attended = self.attention(
+            inputs, bias=bias, rows=rows, token_mask=token_mask, seed=seed, site=site
+        )
         hidden = self._add_and_norm(attended, inputs, self.attention_norm, seed, site + 1)
-        inner = self.intermediate(hidden)
+        whole = token_mask is not None
+        inner = whole_step.dense(self.intermediate, hidden) if whole else self.intermediate(hidden)
         dropped = seed is not None and self.config.hidden_dropout_prob > 0
         inner = compiled.gelu(inner) if dropped else gelu(inner)
-        output = self.output_dense(inner)
+        output = whole_step.dense(self.output_dense, inner) if whole else self.output_dense(inner)
         return self._add_and_norm(output, hidden, self.output_norm, seed, site + 2)
 
     def _add_and_norm(self, inputs, residual, norm: LayerNorm, seed, site: int):

@@ -116,7 +116,7 @@ def test_bits_are_those_of_the_reference_implementation():
 def test_a_tensorflow_without_xla_for_the_host_computes_the_same(monkeypatch):
     monkeypatch.setattr(compiled, "host_has_xla", lambda: False)
     inputs = tf.random.stateless_normal([12, 16], [3, 1])
-    block = compiled._compiled(lambda inputs: compiled._drop(inputs, inputs > 0, RATE))
+    block = compiled._compiled(lambda inputs: compiled.drop(inputs, inputs > 0, RATE))
     np.testing.assert_array_equal(block(inputs), tf.where(inputs > 0, inputs * (1 / 0.7), 0.0))
 
 
