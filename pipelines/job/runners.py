@@ -114,6 +114,9 @@ def choose_workers(
 
 
 def _unknown_arguments(arguments: Sequence[str]) -> list[str]:
+    if not arguments:
+        return []  # without Beam, whose import would delay the start of the workers' server
+
     from apache_beam.options.pipeline_options import PipelineOptions
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)

@@ -1,5 +1,8 @@
 """Runner names and options."""
 
+import subprocess
+import sys
+
 import pytest
 
 from rejoinder.errors import UserError
@@ -38,3 +41,13 @@ def test_unknown_options_are_errors():
 def test_less_than_one_worker_is_an_error():
     with pytest.raises(UserError, match="--workers: must be at least 1, got 0"):
         runners.choose("", 0, [])
+
+
+def test_the_server_of_workers_starts_before_beam_is_imported():
+    program = (
+        "import sys; from rejoinder.pipelines.job import runners, workers; "
+        "from rejoinder.pipelines import pairs, preprocess; "
+        "assert runners.choose('', 2, []).forks_workers; "
+        "assert not {'apache_beam', 'tensorflow', 'polars'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
