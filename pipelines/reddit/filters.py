@@ -28,7 +28,7 @@ class Filter:
 
     Attributes:
         name: Name of its counter, without `filtered/`.
-        drops: Boolean expression over the columns of a parsed chunk; null keeps the row.
+        drops: Boolean expression over the columns of `with_length`; null keeps the row.
     """
 
     name: str
@@ -41,10 +41,15 @@ def optional_columns(options: ExtractOptions) -> list[str]:
     return [name for name, needed in columns.items() if needed]
 
 
+def with_length(parsed: pl.DataFrame) -> pl.DataFrame:
+    """Adds the column `length`, the code points of the text, once for all filters that need it."""
+    return parsed.with_columns(length=pl.col("body").str.len_chars())
+
+
 def build_filters(options: ExtractOptions) -> list[Filter]:
     """Returns the filters that the options select, in the order of their application."""
     body, author = pl.col("body"), pl.col("author")
-    length = body.str.len_chars()
+    length = pl.col("length")
     filters = [
         Filter("deleted", body == "[deleted]"),
         Filter("removed", body == "[removed]"),

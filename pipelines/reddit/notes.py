@@ -23,9 +23,11 @@ def sample_filtered(
         filters: The filters.
         notes: What is known from other chunks of the same part.
     """
-    dropped = (reasons != PASSED).arg_true()
-    reason = reasons.gather(dropped).to_numpy()
-    hashes = hashing.hash_strings(parsed.get_column("id").gather(dropped), _ORDER_SEED)
+    reason = reasons.to_numpy()
+    dropped = np.flatnonzero(reason != PASSED)
+    reason = reason[dropped]
+    ids = parsed.select("id")[dropped].to_series()
+    hashes = hashing.hash_strings(ids, _ORDER_SEED)
     for index, dropped_by in enumerate(filters, 1):
         counter = f"filtered/{dropped_by.name}"
         highest = np.uint64(notes.highest_order(counter))

@@ -20,7 +20,10 @@ from rejoinder.pipelines.reddit.line_parser import Comment, parse_line
 COLUMNS = ("id", "thread", "parent", "body", "author", "subreddit", "created_utc")
 OPTIONAL_COLUMNS = ("score", "over_18")
 
-# An id that is text and has no prefix. So are `true` and `false`, which polars may have converted.
+# Columns that must be text; the last three may hold any.
+_TEXT = ("id", "link_id", "parent_id", "body", "author", "subreddit")
+_FREE_TEXT = _TEXT[3:]
+# An id that is text and has no prefix, except `true` and `false`.
 _PLAIN_ID = r"^[0-9a-z]*[a-df-z][0-9a-z]*$"
 
 # A chunk that cannot be parsed as a whole is parsed in groups of this many bytes.
@@ -156,28 +159,50 @@ def _pick_lines(chunk: Chunk, indices: Sequence[int]) -> list[bytes]:
 
 def _doubtful(raw: pl.DataFrame) -> pl.Series:
     """Returns true for rows with values that polars may have converted, and with missing values."""
-    names = ("id", "link_id", "parent_id", "body", "author", "subreddit")
-    text = [pl.col(name) for name in names]
-    with_nul = [name for name in names if _has_nul(raw.get_column(name))]
+    # NumPy in between, because each operation on a series of polars takes 0.2 ms to prepare.
+    checks = raw.select(*_checks())
+    doubtful = checks.get_column("doubtful").to_numpy().copy()
+    for name in _TEXT:
+        if _has_nul(raw.get_column(name)):
+            with_nul = pl.col(name).str.contains("\0", literal=True).fill_null(True)
+            doubtful |= raw.select(with_nul).to_series().to_numpy()
+    unusual = np.flatnonzero(checks.get_column("unusual_id").to_numpy())
+    if len(unusual):
+        plain = raw.select("id")[unusual].select(_is_plain(pl.col("id"))).to_series().to_numpy()
+        doubtful[unusual[~plain]] = True
+    suspects = np.flatnonzero(checks.get_column("suspect").to_numpy())
+    if len(suspects):
+        found = raw.select(_FREE_TEXT)[suspects].select(_converted()).to_series().to_numpy()
+        doubtful[suspects[found]] = True
+    return pl.Series(doubtful)
+
+
+@lru_cache(maxsize=1)
+def _checks() -> tuple[pl.Expr, ...]:
+    """Returns the fast checks of each row: `doubtful`, and what makes it `unusual` or `suspect`."""
     parent = pl.col("parent_id")
-    doubtful = raw.select(
-        doubtful=pl.any_horizontal(
-            ~_begins_with(pl.col("link_id"), "t3_"),
-            ~(_begins_with(parent, "t1_") | _begins_with(parent, "t3_")),
-            *(column.is_null() for column in text),
-            *(pl.col(name).str.contains("\0", literal=True) for name in with_nul),
-        ).fill_null(True),
-        unusual_id=_unusual_id(pl.col("id")),
-        suspect=pl.any_horizontal(map(_may_be_converted, text[3:])),
+    doubtful = pl.any_horizontal(
+        ~_begins_with(pl.col("link_id"), "t3_"),
+        ~(_begins_with(parent, "t1_") | _begins_with(parent, "t3_")),
+        *(pl.col(name).is_null() for name in _TEXT),
     )
-    unusual = doubtful.get_column("unusual_id").arg_true()
-    ids = raw.get_column("id").gather(unusual)
-    doubtful_id = ~ids.str.contains(_PLAIN_ID) | (ids == "true") | (ids == "false")
-    suspects = doubtful.get_column("suspect").arg_true()
-    converted = pl.any_horizontal(column.str.contains(_CONVERTED) for column in text[3:])
-    found = raw.select(text[3:])[suspects].select(converted=converted).to_series()
-    result = doubtful.get_column("doubtful").scatter(suspects.filter(found), True)
-    return result.scatter(unusual.filter(doubtful_id), True)
+    suspect = pl.any_horizontal(_may_be_converted(pl.col(name)) for name in _FREE_TEXT)
+    return (
+        doubtful.fill_null(True).alias("doubtful"),
+        _unusual_id(pl.col("id")).fill_null(False).alias("unusual_id"),
+        suspect.fill_null(False).alias("suspect"),
+    )
+
+
+@lru_cache(maxsize=1)
+def _converted() -> pl.Expr:
+    texts = (pl.col(name).str.contains(_CONVERTED) for name in _FREE_TEXT)
+    return pl.any_horizontal(texts).fill_null(False)
+
+
+def _is_plain(column: pl.Expr) -> pl.Expr:
+    """True for ids that are text without prefix: `true` and `false` may have been booleans."""
+    return column.str.contains(_PLAIN_ID) & (column != "true") & (column != "false")
 
 
 def _has_nul(column: pl.Series) -> bool:

@@ -6,10 +6,9 @@ import numpy as np
 import polars as pl
 
 from rejoinder.pipelines.reddit import markdown
-from rejoinder.pipelines.reddit.filters import PASSED, Filter, reason, trim
+from rejoinder.pipelines.reddit.filters import PASSED, Filter, reason, trim, with_length
 from rejoinder.pipelines.reddit.options import ExtractOptions
 from rejoinder.pipelines.shuffle import hashing
-from rejoinder.pipelines.shuffle.partition import COLUMNS
 
 # Months are counted from year 0. A timestamp before Reddit's first year or far in
 # the future is invalid.
@@ -48,12 +47,6 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
     """
     if options.clean_text:
         parsed = parsed.with_columns(markdown.clean(pl.col("body")).alias("body"))
-    # Lazily, because polars then counts the characters once for both filters of the length.
-    rows = (
-        parsed.lazy()
-        .with_columns(reason=reason(filters), month=months(parsed.get_column("created_utc")))
-        .collect()
-    )
     # Null rows of a gathered column have no text, those of `when` alone keep it in its buffer.
     passed = pl.when(pl.col("reason") == PASSED).then(pl.int_range(pl.len(), dtype=pl.UInt32))
     body: pl.Expr = pl.col("body").gather(passed)
@@ -63,6 +56,9 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
             lambda text: trim(text, limit), return_dtype=pl.String
         )
         body = pl.when(pl.col("body").str.len_chars() <= limit).then("body").otherwise(trimmed)
+    rows = with_length(parsed).with_columns(
+        reason=reason(filters), month=months(parsed.get_column("created_utc"))
+    )
     return rows.select(
         "id",
         "thread",
@@ -71,7 +67,7 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
         pl.col("author", "subreddit").gather(passed),
         "month",
         "reason",
-    ).select(COLUMNS)
+    )
 
 
 def _iso_seconds(text: str) -> float | None:
@@ -90,14 +86,13 @@ def months(created: pl.Series) -> pl.Series:
         created: String [n], `created_utc`: seconds or milliseconds since 1970, or ISO 8601.
     """
     number = created.cast(pl.Float64, strict=False)
-    is_text = number.is_null() & created.is_not_null()
-    if is_text.any():
-        text = pl.select(pl.when(is_text).then(created)).to_series()
+    if number.null_count() > created.null_count():
+        text = pl.select(pl.when(number.is_null()).then(created)).to_series()
         parsed = text.map_elements(_iso_seconds, return_dtype=pl.Float64, skip_nulls=True)
         number = number.fill_null(parsed)
-    seconds = number.fill_null(-1).to_numpy()
+    seconds = number.to_numpy()  # NaN for null
     seconds = np.where(np.abs(seconds) >= _FIRST_MILLISECONDS, seconds / 1000, seconds)
     known = (seconds >= 0) & (seconds < len(_MONTH_OF_DAY) * _DAY_SECONDS)  # false for NaN
     month = _MONTH_OF_DAY[np.where(known, seconds, 0).astype(np.int64) // _DAY_SECONDS]
     known &= month >= _FIRST_MONTH
-    return pl.Series(month).set(pl.Series(~known), None)
+    return pl.Series(month) if known.all() else pl.Series(month).set(pl.Series(~known), None)

@@ -23,7 +23,7 @@ def dropped_by(options: ExtractOptions, **fields) -> str | None:
         {k: [v] for k, v in (GOOD | fields).items()}, schema_overrides={"score": pl.String}
     )
     built = filters.build_filters(options)
-    reason = row.select(filters.reason(built)).item()
+    reason = filters.with_length(row).select(filters.reason(built)).item()
     return None if reason == filters.PASSED else built[reason - 1].name
 
 
