@@ -32,6 +32,9 @@ def describe(limits: Limits, *, guarded: bool) -> dict[str, Any]:
             "/v1/models": {"get": _read("Names of the served models")},
             "/v1/embeddings": {"post": _embeddings(limits)},
             "/tokenize": {"post": _tokenize(limits)},
+            "/embed": {"post": _tei_embed(limits)},
+            "/similarity": {"post": _tei_similarity(limits)},
+            "/info": {"get": _read("The model and the limits (Text Embeddings Inference)")},
             "/search": {"post": _search(limits)},
             "/indexes": {"get": _read("Indexes that /search can use")},
             "/health": {"get": _read("Whether the process responds", public=True)},
@@ -58,6 +61,10 @@ def describe(limits: Limits, *, guarded: bool) -> dict[str, Any]:
                         )
                     },
                     required=["error"],
+                ),
+                "TeiError": _object(
+                    {"error": {"type": "string"}, "error_type": {"type": "string"}},
+                    required=["error", "error_type"],
                 ),
             }
         },
@@ -183,6 +190,39 @@ def _tokenize(limits: Limits) -> dict[str, Any]:
     return operation
 
 
+def _tei_embed(limits: Limits) -> dict[str, Any]:
+    text = {"type": "string", "maxLength": limits.max_characters}
+    many = {"type": "array", "items": text, "minItems": 1, "maxItems": limits.max_items}
+    request = _object(
+        {
+            "inputs": {"anyOf": [text, many]},
+            "truncate": {"type": ["boolean", "null"]},
+            "normalize": {"const": True},
+        },
+        required=["inputs"],
+    )
+    response = {"type": "array", "items": _NUMBERS}
+    return _operation(
+        "Embed texts (Text Embeddings Inference; also POST /)", request, response, "TeiError"
+    )
+
+
+def _tei_similarity(limits: Limits) -> dict[str, Any]:
+    text = {"type": "string", "maxLength": limits.max_characters}
+    sentences = {"type": "array", "items": text, "minItems": 1, "maxItems": limits.max_items - 1}
+    inputs = _object(
+        {"source_sentence": text, "sentences": sentences}, required=["source_sentence", "sentences"]
+    )
+    parameters = _object({"truncate": {"type": ["boolean", "null"]}}, required=[])
+    request = _object({"inputs": inputs, "parameters": parameters}, required=["inputs"])
+    return _operation(
+        "Cosine of one sentence with others (Text Embeddings Inference)",
+        request,
+        _NUMBERS,
+        "TeiError",
+    )
+
+
 def _search(limits: Limits) -> dict[str, Any]:
     request = _object(
         {
@@ -229,7 +269,9 @@ def _operation(
             "400": _error("The request is invalid", error),
             "401": _error("A bearer key is needed", error),
             "408": _error("The body took too long", error),
+            "403": _error("The Host is not a name of this server", error),
             "413": _error("The body is too large", error),
+            "415": _error("The body has another Content-Encoding than gzip", error),
             "429": _error("The server is overloaded; retry after Retry-After seconds", error),
             "504": _error("The request took too long", error),
         },

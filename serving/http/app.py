@@ -15,6 +15,7 @@ from rejoinder.serving.apis.openapi import describe
 from rejoinder.serving.apis.responses import encoded_json_response, json_response
 from rejoinder.serving.apis.rest import RestApi, rest_error
 from rejoinder.serving.apis.search import SearchApi
+from rejoinder.serving.apis.tei import TeiApi, tei_error
 from rejoinder.serving.errors import Code, ServingError
 from rejoinder.serving.http.connections import Connections
 from rejoinder.serving.http.gate import Gate
@@ -30,6 +31,7 @@ def build_app(service: Service) -> ASGIApp:
     gate = Gate(service.limits, service.metrics, service.keys)
     rest = RestApi(service.registry, service.predictor, service.limits)
     openai = OpenAiApi(service.registry, service.predictor)
+    tei = TeiApi(service.registry, service.predictor, service.limits)
     search = SearchApi(service.registry, service.predictor, service.indexes)
     description = orjson.dumps(describe(service.limits, guarded=bool(service.keys)))
 
@@ -69,11 +71,17 @@ def build_app(service: Service) -> ASGIApp:
         route("/v1/embeddings", "embeddings", openai.embeddings, "POST", format_error=openai_error),
         route("/v1/models", "models", openai.models, "GET", format_error=openai_error),
         route("/tokenize", "tokenize", openai.tokenize, "POST"),
+        route("/embed", "tei", tei.embed, "POST", format_error=tei_error),
+        route("/", "tei", tei.embed, "POST", format_error=tei_error),
+        route("/similarity", "tei", tei.similarity, "POST", format_error=tei_error),
+        route("/info", "tei", tei.info, "GET", format_error=tei_error),
         route("/search", "search", search.search, "POST"),
         route("/indexes", "indexes", search.names, "GET"),
         route("/health", "health", health, "GET", guarded=False),
         route("/ready", "ready", ready, "GET", guarded=False),
         route("/metrics", "metrics", metrics, "GET"),
+        # TensorFlow Serving's path.
+        route("/monitoring/prometheus/metrics", "metrics", metrics, "GET"),
         route("/openapi.json", "openapi", openapi, "GET", guarded=False),
         *(page_route(path, response) for path, response in page_responses().items()),
         # Last, because it takes every other path and method.

@@ -76,6 +76,6 @@ def test_the_page_uses_the_key_of_a_guarded_server(browser, start, tiny_base):
     browser.wait(DONE)
     browser.open(f"{guarded.url}/docs")
     browser.wait("document.querySelectorAll('section').length")
-    assert browser.run("return document.querySelectorAll('section').length") == 11
+    assert browser.run("return document.querySelectorAll('section').length") == 14
     browser.screenshot("docs")
     assert guarded.stop() == 0
