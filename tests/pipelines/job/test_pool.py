@@ -2,6 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -36,3 +40,30 @@ def test_errors_are_raised_and_end_the_processes():
         list(pool.call_in_order(square, [1, -1, *range(100)], 2))
     with pytest.raises(UserError, match=r"a worker process ended early, .* give fewer --workers"):
         list(pool.call_in_order(die, [1, 2, 3], 2))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not end the workers")
+def test_no_worker_outlives_a_command_that_is_killed():
+    code = "import time; from rejoinder.pipelines.job import pool\n"
+    code += "list(pool.call_in_order(time.sleep, [60] * 8, 2))"
+    command = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children")
+    wait_until(lambda: len(children.read_text().split()) == 3)  # with Python's resource tracker
+    found = children.read_text().split()
+    command.kill()
+    command.wait()
+    wait_until(lambda: not any(map(is_running, found)))
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
