@@ -19,6 +19,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms import environments
 
+_CANCELLED = 5  # JOB_STATE_CANCELLED in the protocol
 _JOBS = re.compile(r"/v1b3/projects/(?P<project>[^/]+)/locations/(?P<region>[^/]+)/jobs")
 
 
@@ -93,7 +94,8 @@ class FakeDataflow:
                 self._thread = threading.Thread(target=self._run, args=(body,), daemon=True)
                 self._thread.start()
         if method == "PUT":
-            self._state = body["requestedState"]
+            assert body["requestedState"] == _CANCELLED
+            self._state = "JOB_STATE_CANCELLED"
         if path.endswith("/messages"):
             return 200, {"jobMessages": self._messages}
         job = {"id": "fake-1", "name": "job", "type": "JOB_TYPE_BATCH"}

@@ -126,6 +126,7 @@ def test_no_other_runner_needs_dataflows_image():
     assert placement.image_warning(runners.choose("PrismRunner", 1, [])) is None
 
 
+@pytest.mark.e2e  # it imports TensorFlow
 def test_embed_refuses_local_paths_too(tmp_path):
     from rejoinder.retrieval import embed
 
