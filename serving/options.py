@@ -16,6 +16,7 @@ from rejoinder.serving.model_options import ModelOptions
 from rejoinder.serving.parser import KEYS_VARIABLE
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_ORIGIN = re.compile(r"https?://[^/\s]+")
 _LABEL = re.compile(r"([^:=/]+):([^:=/]+)=(\d{1,18})")
 
 
@@ -129,6 +130,20 @@ def allowed_hosts(host: str, further: Sequence[str]) -> frozenset[str]:
     if not further and not is_loopback(host):
         return frozenset()
     return frozenset({"localhost", "127.0.0.1", "::1", host.lower(), *map(str.lower, further)})
+
+
+def read_origins(texts: Sequence[str]) -> list[str]:
+    """Returns the web origins.
+
+    Raises:
+        UserError: One of them is not an origin.
+    """
+    for text in texts:
+        if text != "*" and not _ORIGIN.fullmatch(text):
+            raise UserError(
+                f"--cors-origin {text}: write scheme://host[:port] without a path, or *"
+            )
+    return list(texts)
 
 
 def read_limits(args: argparse.Namespace) -> Limits:

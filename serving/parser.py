@@ -75,6 +75,14 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "where only this machine can reach the server, otherwise any)",
     )
     network.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="origin of web pages whose scripts may call this server, as in "
+        "https://example.org, or * for all; may be repeated (default: none)",
+    )
+    network.add_argument(
         "--drain-delay",
         type=float,
         default=0.0,

@@ -87,6 +87,7 @@ def _serve(
         limits=limits,
         keys=ApiKeys(keys, metrics),
         hosts=options.allowed_hosts(args.host, args.allowed_host),
+        origins=options.read_origins(args.cors_origin),
         indexes=indexes,
     )
     config = uvicorn.Config(

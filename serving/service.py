@@ -1,6 +1,6 @@
 """The parts of one running server, shared by HTTP and gRPC."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ class Service:
         limits: Bounds on requests.
         keys: Keys that give access.
         hosts: Names of this server that a request may use; empty allows all.
+        origins: Web origins whose scripts may call this server; `*` for all.
         readiness: What `/ready` reports.
         indexes: Search indexes by name.
     """
@@ -42,5 +43,6 @@ class Service:
     limits: Limits
     keys: ApiKeys
     hosts: Collection[str] = ()
+    origins: Sequence[str] = ()
     readiness: Readiness = field(default_factory=Readiness)
     indexes: Mapping[str, "SearchIndex"] = field(default_factory=dict)

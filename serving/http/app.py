@@ -5,6 +5,8 @@ from typing import Any
 import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -87,8 +89,20 @@ def build_app(service: Service) -> ASGIApp:
         # Last, because it takes every other path and method.
         Route("/v1/{rest:path}", other, methods=_METHODS),
     ]
+    middleware = []
+    if service.origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=service.origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+                expose_headers=["Retry-After", "X-Truncated"],
+            )
+        )
     app = Starlette(
         routes=routes,
+        middleware=middleware,
         exception_handlers={HTTPException: _http_exception},  # type: ignore[dict-item]
     )
     return Connections(app, service.hosts, service.limits.keep_alive_seconds)
