@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from rejoinder.hardware import Hardware
+from rejoinder.versions import TENSORFLOW_BUILDS
 
 # The release that requirements/tpu.txt holds; requirements/tpu.in says why.
 LIBTPU = "0.0.20"
@@ -52,12 +53,13 @@ def build_findings(version_of: VersionOf, commands: Commands) -> Iterator[Findin
         version_of: Returns the version of a package, or None where it is missing.
         commands: Commands to suggest.
     """
-    default, for_tpu = version_of("tensorflow"), version_of("tensorflow-tpu")
-    if default and for_tpu:
+    for_tpu = version_of("tensorflow-tpu")
+    builds = [f"{name} {version}" for name in TENSORFLOW_BUILDS if (version := version_of(name))]
+    if len(builds) > 1:
         yield Finding(
             "tensorflow",
-            f"tensorflow {default} and tensorflow-tpu {for_tpu} are both installed, and each has "
-            "overwritten files of the other",
+            f"{' and '.join(builds)} are both installed, and each has overwritten files of the "
+            "other",
             commands.one_tensorflow,
         )
     libtpu = version_of("libtpu")

@@ -65,7 +65,8 @@ INSTALLED = Commands(
     install="pip install rejoinder",
     reinstall="pip install --force-reinstall 'rejoinder[all]'",
     other_python="python3.11 -m venv ENVIRONMENT && ENVIRONMENT/bin/pip install rejoinder",
-    one_tensorflow="pip uninstall -y tensorflow tensorflow-tpu && pip install tensorflow==2.20.*"
+    one_tensorflow="pip uninstall -y tensorflow tensorflow-cpu tensorflow-tpu && "
+    "pip install tensorflow==2.20.*"
     f"  # on a TPU VM: {_TPU_BUILD}",
     for_tpu=f"pip uninstall -y tensorflow && {_TPU_BUILD}",
     for_gpu="pip install 'rejoinder[gpu]'",

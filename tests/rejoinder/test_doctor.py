@@ -56,6 +56,7 @@ def test_the_locked_versions_have_no_problem():
             ["tensorflow-tpu", "tf-models-official", "tensorflow-text", "tf-keras"],
         ),
         ({"tensorflow-tpu": "2.20.0", "libtpu": "0.0.20"}, ["tensorflow"]),
+        ({"tensorflow-cpu": "2.20.0"}, ["tensorflow"]),
         ({"tensorflow": None, "tensorflow-tpu": "2.20.0", "libtpu": "0.0.52"}, ["libtpu"]),
         ({"tensorflow": None, "tensorflow-tpu": "2.20.0"}, ["libtpu"]),
     ],
