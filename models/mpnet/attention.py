@@ -7,7 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from rejoinder.models.mpnet import compiled, whole_step
-from rejoinder.models.mpnet.layers import dense, normal, site_seed
+from rejoinder.models.mpnet.layers import dense, normal, site_seed, without_bias
 
 MAX_DISTANCE = 128
 # Added to the scores of masked positions. It is finite because the softmax of a row
@@ -124,11 +124,15 @@ class SelfAttention(tf_keras.layers.Layer):
             return self._call_whole(inputs, bias, rows, token_mask, own_seed)
         heads = self.num_heads
         size = self.hidden_size // heads
-        qkv = tf.reshape(self.qkv(inputs), [rows, -1, 3, heads, size])
-        query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
-        query *= tf.cast(1 / math.sqrt(size), query.dtype)
-        scores = tf.matmul(query, key, transpose_b=True)
         own_seed = site_seed(self.dropout_rate, seed, site)
+        if own_seed is None:
+            qkv = tf.reshape(self.qkv(inputs), [rows, -1, 3, heads, size])
+            query, key, value = tf.unstack(tf.transpose(qkv, [2, 0, 3, 1, 4]))
+            query *= tf.cast(1 / math.sqrt(size), query.dtype)
+        else:
+            qkv = tf.reshape(without_bias(self.qkv, inputs), [rows, -1, 3 * heads * size])
+            query, key, value = compiled.split_heads(qkv, self.qkv.bias, heads)
+        scores = tf.matmul(query, key, transpose_b=True)
         if own_seed is None:
             weights = tf.nn.softmax(tf.cast(scores, tf.float32) + bias)
             weights = tf.cast(weights, value.dtype)

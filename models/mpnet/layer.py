@@ -6,7 +6,7 @@ import tf_keras
 from rejoinder.models.mpnet import compiled, whole_step
 from rejoinder.models.mpnet.attention import SelfAttention
 from rejoinder.models.mpnet.config import MPNetConfig
-from rejoinder.models.mpnet.layers import LayerNorm, dense, gelu, site_seed
+from rejoinder.models.mpnet.layers import LayerNorm, dense, gelu, site_seed, without_bias
 
 
 @tf_keras.saving.register_keras_serializable("rejoinder")
@@ -62,9 +62,13 @@ class EncoderLayer(tf_keras.layers.Layer):
         )
         hidden = self._add_and_norm(attended, inputs, self.attention_norm, seed, site + 1)
         whole = token_mask is not None
-        inner = whole_step.dense(self.intermediate, hidden) if whole else self.intermediate(hidden)
         dropped = seed is not None and self.config.hidden_dropout_prob > 0
-        inner = compiled.gelu(inner) if dropped else gelu(inner)
+        if dropped and not whole:
+            inner = compiled.gelu(without_bias(self.intermediate, hidden), self.intermediate.bias)
+        else:
+            dense_layer = self.intermediate
+            inner = whole_step.dense(dense_layer, hidden) if whole else dense_layer(hidden)
+            inner = compiled.gelu(inner) if dropped else gelu(inner)
         output = whole_step.dense(self.output_dense, inner) if whole else self.output_dense(inner)
         return self._add_and_norm(output, hidden, self.output_norm, seed, site + 2)
 

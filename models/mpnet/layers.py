@@ -55,6 +55,19 @@ def dense(
     return layer
 
 
+def without_bias(layer: tf_keras.layers.Dense, inputs: tf.Tensor) -> tf.Tensor:
+    """Applies a dense layer without its bias and activation.
+
+    Args:
+        layer: The dense layer.
+        inputs: floating [n, inputs].
+
+    Returns:
+        [n, units] in the layer's compute dtype.
+    """
+    return tf.matmul(tf.cast(inputs, layer.compute_dtype), layer.kernel)
+
+
 def site_seed(rate: float, seed: tf.Tensor | None, site: int) -> tf.Tensor | None:
     """Returns the seed of one place with dropout, or None if it has no dropout.
 

@@ -90,6 +90,38 @@ class TestBlocksEqualPlainOperations:
 
         assert_equal(ours, value_and_gradients(plain, inputs), tolerance)
 
+    def test_gelu_with_a_bias(self, dtype, tolerance):
+        inputs = tf.cast(tf.reshape(tf.linspace(-6.0, 6.0, 64), [16, 4]), dtype)
+        bias = tf.cast(tf.constant([-1.0, -0.5, 0.25, 2.0]), dtype)
+        ours = value_and_gradients(compiled.gelu, inputs, bias)
+
+        def plain(inputs, bias):
+            return tf.cast(gelu(tf.cast(inputs, tf.float32) + tf.cast(bias, tf.float32)), dtype)
+
+        assert_equal(ours, value_and_gradients(plain, inputs, bias), tolerance)
+
+    @pytest.mark.parametrize("part", [0, 1, 2])
+    def test_query_key_and_value_of_each_head(self, dtype, tolerance, part):
+        rows, length, heads, size = 2, 4, 3, 8
+        shape = [rows, length, 3 * heads * size]
+        inputs = tf.cast(tf.random.stateless_normal(shape, [4, 1]), dtype)
+        bias = tf.cast(tf.random.stateless_normal([3 * heads * size], [4, 2]), dtype)
+
+        def plain(inputs, bias):
+            values = tf.cast(inputs, tf.float32) + tf.cast(bias, tf.float32)
+            values = tf.reshape(values, [rows, length, 3, heads, size])[:, :, part]
+            values *= 1 / np.sqrt(size) if part == 0 else 1.0
+            return tf.cast(tf.transpose(values, [0, 2, 1, 3]), dtype)
+
+        def ours(inputs, bias):
+            return compiled.split_heads(inputs, bias, heads)[part]
+
+        assert_equal(
+            value_and_gradients(ours, inputs, bias),
+            value_and_gradients(plain, inputs, bias),
+            tolerance,
+        )
+
     def test_dropout(self, dtype, tolerance):
         inputs = tf.cast(tf.random.stateless_normal([12, 16], [3, 1]), dtype)
         ours = value_and_gradients(lambda x: compiled.dropout(x, SEED, RATE), inputs)
