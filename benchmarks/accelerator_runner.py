@@ -46,6 +46,7 @@ PEAKS = {
     "TPU v6 lite": (918.0, None),
 }
 _WARM_UP = 3  # steps before the measurement
+_SENT = 3  # steps sent to the device before one is waited for
 
 
 def main() -> None:
@@ -132,7 +133,7 @@ def measure(program: dict[str, Any], seconds: float) -> dict[str, Any]:
         result |= compare(losses, expected, TOLERANCES[program["precision"]])
     count, began = 0, time.perf_counter()
     while time.perf_counter() - began < seconds or not count:
-        for _ in range(_WARM_UP):  # a device works on a step while the next one is sent
+        for _ in range(_SENT):
             loss = run(steps + count)
             count += 1
         loss.block_until_ready()
