@@ -186,7 +186,12 @@ def user_message(error: BaseException) -> str | None:
         messages = [text]
     else:
         messages = re.findall(r"(?:UserError|DamagedArchiveError): (.*)", text)
-    return re.sub(r" \[while running .*", "", messages[-1], flags=re.DOTALL) if messages else None
+    return _without_step(messages[-1]) if messages else None
+
+
+def _without_step(text: str) -> str:
+    """Returns an error's text without the name of the step that Beam adds."""
+    return re.sub(r" \[while running .*", "", text, flags=re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -196,7 +201,7 @@ def _user_errors() -> Iterator[None]:
         yield
     except BaseException as error:
         if isinstance(error, interrupts.Interrupted):
-            raise
+            raise interrupts.Interrupted(_without_step(str(error))) from None
         if interrupts.received():  # Beam wraps the exception of a signal into another one
             raise interrupts.Interrupted("interrupted") from None
         message = user_message(error)

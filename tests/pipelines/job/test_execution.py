@@ -7,6 +7,7 @@ import apache_beam as beam
 import pytest
 from grpc import FutureTimeoutError
 
+from rejoinder import interrupts
 from rejoinder.errors import UserError
 from rejoinder.pipelines.job import execution, runners
 
@@ -30,6 +31,12 @@ def test_a_user_error_of_a_worker_has_the_workers_text_alone():
     with pytest.raises(UserError) as caught:
         execution.run_pipeline(runners.choose("", 1, []), fail(UserError("RC: truncated")))
     assert str(caught.value) == "RC: truncated"
+
+
+def test_the_line_of_an_interrupt_does_not_name_the_step_that_was_running():
+    with pytest.raises(interrupts.Interrupted) as caught:
+        execution.run_pipeline(runners.choose("", 1, []), fail(interrupts.Interrupted("stopped")))
+    assert str(caught.value) == "stopped"
 
 
 def test_any_other_error_of_a_worker_is_raised_as_it_is():
