@@ -47,9 +47,10 @@ def make_features(
     assumptions = []
     if not corpora:
         samples = [assumed_pairs(task.model.max_length)]
-        assumptions.append(
-            f"{MEAN_LENGTH} tokens a sentence, geometrically distributed (no --corpus)"
-        )
+        if data.layout == "packed":  # the others pad to the longest sentence there can be
+            assumptions.append(
+                f"{MEAN_LENGTH} tokens a sentence, geometrically distributed (no --corpus)"
+            )
     padding = pad_id(corpora) if corpora else sizes.pad_token_id
     layout = make_layout(task, data, samples, padding, shares, TRAIN_DEVIATIONS)
     pairs = samples[0].take(np.resize(np.arange(len(samples[0])), data.global_batch_size))

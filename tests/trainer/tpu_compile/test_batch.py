@@ -34,7 +34,9 @@ def test_the_published_batch_without_a_corpus_needs_40_rows_of_128_tokens():
 
 
 def test_padded_rows_hold_one_sentence_each():
-    features, _ = make_features(task("task.train_data.layout=padded"), BASE, (), replicas=8)
+    padded = task("task.train_data.layout=padded")
+    features, assumptions = make_features(padded, BASE, (), replicas=8)
+    assert assumptions == []
     assert features["token_ids"].shape == (256, 128)
     assert "segment_ids" not in features
 
