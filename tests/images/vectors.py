@@ -4,6 +4,7 @@ The export is loaded on this machine, in an environment that is not the image's.
 """
 
 import json
+import os
 import sys
 import time
 import urllib.request
@@ -39,6 +40,7 @@ def main() -> None:
     folder, url = sys.argv[1:]
     ready = wait_until_ready(url)
     served = ask(url)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
     import tensorflow_text  # noqa: F401
 
