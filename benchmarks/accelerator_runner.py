@@ -3,10 +3,10 @@
     python run.py [--only NAME …] [--seconds 5] [--results results.json]
 
 It needs jax (0.10.2 was tried) and numpy, and nothing of this project: jax for NVIDIA (`pip install
-'jax[cuda12]'`), for a TPU (`jax[tpu]`) or for the CPU (`jax`). The folder of this file holds the programs. Each
-program is measured after it was compiled and run a few times; programs with recorded losses of the
-CPU are run for ten steps first, and their losses are compared. The results are written after each
-program, so that an interrupted run keeps them.
+'jax[cuda12]'`), for a TPU (`jax[tpu]`) or for the CPU (`jax`). The folder of this file holds the
+programs. Each program is measured after it was compiled and run a few times; programs with recorded
+losses of the CPU are run for ten steps first, and their losses are compared. The results are
+written after each program, so that an interrupted run keeps them.
 """
 
 import argparse
