@@ -65,10 +65,10 @@ class MadeBuckets:
         yield from ((bucket, str(bucket).encode()) for bucket in range(num_buckets))
 
     def pair_keys(self, blobs: Sequence[bytes]) -> pl.DataFrame:
-        """Returns the keys of pairs, one in ten of which occurs in other buckets."""
+        """Returns the keys of pairs, one in ten of which occurs in one other bucket."""
         bucket = int(blobs[0])
-        numbers = [n if n % 10 == 0 else bucket * self._pairs + n for n in range(self._pairs)]
-        texts = pl.Series([str(number) for number in numbers])
+        homes = (f"two {bucket // 2}", *[str(bucket)] * 9)
+        texts = pl.Series([f"{homes[n % 10]} {n}" for n in range(self._pairs)])
         ids = pl.Series([f"{bucket:05d}{n:05d}" for n in range(self._pairs)])
         return duplicates.pair_keys(texts, texts, pl.DataFrame({"thread": ids, "id": ids}))
 
