@@ -8,9 +8,8 @@ cores during its turn. All use the same weights (a sentence-transformers folder)
 batch size, loss (one direction, scale 20), dropout, AdamW and clip. After a warm-up they take
 turns, `--rounds` times; the rate is the median of a contender's turns. The limit is the rate at
 which this machine could do only the matrix products of the real tokens, measured with a product of
-the model's size in the same precision. The second limit adds the products of the first contender's
-padding, and the update of the weights (gradient norm, clip, AdamW), which is bound by memory: its
-time depends neither on the batch nor on the precision.
+the model's size in the same precision. A table then adds up the fastest step that is possible with
+the packed rows of the first contender (`benchmarks.train_possible`).
 """
 
 import argparse
@@ -24,7 +23,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks.train_contenders import CLIP, CONTENDERS, EPSILON, LEARNING_RATE
+from benchmarks.train_contenders import CLIP, CONTENDERS, EPSILON, LEARNING_RATE, ROW_LENGTH
 
 _WARM_UP = 2  # steps before the first turn
 
@@ -113,15 +112,39 @@ def report(precision: str, results: dict[str, list[dict]], arguments: argparse.N
     limit, rate = limit_pairs_per_second(tokens, precision, arguments.model)
     name = f"the limit, at {rate / 1e9:,.0f} GFLOP/s"
     print(f"{name:<38} {limit:>7.2f} pairs/s, {tokens:.1f} tokens to a pair")
-    update = update_seconds(arguments.model)
-    real = statistics.mean(result["real_tokens"] for result in results[first])
-    second = arguments.batch / (arguments.batch / (limit * real) + update)
-    name = f"with padding and the update ({update:.2f} s)"
-    print(f"{name:<38} {second:>7.2f} pairs/s, {second / limit:.0%} of the limit")
     for name in list(results)[1:]:
         print(f"{rates[first] / rates[name]:.2f} times {CONTENDERS[name]}")
-    shares = [f"{rates[first] / bound:.0%}" for bound in (limit, second)]
-    print(f"{shares[0]} of the limit, {shares[1]} of the second limit", flush=True)
+    print(f"{rates[first] / limit:.0%} of the limit")
+    if first == "packed":
+        real = statistics.mean(result["real_tokens"] for result in results[first])
+        rows = round(arguments.batch * tokens / real / ROW_LENGTH)
+        report_possible(precision, rows, arguments, rates[first], limit)
+
+
+def report_possible(
+    precision: str, rows: int, arguments: argparse.Namespace, rate: float, limit: float
+) -> None:
+    """Prints the parts of the fastest possible step, and two rates as shares of it."""
+    from benchmarks.train_possible import possible_step
+    from rejoinder.models.mpnet import MPNetConfig
+
+    config = MPNetConfig.from_folder(arguments.model)
+    step = possible_step(config, rows, ROW_LENGTH, precision, update_seconds(arguments.model))
+    between = f"{step.moved / 1e9:.2f} GB between the products at {step.bandwidth / 1e9:.1f} GB/s"
+    parts = {
+        "products with weights, padding too": step.dense,
+        "products of attention": step.attention,
+        between: step.between,
+        "update of the weights": step.update,
+        "the fastest possible step": step.seconds,
+        "our step": arguments.batch / rate,
+    }
+    print(f"{rows} rows of {ROW_LENGTH} tokens:")
+    for name, seconds in parts.items():
+        print(f"{name:<42} {seconds:>7.3f} s {seconds / step.seconds:>6.0%}")
+    possible = arguments.batch / step.seconds
+    print(f"{possible:.2f} pairs/s are possible, {possible / limit:.0%} of the limit", flush=True)
+    print(f"ours has {rate / possible:.0%} of them", flush=True)
 
 
 def limit_pairs_per_second(tokens: float, precision: str, model: str) -> tuple[float, float]:
