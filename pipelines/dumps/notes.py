@@ -49,7 +49,7 @@ class ReadNotes:
 
     def highest_order(self, counter: str) -> int:
         """Returns the highest hash with which a further sample of a counter can be kept."""
-        kept = self.samples.get(counter, ())
+        kept = self.samples.get(counter, [])
         return kept[-1].order if len(kept) == KEPT else (1 << 64) - 1
 
     def add(self, other: "ReadNotes") -> None:
