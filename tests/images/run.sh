@@ -21,7 +21,7 @@ docker buildx version > /dev/null 2>&1 || export PATH=/usr/bin:$PATH # Debian's 
 
 folder=${1:-$(mktemp -d)}
 mkdir -p "$folder" && folder=$(cd "$folder" && pwd)
-work=$folder/work
+work=$(mktemp -d "$folder/work-XXXXXX") # an earlier run may have been cut off
 export DOCKER_HOST=unix://$folder/docker.sock DOCKER_BUILDKIT=1
 export COMPOSE_PROJECT_NAME=rejoinder-test-images
 forward=$(iptables -S FORWARD | head -n 1) # dockerd sets the policy to DROP
@@ -39,6 +39,7 @@ restore() {
   fi
   [ "$(iptables -S FORWARD | head -n 1)" = "$forward" ] || iptables $forward # three words
   if [ -z "$had_bridge" ] && [ -e /sys/class/net/docker0 ]; then ip link delete docker0; fi
+  rm -rf "$work"
   [ -n "${keep:-}" ] || rm -rf "$folder"
   [ "$status" = 0 ] || echo "test-images: failed (status $status)" >&2
   exit "$status"
@@ -89,6 +90,7 @@ for name in worker server trainer; do
     fail "the image $name names a registry"
 done
 
+chmod 755 "$work"
 mkdir -p "$work/dumps" "$work/here" "$work/alone" "$work/two" "$work/killed" "$work/model"
 "$python" - "$work/dumps/RC_2020-01.zst" << 'EOF'
 import pathlib, sys
