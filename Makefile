@@ -177,7 +177,7 @@ else
 	@cmp -s requirements/tpu-compiler.txt $(TPU_COMPILER)/lock.txt || { \
 	  echo "setting up $(TPU_COMPILER) (about 1.2 GB, once)" && \
 	  $(PYTHON) -m venv --clear --without-pip $(TPU_COMPILER) && \
-	  $(UV) pip install --quiet --python $(TPU_COMPILER)/bin/python --no-config --no-deps --require-hashes \
+	  $(UV) pip install --quiet --python $(TPU_COMPILER)/bin/python --no-deps --require-hashes \
 	    -r requirements/tpu-compiler.txt && \
 	  cp requirements/tpu-compiler.txt $(TPU_COMPILER)/lock.txt; }
 endif

@@ -13,7 +13,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 compile() {
   "$UV" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
-    --no-annotate --custom-compile-command "make lock" "$@" pyproject.toml
+    --no-annotate --custom-compile-command "make lock" --constraint requirements/constraints.in \
+    "$@" pyproject.toml
 }
 dev=(--extra all --extra dev)
 as_dev=(--constraint requirements/dev.txt "${dev[@]}")
