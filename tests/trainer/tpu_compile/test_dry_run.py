@@ -91,6 +91,7 @@ def test_libtpu_says_how_much_memory_is_missing(compiler):
     assert rows(text)["change"].startswith("task.grad_cache_chunks: 3 ")
 
 
+@pytest.mark.host_xla
 def test_a_missing_compiler_is_an_error_before_tensorflow_works(monkeypatch, tmp_path):
     monkeypatch.setattr(environment, "cache_folder", lambda: tmp_path)
     monkeypatch.setattr(environment.platform, "system", lambda: "Linux")
@@ -107,6 +108,7 @@ def test_the_tensorflow_for_tpus_is_refused_because_it_cannot_lower_a_step(monke
         train.main(["--dry-run", "--tpu-topology", "v3-8"])
 
 
+@pytest.mark.host_xla
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
