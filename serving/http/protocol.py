@@ -20,7 +20,9 @@ from rejoinder.serving.limits import Limits
 
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _UPGRADE_FIELD = re.compile(rb"\r?\nupgrade[ \t]*:[^\r\n]*", re.IGNORECASE)
-_TOO_LARGE = b"the request's line and header fields are too large"
+# Status and text.
+_TOO_LARGE = (431, b"the request's line and header fields are too large")
+_INVALID = (400, b"Invalid HTTP request received.")
 
 
 class _HeadTooLargeError(Exception):
@@ -42,6 +44,7 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
             self._in_message = False  # the parser has begun a request and not finished it
             self._in_head = False  # of that request
             self._head_bytes = 0
+            self._refused = False
             if len(self.connections) > limits.max_connections:
                 transport.abort()
                 return
@@ -53,6 +56,8 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
+            if self._refused or self.transport.is_closing():
+                return
             if not self._in_message:
                 self._unset_keepalive_if_required()
                 if self._header_timer is None:
@@ -61,19 +66,25 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
             elif self._in_head:
                 self._head_bytes += len(data)
             if self._head_bytes > limits.max_header_bytes:
-                self._refuse_head()
-            elif data and not self.transport.is_closing():
+                self._refuse(*_TOO_LARGE)
+            elif data:
                 self._feed(data)
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
             self._in_message = self._in_head = True
+            self._field_bytes = 0
             if self._header_timer is None:
                 self._await_headers()
 
         def on_header(self, name: bytes, value: bytes) -> None:
             super().on_header(name, value)
-            if len(self.headers) > limits.max_headers:
+            # The bytes, too: a pipelined request may arrive in one piece with the one before.
+            self._field_bytes += len(name) + len(value)
+            if (
+                len(self.headers) > limits.max_headers
+                or len(self.url) + self._field_bytes > limits.max_header_bytes
+            ):
                 raise _HeadTooLargeError
 
         def on_headers_complete(self) -> None:
@@ -126,25 +137,28 @@ def bounded_protocol(limits: Limits) -> type[asyncio.Protocol]:
         def _feed(self, data: bytes) -> None:
             try:
                 self.parser.feed_data(data)
-            except httptools.HttpParserCallbackError as error:
-                if isinstance(error.__context__, _HeadTooLargeError):
-                    self._refuse_head()
-                else:
-                    self.send_400_response("Invalid HTTP request received.")
-            except httptools.HttpParserError:
-                self.send_400_response("Invalid HTTP request received.")
+            except httptools.HttpParserError as error:
+                too_large = isinstance(error.__context__, _HeadTooLargeError)
+                self._refuse(*(_TOO_LARGE if too_large else _INVALID))
 
-        def _refuse_head(self) -> None:
+        def _refuse(self, status: int, text: bytes) -> None:
+            """Answers a request whose head cannot be read, and closes the connection.
+
+            If the request before it has no response yet, that response is the last one, so
+            that the client does not take this one for it.
+            """
             self._head.clear()
-            if self.transport.is_closing():
-                return
-            self.transport.write(
-                STATUS_LINE[431]
-                + b"content-type: text/plain; charset=utf-8\r\n"
-                + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(_TOO_LARGE)
-                + _TOO_LARGE
-            )
-            self.transport.close()
+            self._refused = True
+            if self.cycle is not None and not self.cycle.response_complete:
+                self.cycle.keep_alive = False
+            elif not self.transport.is_closing():
+                self.transport.write(
+                    STATUS_LINE[status]
+                    + b"content-type: text/plain; charset=utf-8\r\n"
+                    + b"content-length: %d\r\nconnection: close\r\n\r\n" % len(text)
+                    + text
+                )
+                self.transport.close()
 
         def _await_headers(self) -> None:
             self._header_timer = self.loop.call_later(limits.header_seconds, self._abort)
