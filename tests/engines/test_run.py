@@ -73,6 +73,14 @@ def test_a_bug_keeps_its_traceback_and_shows_the_log(engine, capfd):
     assert capfd.readouterr().err == "ERROR apache_beam.x: a line of the log\na traceback\n"
 
 
+def test_a_local_job_before_does_not_hide_the_log(engine, capfd, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("apache_beam"), "level", logging.CRITICAL)
+    with pytest.raises(ZeroDivisionError):
+        engine(fail(ZeroDivisionError()))
+    assert "ERROR apache_beam.x: a line of the log" in capfd.readouterr().err
+    assert logging.getLogger("apache_beam").level == logging.CRITICAL
+
+
 def test_the_log_is_printed_again_after_the_job(engine, capfd):
     engine(wait=lambda: None)
     print("after", file=sys.stderr)

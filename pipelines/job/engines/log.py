@@ -35,6 +35,10 @@ def captured() -> Iterator[Log]:
     handler, handlers = logging.StreamHandler(log), root.handlers[:]
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    # A local job before this one (`doctor --runner`) has hidden Beam's log.
+    beam = logging.getLogger("apache_beam")
+    level = beam.level
+    beam.setLevel(logging.NOTSET)
     # Beam's `logging.log` would add a handler for standard error to a root without handlers.
     root.handlers[:] = [handler]
     try:
@@ -42,3 +46,4 @@ def captured() -> Iterator[Log]:
             yield log
     finally:
         root.handlers[:] = handlers
+        beam.setLevel(level)
