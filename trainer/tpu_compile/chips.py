@@ -45,6 +45,7 @@ class Chip:
 # Rates and sizes: https://cloud.google.com/tpu/docs/v3, …/v4, …/v5e, …/v5p and …/v6e. Links: the
 # all-reduce bandwidth of a pod divided by its devices, for v5p the interconnect of a chip.
 # Prices: https://cloud.google.com/tpu/pricing; they change, and differ between regions.
+# The prices, v4's rates and the links of v3, v4 and v5p were not checked against these pages.
 CHIPS = {
     "v3-8": Chip(
         topology="v3:2x2",
