@@ -1,10 +1,10 @@
 """The OpenAPI description of the HTTP interface, served at `/openapi.json`."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from rejoinder.serving.apis.search import MAX_ANSWERS
 from rejoinder.serving.limits import Limits
+from rejoinder.versions import installed_version
 
 _NUMBERS = {"type": "array", "items": {"type": "number"}}
 _IDS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
@@ -21,7 +21,7 @@ def describe(limits: Limits, *, guarded: bool) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Rejoinder",
-            "version": _version(),
+            "version": installed_version("rejoinder") or "0",  # "0" in a checkout
             "description": "Sentence embeddings: TensorFlow Serving's REST API and "
             "OpenAI's embeddings API for the same models.",
         },
@@ -312,10 +312,3 @@ def _error(description: str, schema: str) -> dict[str, Any]:
 
 def _object(properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": required}
-
-
-def _version() -> str:
-    try:
-        return version("rejoinder")
-    except PackageNotFoundError:  # a source checkout that was not installed
-        return "0"
