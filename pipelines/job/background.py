@@ -28,11 +28,15 @@ class Background(Generic[Result]):
         except BaseException as error:
             self._outcome.put((None, error))
 
-    def wait(self) -> Result:
+    def wait(self, failure: Callable[[], BaseException | None] | None = None) -> Result:
         """Returns the function's result, or raises its exception.
 
         It wakes up regularly, because a signal does not always interrupt a wait without an
         end, not even one that is sent to this thread.
+
+        Args:
+            failure: Returns the exception that ends the wait without an outcome, or None as
+                long as an outcome can still come.
         """
         while True:
             with contextlib.suppress(queue.Empty):
@@ -40,6 +44,8 @@ class Background(Generic[Result]):
                 if error is not None:
                     raise error
                 return result  # type: ignore[return-value]  # None if the function returns it
+            if failure is not None and (failed := failure()) is not None:
+                raise failed
 
 
 def ignore_lost_connections() -> None:

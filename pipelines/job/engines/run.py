@@ -72,7 +72,8 @@ def run(
             line = progress(stderr) if progress else StatusLine(job.text, stderr)
         try:
             with line:
-                Background(submit_and_wait).wait()
+                # Beam may wait for ever for an engine that has ended.
+                Background(submit_and_wait).wait(process.death_error if process else None)
             if not wait:
                 print(job.text(), file=stderr)  # with the id, by which it is watched or cancelled
         except KeyboardInterrupt:
