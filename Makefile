@@ -187,7 +187,7 @@ PARALLEL = -n $(WORKERS) --dist loadfile
 
 .PHONY: test
 test: setup ## Tests that need no data, no network and no torch (under 10 minutes on 2 cores)
-	$(PY) -m pytest $(PARALLEL) -m "not realdata and not parity and not e2e" $(ARGS)
+	$(PY) -m pytest $(PARALLEL) -m "not realdata and not parity and not e2e and not clients" $(ARGS)
 
 .PHONY: test-e2e
 test-e2e: setup ## Tests of whole commands (minutes)

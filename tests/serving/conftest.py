@@ -2,44 +2,16 @@
 
 import base64
 import os
-import re
 import shutil
-import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 import pytest
 
-
-@dataclass
-class RunningServer:
-    """A server process and its addresses."""
-
-    process: subprocess.Popen
-    base: Path
-    url: str = ""
-    grpc: str = ""
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def log(self) -> str:
-        return "".join(self.lines)
-
-    def stop(self) -> int:
-        """Asks the server to drain and returns its exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(40)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise
+from rejoinder.serving.testing import start_server
 
 
 @pytest.fixture(scope="session")
@@ -49,31 +21,6 @@ def tiny_base(tmp_path_factory):
     base = tmp_path_factory.mktemp("exports") / "tiny"
     publish_tiny(base)
     return base
-
-
-def start_server(base: Path, *options: str, env: dict[str, str] | None = None) -> RunningServer:
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "rejoinder", "serve", "--model", f"tiny={base}"),
-            *("--port", "0", "--grpc-port", "0", *options),
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})},
-    )
-    server = RunningServer(process, base)
-    for line in process.stdout:
-        server.lines.append(line)
-        if match := re.match(r"gRPC on (\S+)", line):
-            server.grpc = match[1]
-        if match := re.match(r"HTTP on (\S+)/", line):
-            server.url = match[1]
-            break
-    else:
-        raise RuntimeError(f"the server did not start:\n{server.log}")
-    threading.Thread(target=lambda: server.lines.extend(process.stdout), daemon=True).start()
-    return server
 
 
 @pytest.fixture(scope="session")
