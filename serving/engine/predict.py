@@ -138,8 +138,9 @@ def _id_rows(ids: np.ndarray, version: ModelVersion) -> list[NDArray[np.int32]]:
         raise invalid(f'input "token_ids" must be rows of integers; got a rank of {ids.ndim}')
     if ids.shape[1] > version.manifest.max_length:
         raise invalid(f"token_ids must have at most {version.manifest.max_length} columns")
-    real = ids != version.manifest.pad_id
-    lengths = np.where(real.any(axis=1), ids.shape[1] - real[:, ::-1].argmax(axis=1), 0)
+    # 1 more than the column of a real token, 0 elsewhere; rows may have no columns.
+    places = (ids != version.manifest.pad_id) * np.arange(1, ids.shape[1] + 1)
+    lengths = places.max(axis=1, initial=0)
     return [row[:length] for row, length in zip(ids, lengths, strict=True)]
 
 

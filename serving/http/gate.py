@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from rejoinder.serving.apis.responses import encoded_json_response
 from rejoinder.serving.errors import Code, ServingError, invalid, log_failure, overloaded
+from rejoinder.serving.http.compression import compressed
 from rejoinder.serving.keys import ApiKeys
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
@@ -56,6 +57,7 @@ class Gate:
                 if guarded:
                     self._keys.check(request.headers.get("authorization", ""))
                 response = await self._read_and_run(request, handler)
+                response = await compressed(response, request.headers.get("accept-encoding", ""))
             except ServingError as error:
                 response = self._error(error, format_error)
             except Exception as error:

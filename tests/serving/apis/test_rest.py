@@ -76,6 +76,14 @@ def test_tokenize_then_encode_tokens(client, vectors):
     np.testing.assert_allclose(got, vectors(TEXTS), atol=1e-6)
 
 
+@pytest.mark.parametrize("ids", [[[]], [[], []], [[1, 1]]])
+def test_rows_without_tokens_have_a_zero_embedding(client, ids):
+    body = {"signature_name": "encode_tokens", "inputs": ids}
+    answer = client.post(PREDICT, json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["outputs"] == [[0.0] * 16] * len(ids)
+
+
 @pytest.mark.parametrize("choice", ["", "/versions/1", "/labels/stable"])
 def test_versions_and_labels(client, choice):
     assert client.post(f"/v1/models/tiny{choice}:predict", json={"inputs": ["a"]}).is_success
