@@ -46,6 +46,10 @@ def call_in_order(
 
 
 def _begin(parent: int) -> None:
-    """Makes a worker end at Ctrl-C without a traceback, and with its parent."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Makes a worker end at Ctrl-C without a traceback, and with its parent.
+
+    A worker of a command that ignores Ctrl-C (in the background of a script) ignores it too.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     die_with(parent)

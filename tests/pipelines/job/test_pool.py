@@ -23,6 +23,10 @@ def die(number: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def interrupt_group(number: int) -> None:
+    os.killpg(0, signal.SIGINT)
+
+
 def test_results_arrive_in_order_from_other_processes():
     found = list(pool.call_in_order(square, range(50), 2))
     assert [result for result, _ in found] == [number**2 for number in range(50)]
@@ -40,6 +44,18 @@ def test_errors_are_raised_and_end_the_processes():
         list(pool.call_in_order(square, [1, -1, *range(100)], 2))
     with pytest.raises(UserError, match=r"a worker process ended early, .* give fewer --workers"):
         list(pool.call_in_order(die, [1, 2, 3], 2))
+
+
+def test_workers_ignore_the_interrupt_that_their_command_ignores():
+    code = "import signal, test_pool; from rejoinder.pipelines.job import pool\n"
+    code += "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    code += "print(len(list(pool.call_in_order(test_pool.interrupt_group, range(4), 2))))"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(
+        command, env=environment, start_new_session=True, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "4\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not end the workers")
