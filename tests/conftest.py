@@ -1,10 +1,15 @@
 """Fixtures of all tests. Imports `rejoinder` first, so that triton comes before TensorFlow."""
 
+import contextlib
 import shutil
+import socket
 import subprocess
 import sys
 import sysconfig
+import time
 import venv
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +24,66 @@ settings.register_profile("rejoinder", deadline=None)
 settings.load_profile("rejoinder")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Returns a function that returns a port on which nothing listens."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[[int, subprocess.Popen], None]:
+    """Returns a function that waits until a process listens on a port."""
+
+    def wait(port: int, process: subprocess.Popen) -> None:
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline and process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"nothing listens on port {port}")
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def gs_emulator(
+    free_port, wait_for, tmp_path_factory
+) -> Callable[[str], AbstractContextManager[str]]:
+    """Returns a context manager that runs the Cloud Storage emulator; yields its URL.
+
+    Its argument is the name of a bucket, which the emulator makes.
+    """
+
+    @contextlib.contextmanager
+    def run(bucket: str) -> Iterator[str]:
+        port = free_port()
+        program = Path(sys.executable).with_name("gcp-storage-emulator")
+        emulator = subprocess.Popen(
+            [
+                *(str(program), "start", "--host=127.0.0.1", f"--port={port}"),
+                *("--in-memory", f"--default-bucket={bucket}"),
+            ],
+            cwd=tmp_path_factory.mktemp("emulator"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_for(port, emulator)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            emulator.terminate()
+            emulator.wait()
+
+    return run
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 import gzip
 import hashlib
 import os
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -61,22 +59,6 @@ def expected(inputs, tmp_path_factory) -> dict[str, str]:
     return shards(output)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"nothing listens on port {port}")
-
-
 @pytest.mark.parametrize("arguments", [("--workers", "2"), ("--workers", "3")])
 def test_several_processes_write_the_same_bytes(inputs, expected, tmp_path, arguments):
     run(inputs, str(tmp_path / "corpus"), *arguments)
@@ -111,7 +93,9 @@ def test_a_corpus_is_converted_alike_by_several_processes(inputs, tmp_path):
     assert shards(tmp_path / "out") == {n: made[n] for n in made if n.endswith(".parquet")}
 
 
-def test_a_portable_job_service_writes_the_same_bytes(inputs, expected, tmp_path):
+def test_a_portable_job_service_writes_the_same_bytes(
+    inputs, expected, tmp_path, free_port, wait_for
+):
     port = free_port()
     service = subprocess.Popen(
         [
@@ -132,66 +116,43 @@ def test_a_portable_job_service_writes_the_same_bytes(inputs, expected, tmp_path
     assert shards(tmp_path / "corpus") == expected
 
 
-@pytest.fixture
-def bucket(tmp_path):
-    """A bucket of the Cloud Storage emulator; yields its name and the emulator's address."""
-    port = free_port()
-    emulator = subprocess.Popen(
-        [
-            str(Path(sys.executable).with_name("gcp-storage-emulator")),
-            *("start", "--host=127.0.0.1", f"--port={port}"),
-            *("--in-memory", "--default-bucket=dumps"),
-        ],
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_for(port, emulator)
-        yield "dumps", f"http://127.0.0.1:{port}"
-    finally:
-        emulator.terminate()
-        emulator.wait()
-
-
-def test_a_corpus_on_gs_has_the_same_bytes(inputs, expected, tmp_path, bucket):
+def test_a_corpus_on_gs_has_the_same_bytes(inputs, expected, gs_emulator):
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
-    name, address = bucket
-    client = storage.Client(
-        project="p", credentials=AnonymousCredentials(), client_options={"api_endpoint": address}
-    )
-    for path in [*inputs.glob("RC_*"), *(inputs / "tokenizer").iterdir()]:
-        client.bucket(name).blob(f"in/{path.name}").upload_from_filename(str(path))
-    command = [sys.executable, "-m", "rejoinder", "preprocess", "--input", f"gs://{name}/in/RC_*"]
-    command += [
-        "--output",
-        f"gs://{name}/out/corpus",
-        "--tokenizer",
-        f"gs://{name}/in",
-        "--quiet",
-        *OPTIONS,
-    ]
-    environment = os.environ | {"STORAGE_EMULATOR_HOST": address}
-    for again in ([], ["--overwrite"]):
-        done = subprocess.run(
-            [*command, *again],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
+    name = "dumps"
+    with gs_emulator(name) as address:
+        client = storage.Client(
+            project="p",
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": address},
         )
-        assert done.returncode == 0, done.stderr[-3000:]
-        blobs = {blob.name: blob for blob in client.list_blobs(name)}
-        assert not [n for n in blobs if "staging" in n]
-        assert "out/corpus/COMPLETED" in blobs
-        found = {
-            n.rsplit("/", 1)[1]: hashlib.sha256(blob.download_as_bytes()).hexdigest()
-            for n, blob in blobs.items()
-            if ".tfrecord-" in n or n.endswith(".parquet")
-        }
-        assert found == expected
-    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert "holds a finished corpus" in refused.stderr
+        for path in [*inputs.glob("RC_*"), *(inputs / "tokenizer").iterdir()]:
+            client.bucket(name).blob(f"in/{path.name}").upload_from_filename(str(path))
+        command = [sys.executable, "-m", "rejoinder", "preprocess", "--quiet", *OPTIONS]
+        command += ["--input", f"gs://{name}/in/RC_*", "--output", f"gs://{name}/out/corpus"]
+        command += ["--tokenizer", f"gs://{name}/in"]
+        environment = os.environ | {"STORAGE_EMULATOR_HOST": address}
+        for again in ([], ["--overwrite"]):
+            done = subprocess.run(
+                [*command, *again],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr[-3000:]
+            blobs = {blob.name: blob for blob in client.list_blobs(name)}
+            assert not [n for n in blobs if "staging" in n]
+            assert "out/corpus/COMPLETED" in blobs
+            found = {
+                n.rsplit("/", 1)[1]: hashlib.sha256(blob.download_as_bytes()).hexdigest()
+                for n, blob in blobs.items()
+                if ".tfrecord-" in n or n.endswith(".parquet")
+            }
+            assert found == expected
+        refused = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 1
+        assert "holds a finished corpus" in refused.stderr

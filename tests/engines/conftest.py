@@ -4,9 +4,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,34 +99,6 @@ def expected(dumps, tmp_path_factory) -> dict[str, str]:
         paths += ["--tokenizer", str(dumps / "tokenizer"), "--workers", "1"]
         command.main([*paths, "--quiet", "--max-bad-ratio", "0.1"])
     return shards(output)
-
-
-@pytest.fixture(scope="session")
-def free_port() -> Callable[[], int]:
-    """Returns a function that returns a port on which nothing listens."""
-
-    def find() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
-
-    return find
-
-
-@pytest.fixture(scope="session")
-def wait_for() -> Callable[[int, subprocess.Popen], None]:
-    """Returns a function that waits until a process listens on a port."""
-
-    def wait(port: int, process: subprocess.Popen) -> None:
-        deadline = time.monotonic() + 90
-        while time.monotonic() < deadline and process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
-            time.sleep(0.2)
-        raise AssertionError(f"nothing listens on port {port}")
-
-    return wait
 
 
 def descendants(pid: int) -> list[int]:

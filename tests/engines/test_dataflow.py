@@ -4,8 +4,6 @@ import hashlib
 import importlib.util
 import json
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -22,40 +20,24 @@ BUCKET = "dumps"
 
 
 @pytest.fixture(scope="module")
-def bucket(dumps, tmp_path_factory, free_port, wait_for):
+def bucket(dumps, tmp_path_factory, gs_emulator):
     """The emulator's bucket with the input; credentials of nobody."""
     from google.auth.credentials import AnonymousCredentials
     from google.cloud import storage
 
-    port, folder = free_port(), tmp_path_factory.mktemp("emulator")
-    emulator = subprocess.Popen(
-        [
-            str(Path(sys.executable).with_name("gcp-storage-emulator")),
-            *("start", "--host=127.0.0.1", f"--port={port}"),
-            *("--in-memory", f"--default-bucket={BUCKET}"),
-        ],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        address = f"http://127.0.0.1:{port}"
+    with gs_emulator(BUCKET) as address, pytest.MonkeyPatch.context() as patch:
         patch.setenv("STORAGE_EMULATOR_HOST", address)
-        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(folder))
-        try:
-            wait_for(port, emulator)
-            client = storage.Client(
-                project="p",
-                credentials=AnonymousCredentials(),
-                client_options={"api_endpoint": address},
-            )
-            for path in [*dumps.glob("RC_*"), *(dumps / "tokenizer").iterdir()]:
-                client.bucket(BUCKET).blob(f"in/{path.name}").upload_from_filename(str(path))
-            client.bucket(BUCKET).blob("bad/RC_cut.zst").upload_from_string(b"\x28\xb5\x2f\xfd\x04")
-            yield client.bucket(BUCKET)
-        finally:
-            emulator.terminate()
-            emulator.wait()
+        credentials = service_account(tmp_path_factory.mktemp("credentials"))
+        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", credentials)
+        client = storage.Client(
+            project="p",
+            credentials=AnonymousCredentials(),
+            client_options={"api_endpoint": address},
+        )
+        for path in [*dumps.glob("RC_*"), *(dumps / "tokenizer").iterdir()]:
+            client.bucket(BUCKET).blob(f"in/{path.name}").upload_from_filename(str(path))
+        client.bucket(BUCKET).blob("bad/RC_cut.zst").upload_from_string(b"\x28\xb5\x2f\xfd\x04")
+        yield client.bucket(BUCKET)
 
 
 def service_account(folder: Path) -> str:

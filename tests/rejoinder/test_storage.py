@@ -4,13 +4,10 @@ import contextlib
 import errno
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -19,36 +16,11 @@ from rejoinder import object_store, storage
 from rejoinder.errors import UserError
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def gs() -> Iterator[str]:
+def gs(gs_emulator) -> Iterator[str]:
     """A bucket of the Cloud Storage emulator."""
-    port = _free_port()
-    command = [str(Path(sys.executable).with_name("gcp-storage-emulator")), "start", "--in-memory"]
-    emulator = subprocess.Popen(
-        [*command, "--host=127.0.0.1", f"--port={port}", "--default-bucket=bucket"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 60
-    try:
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert emulator.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        with _environment(STORAGE_EMULATOR_HOST=f"http://127.0.0.1:{port}"):
-            yield "gs://bucket"
-    finally:
-        emulator.terminate()
-        emulator.wait()
+    with gs_emulator("bucket") as address, _environment(STORAGE_EMULATOR_HOST=address):
+        yield "gs://bucket"
 
 
 @pytest.fixture(scope="module")
