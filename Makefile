@@ -198,6 +198,23 @@ test-e2e: setup ## Tests of whole commands (minutes)
 test-heavy: setup-parity setup-tpu-compiler test-e2e ## test-e2e, and tests with real dumps and with torch
 	$(PY) -m pytest -m "realdata or parity" $(ARGS)
 
+# Public clients of the server, in environments of their own (tests/clients).
+PYTHON_CLIENTS := build/clients/.installed build/clients-protobuf3/.installed
+NODE_CLIENTS := tests/clients/node/node_modules/.installed
+
+$(PYTHON_CLIENTS): build/%/.installed: requirements/%.txt | setup
+	@$(PYTHON) -m venv --clear --without-pip $(@D)
+	@$(UV) pip install --quiet --python $(@D)/bin/python --no-deps --require-hashes -r $<
+	@touch $@
+
+$(NODE_CLIENTS): tests/clients/node/package-lock.json
+	@cd tests/clients/node && npm ci --silent --ignore-scripts
+	@touch $@
+
+.PHONY: test-clients
+test-clients: setup $(PYTHON_CLIENTS) $(if $(shell command -v npm),$(NODE_CLIENTS)) ## Install public clients of the server and run them against it
+	$(PY) -m pytest $(PARALLEL) -m clients tests/clients $(ARGS)
+
 .PHONY: test-tpu-env
 test-tpu-env: ## Install the lock of DEVICE=tpu in TPU_ENV (4 GB) and run the tests of models and training in it
 	$(MAKE) setup VENV=$(TPU_ENV) DEVICE=tpu
@@ -269,5 +286,5 @@ lock: setup ## Resolve pyproject.toml into requirements/*.txt
 
 .PHONY: clean
 clean: ## Remove the files of tests and builds (not .venv, out/ or quickstart-out/)
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info tests/clients/node/node_modules
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -7,6 +7,8 @@
 # versions. gpu adds CUDA; tpu has the packages of tpu.in in place of tensorflow, so that it is
 # installed without asking for dependencies.
 # tpu-compiler: jax and libtpu, an environment of its own (`make setup-tpu-compiler`).
+# clients, clients-protobuf3: public clients of the server, environments of their own
+# (`make test-clients`).
 # parity: what the comparisons with torch add on top of dev; torch itself and its CUDA
 # libraries stay out, pip picks the build that suits the machine (`make setup-parity`).
 set -euo pipefail
@@ -29,9 +31,11 @@ compile "${for_cpu[@]}" --extra train --output-file requirements/train.txt
 compile "${for_cpu[@]}" --extra serve --override requirements/serve.in --output-file requirements/serve.txt
 compile --generate-hashes --constraint requirements/gpu.txt --extra train --extra gpu \
   --output-file requirements/train-gpu.txt
-"$UV" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate \
-  --custom-compile-command "make lock" --generate-hashes \
-  --output-file requirements/tpu-compiler.txt requirements/tpu-compiler.in
+for environment in tpu-compiler clients clients-protobuf3; do
+  "$UV" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-annotate \
+    --custom-compile-command "make lock" --generate-hashes \
+    --output-file "requirements/$environment.txt" "requirements/$environment.in"
+done
 all=$(mktemp)
 trap 'rm -f "$all"' EXIT
 compile "${as_dev[@]}" --extra parity --output-file "$all" > /dev/null

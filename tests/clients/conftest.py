@@ -4,6 +4,7 @@ Each client runs in a process of its own, in its own language, and prints the ve
 received; they are compared with those of a plain request (`check_vectors`).
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -88,13 +89,13 @@ def tool():
 
 @pytest.fixture(scope="session")
 def run_client():
-    """Returns a function that runs a client and returns what it prints.
+    """Returns a function that runs a client and returns what it prints; `texts` are its input.
 
     The addresses are in its environment: REJOINDER_URL, REJOINDER_GRPC, REJOINDER_MODEL and,
     where the server asks for one, REJOINDER_KEY.
     """
 
-    def run(command, server, *, key="", cwd=None, timeout=120):
+    def run(command, server, *, texts=(), key="", cwd=None, timeout=120):
         env = {
             **os.environ,
             "REJOINDER_URL": server.url,
@@ -106,6 +107,7 @@ def run_client():
             [str(part) for part in command],
             cwd=cwd or HERE,
             env=env,
+            input=json.dumps(list(texts)),
             capture_output=True,
             text=True,
             timeout=timeout,
