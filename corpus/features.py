@@ -4,6 +4,7 @@
 CONTEXT_IDS = "context_ids"
 RESPONSE_IDS = "response_ids"
 ID_FEATURES = (CONTEXT_IDS, RESPONSE_IDS)
+_NEGATIVE_IDS = "negative_ids"
 
 # bytes, UTF-8: always in the test split, and with --keep-text in the train split.
 CONTEXT = "context"
@@ -24,6 +25,20 @@ TEXT_FEATURES = (
     CONTEXT_ID,
     RESPONSE_ID,
 )
+
+
+def negative_ids(index: int) -> str:
+    """Returns the feature name of a pair's `index`-th hard negative (0 = most similar).
+
+    An int64 list like `RESPONSE_IDS`, in corpora of `rejoinder mine`. A pair for which fewer
+    were found lacks the last ones.
+    """
+    return f"{_NEGATIVE_IDS}/{index}"
+
+
+def holds_ids(name: str) -> bool:
+    """Returns whether a feature holds token ids; every other feature holds a text."""
+    return name.partition("/")[0] in (*ID_FEATURES, _NEGATIVE_IDS)
 
 
 def extra_context(index: int) -> str:

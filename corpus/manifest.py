@@ -71,6 +71,11 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str, *, source: str = MANIFEST) -> "Manifest":
         """Reads `to_json`'s text.
+    @property
+    def hard_negatives(self) -> int:
+        """Hard negatives of each train pair, from `rejoinder mine`; 0 in other corpora."""
+        return int(self.options.get("mine", {}).get("negatives", 0))
+
 
         Raises:
             UserError: The text is not a manifest of this format version; `source` names it.

@@ -1,6 +1,6 @@
 """Reads the shards of a finished corpus: whole examples, or columns of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 from rejoinder import storage
 from rejoinder.corpus import tfrecord
 from rejoinder.corpus.examples import ExampleReader, NotAnExampleError, Spans
-from rejoinder.corpus.features import ID_FEATURES
+from rejoinder.corpus.features import holds_ids
 from rejoinder.corpus.manifest import Shard, load_manifest
 from rejoinder.errors import UserError
 
@@ -67,10 +67,23 @@ def decode(record: bytes) -> dict[str, Any]:
     feature = _example_class().FromString(record).features.feature
     return {
         name: list(value.int64_list.value)
-        if name in ID_FEATURES
+        if holds_ids(name)
         else value.bytes_list.value[0].decode("utf-8")
         for name, value in feature.items()
     }
+
+
+def with_ids(record: bytes, lists: Mapping[str, Sequence[int]]) -> bytes:
+    """Returns an example with further lists of ids; its features stay in alphabetical order.
+
+    Args:
+        record: A serialized example of a corpus.
+        lists: The ids by the name of their feature.
+    """
+    example = _example_class().FromString(record)
+    for name, ids in lists.items():
+        example.features.feature[name].int64_list.value.extend(ids)
+    return bytes(example.SerializeToString(deterministic=True))
 
 
 def read_examples(folder: str, split: str) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Reads the text features of a corpus' pairs, for evaluation, search and reports.
 
-The trainer reads token ids only (`rejoinder.corpus.features.ID_FEATURES`). Texts are
+The trainer reads token ids only (`rejoinder.corpus.features.holds_ids`). Texts are
 read shard by shard, so memory holds one shard and one batch.
 """
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from rejoinder import storage
 from rejoinder.corpus.features import (
     CONTEXT,
-    ID_FEATURES,
     RESPONSE,
     TEXT_FEATURES,
     extra_context,
+    holds_ids,
 )
 from rejoinder.corpus.manifest import Manifest, load_manifest
 from rejoinder.corpus.naming import FEATURES
@@ -53,7 +53,7 @@ def text_features(folder: str) -> list[str]:
             f"{path}: not the features of a corpus ({error}); make the corpus again"
         ) from error
     known = [name for name in TEXT_FEATURES if name in found]
-    extra = found - {*known, *ID_FEATURES}
+    extra = {name for name in found - {*known} if not holds_ids(name)}
     # As many as there are, because their names are numbered.
     return [*known, *(name for name in map(extra_context, range(len(extra))) if name in extra)]
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from rejoinder.corpus.features import CONTEXT, ID_FEATURES, RESPONSE
+from rejoinder.corpus.features import CONTEXT, ID_FEATURES, RESPONSE, holds_ids
 from rejoinder.corpus.manifest import Manifest, Shard, counted_lines, load_manifest
 from rejoinder.corpus.naming import COMPLETED, MANIFEST, parse_shard_name
 from rejoinder.errors import UserError
@@ -110,11 +110,11 @@ def _record_problem(record: bytes, manifest: Manifest, *, with_text: bool) -> st
         example = reading.decode(record)
     except (DecodeError, IndexError, UnicodeDecodeError) as error:
         return f"cannot be decoded ({error})"
-    for name in ID_FEATURES:
-        ids = example.get(name)
-        if not ids or len(ids) > manifest.max_length:
-            return f"{name} has {len(ids or [])} ids, must have 1 to {manifest.max_length}"
-        if min(ids) < 0 or max(ids) >= manifest.vocab_size:
+    for name in {**dict.fromkeys(ID_FEATURES), **dict.fromkeys(filter(holds_ids, example))}:
+        ids, least = example.get(name, []), 1 if name in ID_FEATURES else 0
+        if not least <= len(ids) <= manifest.max_length:
+            return f"{name} has {len(ids)} ids, must have {least} to {manifest.max_length}"
+        if ids and (min(ids) < 0 or max(ids) >= manifest.vocab_size):
             return f"{name} has an id outside the vocabulary of {manifest.vocab_size}"
     missing = [name for name in (CONTEXT, RESPONSE) if with_text and name not in example]
     return f"{missing[0]} is missing" if missing else None

@@ -73,6 +73,11 @@ class LossOptions(base_config.Config):
             (additive margin softmax, https://arxiv.org/abs/1902.08564, equation 5).
         matryoshka_dims: Widths of prefixes of the embedding whose losses are averaged
             with that of the whole embedding (https://arxiv.org/abs/2205.13147).
+        hard_negatives: Hard negatives of each pair that the context→response direction scores
+            as well; the corpora are made by `rejoinder mine`.
+        gather_negatives: Whether each context is scored against the hard negatives of all
+            pairs of the batch, as MultipleNegativesRankingLoss of sentence-transformers does.
+            False: against those of its own pair only.
     """
 
     symmetric: bool = True
@@ -83,6 +88,8 @@ class LossOptions(base_config.Config):
     log_q: bool = False
     margin: float = 0.0
     matryoshka_dims: list[int] = dataclasses.field(default_factory=list)
+    hard_negatives: int = 0
+    gather_negatives: bool = True
 
 
 @dataclasses.dataclass

@@ -25,14 +25,19 @@ def encode_rows(
     return encoder(rows, training=training, seed=seed)[:, tf.newaxis]
 
 
-def split_pairs(segments: tf.Tensor, features: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns (context, response), each [n, d], from the embeddings of all segments."""
+def split_pairs(segments: tf.Tensor, features: dict[str, tf.Tensor]) -> list[tf.Tensor]:
+    """Returns contexts, responses and each column of negatives from all segments, [n, d] each."""
     if "slots" in features:
         sentences = gather_segments(segments, features["slots"])
     else:
         sentences = segments[:, 0]
-    context, response = tf.split(sentences, 2, axis=0)
-    return context, response
+    columns: list[tf.Tensor] = tf.split(sentences, 2 + negatives_of(features), axis=0)
+    return columns
+
+
+def negatives_of(features: dict[str, tf.Tensor]) -> int:
+    """Returns the number of hard negatives of each pair."""
+    return int(features["negative_key"].shape[1]) if "negative_key" in features else 0
 
 
 def row_features(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:

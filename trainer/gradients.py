@@ -8,7 +8,7 @@ from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.trainer.encoding import encode_rows, row_features, split_pairs
 from rejoinder.trainer.loss import LossResult
 
-Loss = Callable[[tf.Tensor, tf.Tensor], LossResult]
+Loss = Callable[..., LossResult]
 
 
 def gradients(
@@ -31,7 +31,8 @@ def gradients(
     Args:
         encoder: The sentence encoder.
         features: One replica's features (`rejoinder.trainer.data.layout`).
-        loss: Function from context and response embeddings to the loss.
+        loss: Function from the embeddings of contexts, responses and each column of negatives
+            ([n, d] each) to the loss.
         variables: Variables with respect to which to differentiate.
         max_segments: Maximum sentences in a packed row.
         chunks: Number of chunks in which the rows are encoded; must divide their number.

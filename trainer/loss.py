@@ -13,8 +13,8 @@ import tensorflow as tf
 from rejoinder.errors import UserError
 from rejoinder.trainer.config import LossOptions
 from rejoinder.trainer.distribution.collectives import first_row, gather_rows, replicas
-
-_MASKED = -1e9  # added to a masked logit: exp underflows to 0 in float32
+from rejoinder.trainer.hard_negatives import HardNegatives
+from rejoinder.trainer.loss_ops import MASKED, equal_keys, prefix
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,7 @@ def contrastive_loss(
     scale: tf.Tensor | float,
     features: dict[str, tf.Tensor],
     options: LossOptions,
+    negatives: Sequence[tf.Tensor] = (),
 ) -> LossResult:
     """Returns this replica's part of the loss of the whole batch.
 
@@ -46,8 +47,11 @@ def contrastive_loss(
         response: Unit vectors, float32 [n, d].
         scale: Factor on the cosine similarities.
         features: `context_key`, `response_key` int32 [n, 2] and `context_log_q`,
-            `response_log_q` float32 [n], each needed only if the options use it.
+            `response_log_q` float32 [n], each needed only if the options use it;
+            `negative_key` int32 [n, m, 2] with m columns of negatives, 0 where one is missing.
         options: The loss; `scale` above replaces its scale.
+        negatives: Unit vectors of m hard negatives of each pair, float32 [n, d] each. They are
+            further columns of the direction from context to response.
     """
     count = context.shape[0]
     total = count * replicas()
@@ -56,13 +60,19 @@ def contrastive_loss(
     labels = first_row(count) + tf.range(count)
     truth = tf.one_hot(labels, total)
     mask = _duplicate_mask(features, truth) if options.mask_duplicates else 0.0
+    hard = HardNegatives.of(negatives, features, options) if negatives else None
 
     def direction(
-        rows: tf.Tensor, cols: tf.Tensor, log_q: tf.Tensor | None
+        rows: tf.Tensor,
+        cols: tf.Tensor,
+        log_q: tf.Tensor | None,
+        hard: HardNegatives | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         logits = scale * (tf.matmul(rows, cols, transpose_b=True) - options.margin * truth) + mask
         if log_q is not None:
             logits -= gather_rows(log_q)[tf.newaxis]
+        if hard:
+            logits = tf.concat([logits, hard.logits(rows, scale)], -1)
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits), logits
 
     losses: list[tf.Tensor] = []
@@ -70,12 +80,15 @@ def contrastive_loss(
     width = context.shape[-1]
     for dim in loss_widths(options.matryoshka_dims, width):
         forward, logits = direction(
-            _prefix(context, dim), _prefix(all_response, dim), features.get("response_log_q")
+            prefix(context, dim),
+            prefix(all_response, dim),
+            features.get("response_log_q"),
+            hard.prefix(dim) if hard else None,
         )
         loss = forward
         if options.symmetric:
             backward, _ = direction(
-                _prefix(response, dim), _prefix(all_context, dim), features.get("context_log_q")
+                prefix(response, dim), prefix(all_context, dim), features.get("context_log_q")
             )
             loss = (forward + backward) / 2
         losses.append(loss)
@@ -104,23 +117,13 @@ def loss_widths(dims: Sequence[int], width: int) -> tuple[int, ...]:
     return (*sorted({dim for dim in dims if dim < width}), width)
 
 
-def _prefix(embeddings: tf.Tensor, dim: int) -> tf.Tensor:
-    """Returns the first `dim` components, scaled to unit length."""
-    if dim == embeddings.shape[-1]:
-        return embeddings
-    return tf.math.l2_normalize(embeddings[:, :dim], -1)
-
-
 def _duplicate_mask(features: dict[str, tf.Tensor], truth: tf.Tensor) -> tf.Tensor:
-    """Returns the term added to the logits: `_MASKED` for equal texts, 0 elsewhere."""
+    """Returns the term added to the logits: `MASKED` for equal texts, 0 elsewhere."""
     context, response = features["context_key"], features["response_key"]
     all_context, all_response = tf.split(gather_rows(tf.concat([context, response], -1)), 2, -1)
-    same = _equal(context, all_context) | _equal(response, all_response)
+    context, response = context[:, tf.newaxis], response[:, tf.newaxis]
+    same = equal_keys(context, all_context) | equal_keys(response, all_response)
     # Threads are chains: the response of one pair is the context of the next. With one
     # encoder for both sides, such a column is the row's own text at cosine 1.
-    same |= _equal(context, all_response) | _equal(response, all_context)
-    return tf.where(same & (truth < 0.5), _MASKED, 0.0)
-
-
-def _equal(rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_all(rows[:, tf.newaxis] == columns[tf.newaxis], -1)
+    same |= equal_keys(context, all_response) | equal_keys(response, all_context)
+    return tf.where(same & (truth < 0.5), MASKED, 0.0)

@@ -113,8 +113,8 @@ class DualEncoderTask(base_task.Task):
         grads, result = gradients(
             model,
             inputs,
-            lambda context, response: contrastive_loss(
-                context, response, self.scale(), inputs, config.loss
+            lambda context, response, *negatives: contrastive_loss(
+                context, response, self.scale(), inputs, config.loss, negatives
             ),
             variables,
             max_segments=config.train_data.max_segments,

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.parity
 PAIRS = 12
 
 
-@pytest.fixture(scope="module")
-def step(tmp_path_factory):
+@pytest.fixture(scope="module", params=[0, 2], ids="hard negatives: {}".format)
+def step(request, tmp_path_factory):
     """Returns (loss, gradients by checkpoint name) of sentence-transformers and of ours."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.losses import MultipleNegativesRankingLoss
@@ -43,10 +43,12 @@ def step(tmp_path_factory):
     save_sentence_transformers(folder / "model", encoder, corpus / "tokenizer", max_length=32)
     rng = np.random.default_rng(0)
     pairs = [make_pair(number, rng, (3, 12)) for number in range(PAIRS)]
-    width = max(len(ids) for pair in pairs for ids in pair)
+    others = [make_pair(number, rng, (3, 12))[1] for number in range(PAIRS * request.param)]
+    columns = [*zip(*pairs, strict=True)]
+    columns += [others[i * PAIRS : (i + 1) * PAIRS] for i in range(request.param)]
+    width = max(len(ids) for column in columns for ids in column)
     sides = [
-        np.array([pair[side] + [1] * (width - len(pair[side])) for pair in pairs], np.int32)
-        for side in (0, 1)
+        np.array([ids + [1] * (width - len(ids)) for ids in column], np.int32) for column in columns
     ]
 
     model = SentenceTransformer(str(folder / "model"), device="cpu")
@@ -67,12 +69,15 @@ def step(tmp_path_factory):
         if parameter.grad is not None
     }
 
+    rows = {"token_ids": tf.constant(np.concatenate(sides))}
+    if request.param:
+        rows["negative_key"] = tf.ones([PAIRS, request.param, 2], tf.int32)
     variables = encoder.trainable_variables
     grads, result = gradients(
         encoder,
-        {"token_ids": tf.constant(np.concatenate(sides))},
-        lambda c, r: contrastive_loss(
-            c, r, 20.0, {}, LossOptions(symmetric=False, mask_duplicates=False)
+        rows,
+        lambda c, r, *n: contrastive_loss(
+            c, r, 20.0, rows, LossOptions(symmetric=False, mask_duplicates=False), n
         ),
         variables,
         max_segments=1,

@@ -71,6 +71,24 @@ def open_corpora(
     return corpora
 
 
+def check_negatives(corpora: Sequence[Corpus], count: int) -> None:
+    """Checks that corpora carry hard negatives.
+
+    Args:
+        corpora: The corpora to train on.
+        count: `task.loss.hard_negatives`.
+
+    Raises:
+        UserError: One has fewer.
+    """
+    for corpus in corpora:
+        if (found := corpus.manifest.hard_negatives) < count:
+            raise UserError(
+                f"task.loss.hard_negatives: {count}, but {corpus.data_set.folder} has "
+                f"{found or 'none'}; make a corpus with `rejoinder mine --negatives {count}`"
+            )
+
+
 def folders(data: PairData, key: str) -> list[tuple[str, str, int]]:
     """Returns name, folder and draw weight of each corpus.
 

@@ -98,10 +98,10 @@ class TrainInput:
             seed=data.seed,
             shuffle=data.shuffle,
             log_frequency=task.loss.log_q,
+            negatives=task.loss.hard_negatives,
         )
-        self.layout = make_layout(
-            task, data, map(sample_pairs, corpora), pad_id(corpora), shares, TRAIN_DEVIATIONS
-        )
+        samples = [sample_pairs(corpus, task.loss.hard_negatives) for corpus in corpora]
+        self.layout = make_layout(task, data, samples, pad_id(corpora), shares, TRAIN_DEVIATIONS)
 
     def __call__(self, step: int) -> HostBatch:
         """Returns this host's batch of step `step`."""
@@ -195,7 +195,7 @@ def make_layout(
     if data.layout not in LAYOUTS:
         raise UserError(f"task.*.layout: must be one of {', '.join(LAYOUTS)}, got {data.layout!r}")
     if trains:
-        rows = 2 * data.global_batch_size // shares.total
+        rows = (2 + task.loss.hard_negatives) * data.global_batch_size // shares.total
         check_chunks(task.grad_cache_chunks, rows, padded=True)
     shorter = sorted(w for w in data.bucket_lengths if w < max_length)
     lengths = [*shorter, max_length] if data.layout == "bucketed" else [max_length]
@@ -209,10 +209,10 @@ def _levels(data: PairData, deviations: float) -> list[float]:
     return [float(x) for x in np.linspace(deviations, _FEWEST_DEVIATIONS, data.row_counts)]
 
 
-def sample_pairs(corpus: Corpus) -> Pairs:
+def sample_pairs(corpus: Corpus, negatives: int = 0) -> Pairs:
     """Returns the first pairs of the first shard of a corpus that is not empty."""
     shard = next(shard for shard in corpus.data_set.shards if shard.examples)
-    pairs = read_shard(corpus.data_set.folder, shard)
+    pairs = read_shard(corpus.data_set.folder, shard, negatives)
     return pairs.take(np.arange(min(len(pairs), _SAMPLE)))
 
 

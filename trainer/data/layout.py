@@ -51,7 +51,7 @@ def balance_replicas(pairs: Pairs, replicas: int) -> list[NDArray[np.int64]]:
     count = len(pairs)
     if replicas == 1:
         return [np.arange(count)]
-    longest_first = np.argsort(-(pairs.context.lengths + pairs.response.lengths), kind="stable")
+    longest_first = np.argsort(-pairs.lengths, kind="stable")
     zigzag = np.concatenate([np.arange(replicas), np.arange(replicas)[::-1]])
     owner = np.resize(zigzag, count)
     return [np.sort(longest_first[owner == replica]) for replica in range(replicas)]
@@ -71,7 +71,7 @@ def rows_needed(
     """
     rows = 1
     for sample in samples:
-        lengths = sample.context.lengths + sample.response.lengths
+        lengths = np.maximum(sample.lengths, len(sample.sentences))
         spread = lengths.std() * math.sqrt(pairs / replicas)
         rows = max(
             rows,
@@ -110,7 +110,7 @@ class PackedLayout:
         """Packs a batch; all replicas get the same number of rows."""
         shares = balance_replicas(batch.pairs, self.replicas)
         parts = [batch.pairs.take(share) for share in shares]
-        texts = [Ragged.concatenate([part.context, part.response]) for part in parts]
+        texts = [all_sentences(part) for part in parts]
         rows, packed = self._pack_all(texts)
         features = [
             {**one, **_pair_features(part, batch.data_set[share])}
@@ -189,19 +189,40 @@ class PaddedLayout:
     def arrange(self, batch: Batch) -> HostBatch:
         """Pads a batch."""
         pairs = batch.pairs
-        longest = max(pairs.context.lengths.max(), pairs.response.lengths.max())
+        longest = max(texts.lengths.max() for texts in pairs.sentences)
         width = next((w for w in self._lengths if longest <= w), self._lengths[-1])
         features, tokens, cut = [], 0, 0
         for share in balance_replicas(pairs, self.replicas):
             part = pairs.take(share)
-            texts = Ragged.concatenate([part.context, part.response])
+            texts = all_sentences(part)
             kept = cut_to(texts, width)
             tokens += int(kept.splits[-1])
             cut += int(texts.splits[-1] - kept.splits[-1])
             ids = np.full((len(kept.lengths), width), self._pad_id, np.int32)
             ids[np.arange(width) < kept.lengths[:, np.newaxis]] = kept.values
             features.append({"token_ids": ids, **_pair_features(part, batch.data_set[share])})
-        return HostBatch(features, tokens, 2 * len(pairs) * width, cut)
+        return HostBatch(features, tokens, len(pairs.sentences) * len(pairs) * width, cut)
+
+
+def all_sentences(pairs: Pairs) -> Ragged:
+    """Returns all contexts, all responses, then all negatives of each column.
+
+    A negative that is missing becomes one token, the first one of its pair's context, because
+    every row of the encoder needs a token; the loss removes it by its key.
+    """
+    filled = [_fill_empty(texts, pairs.context) for texts in pairs.negatives]
+    return Ragged.concatenate([pairs.context, pairs.response, *filled])
+
+
+def _fill_empty(texts: Ragged, others: Ragged) -> Ragged:
+    """Returns the texts with the first id of the same row of `others` in each empty row."""
+    empty = texts.lengths == 0
+    if not empty.any():
+        return texts
+    values = np.insert(
+        texts.values, texts.splits[:-1][empty], others.values[others.splits[:-1][empty]]
+    )
+    return Ragged(values, texts.splits + np.concatenate([[0], np.cumsum(empty)]))
 
 
 def cut_to(texts: Ragged, limit: int) -> Ragged:
@@ -218,12 +239,16 @@ def cut_to(texts: Ragged, limit: int) -> Ragged:
 
 
 def _pair_features(pairs: Pairs, data_set: NDArray[np.int32]) -> Features:
-    return {
+    features = {
         "context_key": _int32_halves(pairs.context.keys()),
         "response_key": _int32_halves(pairs.response.keys()),
         "data_set": data_set,
         **pairs.extra,
     }
+    if pairs.negatives:  # the key of an empty row is 0
+        keys = [_int32_halves(texts.keys()) for texts in pairs.negatives]
+        features["negative_key"] = np.stack(keys, axis=1)
+    return features
 
 
 def _int32_halves(keys: NDArray[np.int64]) -> NDArray[np.int32]:

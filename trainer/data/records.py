@@ -1,5 +1,6 @@
 """Reads shards into memory as flat arrays, without a Python object per example."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,19 +75,33 @@ class Pairs:
         response: Token ids of the responses.
         extra: Further arrays [n] by name: `context_log_q` and `response_log_q`
             float32, if requested.
+        negatives: Token ids of the hard negatives, the most similar ones first; an empty row
+            for a pair that has fewer.
     """
 
     context: Ragged
     response: Ragged
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
+    negatives: tuple[Ragged, ...] = ()
 
     def __len__(self) -> int:
         return len(self.context.splits) - 1
 
+    @property
+    def sentences(self) -> tuple[Ragged, ...]:
+        """Everything that is encoded: contexts, responses, then each column of negatives."""
+        return (self.context, self.response, *self.negatives)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of all sentences of each pair, int64 [n]."""
+        return np.sum([texts.lengths for texts in self.sentences], axis=0)
+
     def take(self, rows: NDArray[np.int64]) -> "Pairs":
         """Returns the given pairs, in that order."""
         extra = {name: array[rows] for name, array in self.extra.items()}
-        return Pairs(self.context.take(rows), self.response.take(rows), extra)
+        negatives = tuple(texts.take(rows) for texts in self.negatives)
+        return Pairs(self.context.take(rows), self.response.take(rows), extra, negatives)
 
     @staticmethod
     def concatenate(parts: Sequence["Pairs"]) -> "Pairs":
@@ -97,15 +112,20 @@ class Pairs:
             Ragged.concatenate([part.context for part in parts]),
             Ragged.concatenate([part.response for part in parts]),
             {name: np.concatenate([part.extra[name] for part in parts]) for name in parts[0].extra},
+            tuple(
+                Ragged.concatenate(columns)
+                for columns in zip(*(part.negatives for part in parts), strict=True)
+            ),
         )
 
 
-def read_shard(folder: str, shard: Shard) -> Pairs:
+def read_shard(folder: str, shard: Shard, negatives: int = 0) -> Pairs:
     """Reads one shard.
 
     Args:
         folder: Corpus folder, on any file system of `rejoinder.storage`.
         shard: The shard's entry in the manifest.
+        negatives: Hard negatives to read for each pair.
 
     Raises:
         UserError: The file is missing or damaged, or does not match the manifest.
@@ -113,15 +133,14 @@ def read_shard(folder: str, shard: Shard) -> Pairs:
     path = storage.join(folder, shard.name)
     if not storage.exists(path):
         raise UserError(f"{path}: shard is missing; make the corpus again")
-    columns: dict[str, list[Ragged]] = {name: [] for name in features.ID_FEATURES}
-    for reader, spans in read_columns(path, features.ID_FEATURES, _BATCH):
+    names = [*features.ID_FEATURES, *map(features.negative_ids, range(negatives))]
+    columns: dict[str, list[Ragged]] = {name: [] for name in names}
+    for reader, spans in read_columns(path, names, _BATCH):
         for name, parts in columns.items():
             values, splits = reader.ids(spans[name])
             parts.append(Ragged(values.astype(np.int32), splits))
-    context, response = (
-        Ragged.concatenate(columns[name]) for name in (features.CONTEXT_IDS, features.RESPONSE_IDS)
-    )
-    pairs = Pairs(context, response)
+    context, response, *hard = (Ragged.concatenate(parts) for parts in columns.values())
+    pairs = Pairs(context, response, negatives=tuple(hard))
     if len(pairs) != shard.examples:
         raise UserError(
             f"{path}: contains {len(pairs)} pairs, manifest.json says {shard.examples}; "
@@ -136,4 +155,4 @@ def with_log_frequency(pairs: Pairs) -> Pairs:
     for side, texts in (("context", pairs.context), ("response", pairs.response)):
         _, index, counts = np.unique(texts.keys(), return_inverse=True, return_counts=True)
         extra[f"{side}_log_q"] = np.log(counts[index]).astype(np.float32)
-    return Pairs(pairs.context, pairs.response, extra)
+    return dataclasses.replace(pairs, extra=extra)

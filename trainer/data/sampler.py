@@ -55,6 +55,7 @@ class Sampler:
         seed: Seed of all shuffling.
         shuffle: False keeps the order of the corpus.
         log_frequency: Whether to count how often each text occurs in its window.
+        negatives: Hard negatives of each pair.
 
     Raises:
         UserError: `datasets_per_batch` does not divide `batch_size`.
@@ -71,6 +72,7 @@ class Sampler:
         seed: int = 0,
         shuffle: bool = True,
         log_frequency: bool = False,
+        negatives: int = 0,
     ):
         if batch_size % datasets_per_batch:
             raise UserError(
@@ -85,7 +87,7 @@ class Sampler:
             shards = tuple(shard for shard in data_set.shards if shard.examples)
             sizes = tuple(shard.examples for shard in shards)
             order = Order(sizes, window, (seed, data_set.name), shuffle)
-            self._streams.append(_Stream(data_set.folder, shards, order, log_frequency))
+            self._streams.append(_Stream(data_set.folder, shards, order, log_frequency, negatives))
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of step `step` ≥ 0.
@@ -107,11 +109,19 @@ class Sampler:
 class _Stream:
     """One data set's endless order, with the windows in use kept in memory."""
 
-    def __init__(self, folder: str, shards: Sequence[Shard], order: Order, log_frequency: bool):
+    def __init__(
+        self,
+        folder: str,
+        shards: Sequence[Shard],
+        order: Order,
+        log_frequency: bool,
+        negatives: int,
+    ):
         self._folder = folder
         self._files = shards
         self._order = order
         self._log_frequency = log_frequency
+        self._negatives = negatives
         self._shards: dict[int, Future[Pairs]] = {}
         self._windows: dict[Window, tuple[Pairs, NDArray[np.int64]]] = {}
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="shards")
@@ -135,7 +145,7 @@ class _Stream:
         for shard in (*window.shards, *following.shards):
             if shard not in self._shards:  # read the next window in advance
                 self._shards[shard] = self._pool.submit(
-                    read_shard, self._folder, self._files[shard]
+                    read_shard, self._folder, self._files[shard], self._negatives
                 )
         pairs = Pairs.concatenate([self._shards[shard].result() for shard in window.shards])
         if self._log_frequency:

@@ -86,6 +86,7 @@ _RANGES = {
     "task.loss.max_scale": _COUNT,
     "task.loss.margin": Range(0, 2),  # cosines differ by at most 2
     "task.loss.matryoshka_dims": _COUNT,
+    "task.loss.hard_negatives": _NOT_NEGATIVE,
     **{f"task.train_data.{key}": numbers for key, numbers in _PAIR_DATA.items()},
     **{f"task.validation_data.{key}": numbers for key, numbers in _PAIR_DATA.items()},
     "task.evaluation.batches": _COUNT,

@@ -43,10 +43,11 @@ def make_features(
     """
     shares, data = Shares(replicas=replicas), task.train_data
     check_batch_size(data, shares, "task.train_data")
-    samples = [sample_pairs(corpus) for corpus in corpora]
+    negatives = task.loss.hard_negatives
+    samples = [sample_pairs(corpus, negatives) for corpus in corpora]
     assumptions = []
     if not corpora:
-        samples = [assumed_pairs(task.model.max_length)]
+        samples = [assumed_pairs(task.model.max_length, negatives)]
         if data.layout == "packed":  # the others pad to the longest sentence there can be
             assumptions.append(
                 f"{MEAN_LENGTH} tokens a sentence, geometrically distributed (no --corpus)"
@@ -60,16 +61,18 @@ def make_features(
     if isinstance(layout, PackedLayout):
         rows = layout.row_counts[-1], layout.row_length
     else:
-        rows = 2 * data.global_batch_size // replicas, task.model.max_length
+        sentences = (2 + negatives) * data.global_batch_size
+        rows = sentences // replicas, task.model.max_length
     largest = {name: np.zeros(rows, np.int32) for name in ROW_FEATURES if name in arranged}
     return {**arranged, **largest}, assumptions
 
 
-def assumed_pairs(max_length: int) -> Pairs:
+def assumed_pairs(max_length: int, negatives: int = 0) -> Pairs:
     """Returns pairs with the assumed lengths; their ids have no meaning.
 
     Args:
         max_length: Length at which sentences are cut, tokens.
+        negatives: Hard negatives of each pair.
     """
     rng = np.random.default_rng(0)
 
@@ -78,4 +81,4 @@ def assumed_pairs(max_length: int) -> Pairs:
         splits = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_length))])
         return Ragged(np.zeros(splits[-1], np.int32), splits)
 
-    return Pairs(side(), side())
+    return Pairs(side(), side(), negatives=tuple(side() for _ in range(negatives)))

@@ -25,11 +25,11 @@ from rejoinder.trainer.gradients import gradients
 from rejoinder.trainer.loss import contrastive_loss
 
 PAIRS, WIDTH, SEGMENTS = 16, 24, 6
-OPTIONS = LossOptions(log_q=True, margin=0.05, matryoshka_dims=[8, 16])
+OPTIONS = LossOptions(log_q=True, margin=0.05, matryoshka_dims=[8, 16], hard_negatives=1)
 
 
 def batch() -> Batch:
-    """Returns pairs, some of which repeat a text of another."""
+    """Returns pairs with a negative each, some of which repeat a text of another pair."""
     rng = np.random.default_rng(0)
     pairs = [make_pair(number, rng, (3, 12)) for number in range(PAIRS)]
     pairs[5] = (pairs[3][0], pairs[5][1])  # the same context twice
@@ -44,7 +44,16 @@ def batch() -> Batch:
     ]
     frequency = rng.uniform(0, 1, [2, PAIRS]).astype(np.float32)
     extra = {"context_log_q": frequency[0], "response_log_q": frequency[1]}
-    return Batch(Pairs(*sides, extra), np.zeros(PAIRS, np.int32))
+    # Each pair's negative is the response of another; pair 4 has none.
+    context, response = sides
+    negatives = Ragged.concatenate(
+        [
+            response.take(np.array([1, 2, 3, 0])),
+            Ragged(np.empty(0, np.int32), np.zeros(2, np.int64)),
+            response.take(np.arange(PAIRS - 5)),
+        ]
+    )
+    return Batch(Pairs(context, response, extra, (negatives,)), np.zeros(PAIRS, np.int32))
 
 
 def compute(replicas: int, packed: bool, chunks: int) -> dict[str, np.ndarray]:
@@ -56,7 +65,7 @@ def compute(replicas: int, packed: bool, chunks: int) -> dict[str, np.ndarray]:
         cross_device_ops=None if replicas == 8 else tf.distribute.ReductionToOneDevice(),
     )
     if packed:
-        layout = PackedLayout(replicas, WIDTH, [48 // replicas], SEGMENTS, 1)
+        layout = PackedLayout(replicas, WIDTH, [72 // replicas], SEGMENTS, 1)
     else:
         layout = PaddedLayout(replicas, [WIDTH], 1)
     features = layout.arrange(batch()).replicas
@@ -89,7 +98,7 @@ def compute(replicas: int, packed: bool, chunks: int) -> dict[str, np.ndarray]:
             grads, result = gradients(
                 encoder,
                 features,
-                lambda c, r: contrastive_loss(c, r, tf.exp(log_scale), features, OPTIONS),
+                lambda c, r, *n: contrastive_loss(c, r, tf.exp(log_scale), features, OPTIONS, n),
                 variables,
                 max_segments=SEGMENTS,
                 chunks=chunks,
