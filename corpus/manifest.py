@@ -60,6 +60,11 @@ class Manifest:
         """Returns the number of pairs in `split`."""
         return sum(shard.examples for shard in self.splits.get(split, []))
 
+    @property
+    def hard_negatives(self) -> int:
+        """Hard negatives of each train pair, from `rejoinder mine`; 0 in other corpora."""
+        return int(self.options.get("mine", {}).get("negatives", 0))
+
     def stored_bytes(self) -> int:
         """Returns the size of all shards."""
         return sum(shard.bytes for shards in self.splits.values() for shard in shards)
@@ -71,11 +76,6 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str, *, source: str = MANIFEST) -> "Manifest":
         """Reads `to_json`'s text.
-    @property
-    def hard_negatives(self) -> int:
-        """Hard negatives of each train pair, from `rejoinder mine`; 0 in other corpora."""
-        return int(self.options.get("mine", {}).get("negatives", 0))
-
 
         Raises:
             UserError: The text is not a manifest of this format version; `source` names it.
