@@ -96,7 +96,8 @@ def build_app(service: Service) -> ASGIApp:
                 CORSMiddleware,
                 allow_origins=service.origins,
                 allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type"],
+                # OpenAI's library sends a dozen of its own, such as X-Stainless-Lang.
+                allow_headers=["*"],
                 expose_headers=["Retry-After", "X-Truncated"],
             )
         )
