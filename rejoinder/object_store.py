@@ -83,6 +83,24 @@ def find(folder: str, prefix: str = "") -> Iterator[tuple[str, int]]:
                 yield path, int(info["size"])
 
 
+def states(folder: str) -> Iterator[tuple[str, int, str]]:
+    """Yields (path, size in bytes, text that differs when it was changed) of a folder's objects."""
+    scheme = folder.partition("://")[0]
+    with _client_errors(), contextlib.suppress(FileNotFoundError):
+        for name, info in filesystem(folder).find(folder, detail=True).items():
+            path = f"{scheme}://{name}"
+            # Cloud Storage's names of these fields, and S3's.
+            stamp = [info.get(key) for key in ("etag", "updated", "ETag", "LastModified")]
+            if path.startswith(f"{folder}/") and not name.endswith("/"):
+                yield path, int(info["size"]), " ".join(map(str, stamp))
+
+
+def upload(source: str, path: str) -> None:
+    """Writes a local file to an object, piece by piece."""
+    with _client_errors():
+        filesystem(path).put_file(source, path)
+
+
 def glob(pattern: str) -> Iterator[tuple[str, int]]:
     """Yields (path, size in bytes) of the objects that match, as `rejoinder.storage.glob` defines.
 

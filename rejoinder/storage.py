@@ -1,5 +1,6 @@
 """Files on local disks and in `gs://` and `s3://` buckets, behind one set of functions."""
 
+import contextlib
 import glob as local_glob
 import os
 import posixpath
@@ -17,6 +18,14 @@ class FileEntry:
 
     path: str
     size: int
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file's size in bytes, and a text that differs when the file was changed."""
+
+    size: int
+    stamp: str
 
 
 def is_local(path: str) -> bool:
@@ -192,6 +201,32 @@ def list_tree(folder: str) -> Iterator[FileEntry]:
     yield from found
 
 
+def list_states(folder: str) -> dict[str, FileState]:
+    """Returns the state of each file below a folder, by its path in the folder.
+
+    Files that disappear meanwhile, such as the temporary ones of a copy, are left out.
+
+    Raises:
+        UserError: The folder cannot be listed.
+    """
+    try:
+        states = {}
+        if not is_local(folder):
+            for path, length, stamp in object_store.states(folder.rstrip("/")):
+                states[path.removeprefix(f"{folder.rstrip('/')}/")] = FileState(length, stamp)
+            return states
+        for root, _, names in os.walk(folder, followlinks=True):
+            for name in names:
+                path = join(root, name)
+                with contextlib.suppress(FileNotFoundError):
+                    status = os.stat(path)
+                    name = os.path.relpath(path, folder)
+                    states[name] = FileState(status.st_size, str(status.st_mtime_ns))
+        return states
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({_reason(error)})") from error
+
+
 def make_folder(path: str) -> None:
     """Creates a local folder and its parents; buckets need no folders.
 
@@ -224,6 +259,21 @@ def write_all(folder: str, files: Mapping[str, bytes]) -> None:
         object_store.write_all(paths)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({_reason(error)})") from error
+
+
+def upload(source: str, path: str) -> None:
+    """Writes a local file to an object store, piece by piece, and checks its stored size.
+
+    Raises:
+        UserError: The write failed or the stored size differs.
+    """
+    try:
+        object_store.upload(source, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({_reason(error)})") from error
+    stored, expected = size(path), os.path.getsize(source)
+    if stored != expected:
+        raise UserError(f"{path}: {stored} of {expected} bytes were stored; try again")
 
 
 def copy_objects(copies: Mapping[str, str]) -> None:

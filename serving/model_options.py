@@ -1,7 +1,6 @@
 """Options of one served model."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -10,12 +9,14 @@ class ModelOptions:
 
     Attributes:
         name: Name of the model in requests.
-        base: Local folder of its versions.
+        base: Folder of its versions, on any file system of `rejoinder.storage`.
         keep: Number of newest versions to serve; None serves all.
         labels: Label → version number; a labelled version is always served.
+        cache: Local folder for copies of versions in a bucket.
     """
 
     name: str
-    base: Path
+    base: str
     keep: int | None = 1
     labels: dict[str, int] = field(default_factory=dict)
+    cache: str = ""

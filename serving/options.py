@@ -54,12 +54,7 @@ def read_models(args: argparse.Namespace) -> list[ModelOptions]:
             raise UserError(f"--model {text}: write NAME=BASE, as in reddit=exports/reddit")
         if name in models:
             raise UserError(f"--model {text}: the name {name} is given twice")
-        if not storage.is_local(base):
-            raise UserError(
-                f"--model {text}: versions are loaded from a local folder; "
-                "copy the version folder to this machine"
-            )
-        models[name] = ModelOptions(name, Path(base), keep)
+        models[name] = ModelOptions(name, _folder(base), keep, cache=args.cache_dir)
     for text in args.label:
         match = _LABEL.fullmatch(text)
         if match is None or match[1] not in models:
@@ -68,6 +63,13 @@ def read_models(args: argparse.Namespace) -> list[ModelOptions]:
     for model in models.values():
         _check_versions(model)
     return list(models.values())
+
+
+def poll_seconds(args: argparse.Namespace, models: Sequence[ModelOptions]) -> float:
+    """Returns the seconds between two looks for new versions; each lists a bucket once."""
+    if args.poll_seconds is not None:
+        return float(args.poll_seconds)
+    return 2.0 if all(storage.is_local(model.base) for model in models) else 30.0
 
 
 def read_indexes(args: argparse.Namespace) -> dict[str, str]:
@@ -83,6 +85,11 @@ def read_indexes(args: argparse.Namespace) -> dict[str, str]:
             raise UserError(f"--index {text}: write NAME=DIR, each name once")
         indexes[name] = folder
     return indexes
+
+
+def _folder(path: str) -> str:
+    """Returns a folder without slashes at its end."""
+    return str(Path(path)) if storage.is_local(path) else path.rstrip("/")
 
 
 def _kept_versions(text: str) -> int | None:

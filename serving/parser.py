@@ -1,6 +1,7 @@
 """The parser of the server's command line."""
 
 import argparse
+import os
 from dataclasses import fields
 
 from rejoinder.serving.limits import Limits
@@ -21,7 +22,8 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         required=True,
         action="append",
         metavar="NAME=BASE",
-        help="name of a model and its local folder of versions; may be repeated",
+        help="name of a model and its folder of versions, local or in a bucket (gs://, s3://); "
+        "may be repeated",
     )
     models.add_argument(
         "--versions",
@@ -39,9 +41,15 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     models.add_argument(
         "--poll-seconds",
         type=float,
-        default=2.0,
         metavar="N",
-        help="seconds between two looks for new versions (default: 2)",
+        help="seconds between two looks for new versions (default: 2, in a bucket 30)",
+    )
+    models.add_argument(
+        "--cache-dir",
+        default=os.path.join(os.path.expanduser("~"), ".cache", "rejoinder", "versions"),
+        metavar="DIR",
+        help="local folder for copies of versions in a bucket "
+        "(default: ~/.cache/rejoinder/versions)",
     )
     models.add_argument(
         "--index",

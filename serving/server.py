@@ -105,7 +105,7 @@ def _serve(
     async def serve() -> None:
         await registry.load_all()
         async with contextlib.AsyncExitStack() as stack:
-            poll = asyncio.create_task(registry.poll(args.poll_seconds))
+            poll = asyncio.create_task(registry.poll(options.poll_seconds(args, models)))
             stack.callback(poll.cancel)
             if args.grpc_port is not None:
                 from rejoinder.serving.apis.grpc import grpc_server

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from rejoinder.errors import UserError
 from rejoinder.versions import installed_version
 
 MANIFEST_FILE = "manifest.json"
+# Tokens by id, for `/tokenize` of Text Embeddings Inference; TensorFlow Serving ignores it.
+VOCABULARY_FILE = "assets.extra/vocabulary.json"
 FORMAT_VERSION = 1
 _PACKAGES = ("rejoinder", "tensorflow", "tensorflow-text", "tf-keras")
 
@@ -32,6 +34,8 @@ class ExportManifest:
         source: Last component of the model's path.
         versions: Software that wrote the export.
         files: Path inside the folder → size in bytes and sha256.
+        trained_dimensions: Fewer dimensions for which the model was trained, too
+            (`task.loss.matryoshka_dims`), as far as is known.
     """
 
     name: str
@@ -46,6 +50,7 @@ class ExportManifest:
     source: str
     versions: dict[str, str]
     files: dict[str, dict[str, Any]]
+    trained_dimensions: list[int] = field(default_factory=list)
     format_version: int = FORMAT_VERSION
 
     def write(self, folder: Path) -> None:
@@ -62,14 +67,28 @@ class ExportManifest:
         """
         path = folder / MANIFEST_FILE
         try:
-            values = json.loads(path.read_text())
+            return cls.parse(path.read_bytes(), str(path))
+        except OSError as error:
+            raise UserError(
+                f"{path}: not a manifest ({error}); export the model with `rejoinder export`"
+            ) from None
+
+    @classmethod
+    def parse(cls, data: bytes, path: str) -> "ExportManifest":
+        """Parses the content of a manifest; `path` is its name in messages.
+
+        Raises:
+            UserError: It is broken or of another format version.
+        """
+        try:
+            values = json.loads(data)
             if values.get("format_version") != FORMAT_VERSION:
                 raise UserError(
                     f"{path}: format_version is {values.get('format_version')!r}, this release "
                     f"reads {FORMAT_VERSION}; export the model again"
                 )
             return cls(**values)
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path}: not a manifest ({error}); export the model with `rejoinder export`"
             ) from None

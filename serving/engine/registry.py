@@ -3,26 +3,42 @@
 The base folder is polled. A new version is loaded and warmed up in a worker thread
 while the old one serves; then the new one replaces it between two requests. A
 request keeps the version that it started with, so no request fails.
+
+A version whose files are not all there is still being copied, and waited for. One that
+failed is tried again when its files have changed and then stayed the same for one poll.
 """
 
 import asyncio
 import gc
 import logging
+import time
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
+from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.models.saved_model.manifest import ExportManifest
 from rejoinder.models.saved_model.publish import versions as published_versions
 from rejoinder.serving.engine.model import Model, VersionState
 from rejoinder.serving.engine.model_version import ModelVersion
+from rejoinder.serving.engine.version_files import (
+    IncompleteVersionError,
+    TransferError,
+    check_complete,
+    check_unchanged,
+    fetch,
+    remove_copy,
+)
 from rejoinder.serving.errors import Code, ServingError, invalid
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
 from rejoinder.serving.model_options import ModelOptions
+from rejoinder.units import format_bytes
 
 logger = logging.getLogger("rejoinder.serving")
-_NEW = VersionState("START")
+# Seconds until a bucket that could not be read is tried again, at first and at most.
+_RETRY_SECONDS = (2.0, 300.0)
 
 
 class Registry:
@@ -32,6 +48,8 @@ class Registry:
         self._models = {options.name: Model(options) for options in models}
         self._limits = limits
         self._metrics = metrics
+        # What the last look at a model's folder failed with, so that it is logged once.
+        self._troubles: dict[str, str] = {}
 
     @property
     def names(self) -> list[str]:
@@ -80,8 +98,7 @@ class Registry:
         for name, model in self._models.items():
             await self._refresh(model)
             if not model.versions:
-                errors = [state.error for state in model.states.values() if state.error]
-                raise UserError("; ".join(errors) or f"{model.options.base}: holds no version")
+                raise UserError(_why_none(model))
             for label, number in model.options.labels.items():
                 if number not in model.versions:
                     raise UserError(f"label {label} of model {name}: version {number} did not load")
@@ -90,42 +107,113 @@ class Registry:
         """Looks for new versions every `seconds`, until cancelled."""
         while True:
             await asyncio.sleep(seconds)
-            for name, model in self._models.items():
-                try:
-                    await self._refresh(model)
-                except OSError as error:
-                    logger.warning("model %s: cannot look for new versions: %s", name, error)
+            await self.look()
+
+    async def look(self) -> None:
+        """Looks for new versions once; a folder that cannot be listed is logged."""
+        for name, model in self._models.items():
+            trouble = ""
+            try:
+                await self._refresh(model)
+            except (OSError, UserError) as error:
+                trouble = str(error)
+            if trouble and trouble != self._troubles.get(name):
+                logger.warning("model %s: cannot look for new versions: %s", name, trouble)
+            self._troubles[name] = trouble
 
     async def _refresh(self, model: Model) -> None:
         keep, labels = model.options.keep, model.options.labels
         present = await asyncio.to_thread(published_versions, model.options.base)
-        wanted = present if keep is None else present[-keep:]
-        wanted = sorted({*wanted, *(number for number in labels.values() if number in present)})
-        for number in wanted:
-            if number not in model.versions and not model.states.get(number, _NEW).error:
-                await self._load(model, number)
-        # Unload only after all wanted versions are loaded, and never when the folder is empty.
-        if wanted and all(number in model.versions for number in wanted):
+        wanted: list[int] = []
+        for number in reversed(present):
+            if len(wanted) == keep:
+                break
+            if await self._ensure_loaded(model, number):
+                wanted.append(number)
+        for number in set(labels.values()).intersection(present).difference(wanted):
+            if await self._ensure_loaded(model, number):
+                wanted.append(number)
+        # Unload only after the others are loaded, and never when the folder is empty.
+        if wanted:
             for number in [number for number in model.versions if number not in wanted]:
                 self._unload(model, number)
 
-    async def _load(self, model: Model, number: int) -> None:
-        name, folder = model.options.name, model.options.base / str(number)
-        state = model.states[number] = VersionState("LOADING")
+    async def _ensure_loaded(self, model: Model, number: int) -> bool:
+        """Loads a version if it can be loaded, and not again before something has changed.
+
+        Returns:
+            Whether the version is loaded.
+        """
+        if number in model.versions:
+            return True
+        folder = storage.join(model.options.base, str(number))
+        state = model.states.setdefault(number, VersionState())
+        files = await asyncio.to_thread(storage.list_states, folder)
+        is_settled, state.files = files == state.files, files
+        if state.failed is not None:
+            if files == state.failed:
+                return False
+            state.state, state.error = "START", ""
+            if not is_settled:  # perhaps it is being copied once more
+                return False
+        if time.monotonic() < state.retry_at:
+            return False
+        try:
+            manifest = await asyncio.to_thread(check_complete, folder, files)
+        except IncompleteVersionError as error:
+            if not state.waits_for:
+                logger.info(
+                    "model %s version %d: waiting for its files: %s",
+                    *(model.options.name, number, error),
+                )
+            state.state, state.error, state.waits_for = "START", "", str(error)
+            return False
+        except UserError as error:
+            self._fail(model, number, state, error)
+            return False
+        return await self._load(model, number, folder, manifest)
+
+    async def _load(self, model: Model, number: int, folder: str, manifest: ExportManifest) -> bool:
+        label, cache = f"model {model.options.name} version {number}", model.options.cache
+        # A new one, because the finalizer of an unloaded version still sets the old one.
+        old = model.states[number]
+        state = model.states[number] = VersionState(
+            "LOADING", files=old.files, failed=old.failed, retry_seconds=old.retry_seconds
+        )
+        size = sum(entry.size for entry in (state.files or {}).values())
+        logger.info("%s: loading %s (%s)", label, folder, format_bytes(size))
         try:
             version = await asyncio.to_thread(
-                _load_and_warm_up, folder, self._limits.max_batch_tokens
+                _load_and_warm_up, label, folder, cache, manifest, self._limits.max_batch_tokens
             )
         except Exception as error:
-            state.state = "END"
-            state.error = str(error) if isinstance(error, UserError) else f"{folder}: cannot load"
-            logger.error("model %s version %d: cannot load: %s", name, number, error)
-            return
+            self._fail(model, number, state, error)
+            return False
         _freeze_objects()
         model.versions[number] = version
-        state.state = "AVAILABLE"
-        self._metrics.version.labels(name).set(max(model.versions))
-        logger.info("model %s version %d: loaded", name, number)
+        state.state, state.failed = "AVAILABLE", None
+        self._metrics.version.labels(model.options.name).set(max(model.versions))
+        return True
+
+    def _fail(self, model: Model, number: int, state: VersionState, error: Exception) -> None:
+        folder = storage.join(model.options.base, str(number))
+        reason = str(error) if isinstance(error, UserError) else f"{folder}: cannot load"
+        name = model.options.name
+        if isinstance(error, TransferError):
+            first, longest = _RETRY_SECONDS
+            state.state = "START"
+            state.retry_seconds = min(2 * state.retry_seconds or first, longest)
+            state.retry_at = time.monotonic() + state.retry_seconds
+            state.waits_for = reason
+            logger.warning(
+                "model %s version %d: %s; next attempt in %.0f s",
+                *(name, number, reason, state.retry_seconds),
+            )
+            return
+        state.state, state.error, state.failed = "END", reason, state.files
+        # A library's message, which tells more than "cannot load", quotes no request here.
+        cause = "" if isinstance(error, UserError) else f" ({type(error).__name__}: {error})"
+        logger.error("model %s version %d: cannot load: %s%s", name, number, reason, cause)
 
     def _unload(self, model: Model, number: int) -> None:
         version = model.versions.pop(number)
@@ -133,13 +221,34 @@ class Registry:
         state.state = "UNLOADING"
         # Requests that started with this version still hold it.
         weakref.finalize(version, setattr, state, "state", "END")
+        if not storage.is_local(model.options.base):
+            remove_copy(storage.join(model.options.base, str(number)), model.options.cache)
         logger.info("model %s version %d: unloaded", model.options.name, number)
 
 
-def _load_and_warm_up(folder: Path, full_tokens: int) -> ModelVersion:
-    version = ModelVersion(folder)
-    seconds = version.warm_up(full_tokens)
-    logger.info("%s: warmed up in %.1f s", folder, seconds)
+def _why_none(model: Model) -> str:
+    """Returns why no version of a model is loaded."""
+    states = sorted(model.states.items(), reverse=True)
+    reasons = [state.error for _, state in states if state.error]
+    waiting = [state.waits_for for _, state in states if state.waits_for and not state.error]
+    reasons += [f"{reason}; is it still being copied?" for reason in waiting]
+    return "; ".join(reasons) or f"{model.options.base}: holds no version"
+
+
+def _load_and_warm_up(
+    label: str, folder: str, cache: str, manifest: ExportManifest, full_tokens: int
+) -> ModelVersion:
+    """Checks, loads and warms up a version; one in a bucket is copied to `cache` first."""
+    start = time.monotonic()
+    if storage.is_local(folder):
+        local = Path(folder)
+        check_unchanged(local, manifest)
+    else:
+        local = fetch(folder, cache, manifest)
+        logger.info("%s: copied to %s in %.1f s", label, local, time.monotonic() - start)
+    version = ModelVersion(local)
+    logger.info("%s: loaded in %.1f s", label, time.monotonic() - start)
+    logger.info("%s: warmed up in %.1f s", label, version.warm_up(full_tokens))
     return version
 
 

@@ -1,7 +1,9 @@
 """Start, version roll, and shutdown under load."""
 
 import concurrent.futures
+import dataclasses
 import re
+import shutil
 import threading
 import time
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from rejoinder.errors import UserError
+from rejoinder.models.saved_model.manifest import ExportManifest, hash_files
 from rejoinder.models.saved_model.testing import publish_tiny
 from rejoinder.serving.server import main
 
@@ -55,13 +58,23 @@ def test_a_version_roll_and_a_drain_under_load_lose_no_request(start, tmp_path, 
     assert running.process.wait(40) == 0  # without a second signal, which skips the drain
 
 
+def write_broken_version(whole, broken):
+    """Writes a copy of a version that is complete by its manifest and cannot be loaded."""
+    shutil.copytree(whole, broken)
+    (broken / "saved_model.pb").write_bytes(b"broken")
+    (broken / "manifest.json").unlink()
+    manifest = ExportManifest.read(whole)
+    dataclasses.replace(manifest, files=hash_files(broken)).write(broken)
+
+
 def test_half_written_and_broken_versions_are_never_served(start, tmp_path):
     base = tmp_path / "tiny"
     publish_tiny(base)
     (base / ".export-abc").mkdir()
     (base / ".export-abc/saved_model.pb").write_bytes(b"half")
-    (base / "7").mkdir()
-    (base / "7/saved_model.pb").write_bytes(b"broken")
+    write_broken_version(base / "1", base / "7")
+    (base / "8").mkdir()
+    (base / "8/saved_model.pb").write_bytes(b"half")
     (base / "nine").mkdir()
     running = start(base, "--versions", "all", "--host", "0.0.0.0")
     assert "can be reached from other machines and no key is set" in running.log
@@ -73,6 +86,7 @@ def test_half_written_and_broken_versions_are_never_served(start, tmp_path):
     assert {s["version"]: (s["state"], s["status"]["error_code"]) for s in statuses} == {
         "1": ("AVAILABLE", "OK"),
         "7": ("END", "UNKNOWN"),
+        "8": ("START", "OK"),
     }
     assert running.stop() == 0
 
@@ -84,7 +98,7 @@ def test_half_written_and_broken_versions_are_never_served(start, tmp_path):
         (["--model", "../x={base}"], "write NAME=BASE"),
         (["--model", "tiny={base}", "--model", "tiny={base}"], "given twice"),
         (["--model", "tiny={tmp}/none"], "holds no version of model tiny"),
-        (["--model", "tiny=gs://bucket/tiny"], "versions are loaded from a local folder"),
+        (["--model", "tiny=hdfs://host/tiny"], "hdfs:// is not supported"),
         (["--model", "tiny={base}", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
         (["--model", "tiny={base}", "--versions", "x"], "give latest, a positive number, or all"),
         (["--model", "tiny={base}", "--label", "tiny:stable=9"], "there is no version 9"),
