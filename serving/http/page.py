@@ -7,12 +7,8 @@ from starlette.responses import Response
 
 # Path → template.
 _TEMPLATES = {"/": "rank.html", "/docs": "docs.html"}
-# Path → file and media type.
-_FILES = {
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/rank.js": ("rank.js", "text/javascript; charset=utf-8"),
-    "/docs.js": ("docs.js", "text/javascript; charset=utf-8"),
-}
+# Ending of the files that are served under their own names → media type.
+_MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -35,9 +31,10 @@ def page_responses() -> dict[str, Response]:
         path: _response(templates.get_template(name).render().encode(), "text/html; charset=utf-8")
         for path, name in _TEMPLATES.items()
     }
-    folder = files("rejoinder.serving").joinpath("page")
-    for path, (name, media_type) in _FILES.items():
-        responses[path] = _response(folder.joinpath(name).read_bytes(), media_type)
+    for file in files("rejoinder.serving").joinpath("page").iterdir():
+        _, dot, ending = file.name.rpartition(".")
+        if media_type := _MEDIA_TYPES.get(dot + ending):
+            responses[f"/{file.name}"] = _response(file.read_bytes(), media_type)
     return responses
 
 

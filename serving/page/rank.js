@@ -1,36 +1,26 @@
-"use strict";
 // Ranks replies by the cosine similarity of their embeddings with the context's.
 
+import { copy, curlCommand } from "./command.js";
+import { dot, similarityMatrix } from "./matrix.js";
+import { rankingRows } from "./ranking.js";
+import { ask, serverIsBack } from "./requests.js";
+
 const byId = (id) => document.getElementById(id);
-const MAX_PICTURE = 40;
 
 function showStatus(message, isError = false) {
   byId("status").textContent = message;
   byId("status").className = isError ? "error" : "";
 }
 
-function headers() {
-  const key = byId("key").value.trim();
-  return key ? { Authorization: `Bearer ${key}` } : {};
-}
-
-async function request(path, body) {
-  const options = { headers: { ...headers(), "Content-Type": "application/json" } };
-  if (body) Object.assign(options, { method: "POST", body: JSON.stringify(body) });
-  const response = await fetch(path, options);
-  const document = await response.json();
-  if (response.ok) return document;
-  const error = document.error;
-  throw new Error(typeof error === "string" ? error : error.message);
-}
+const key = () => byId("key").value.trim();
 
 async function listModels() {
-  const models = (await request("/v1/models")).data;
+  const models = (await ask("/v1/models", { key: key() })).data;
   byId("model").replaceChildren(...models.map((model) => new Option(model.id, model.id)));
 }
 
 async function listIndexes() {
-  const indexes = (await request("/indexes")).indexes;
+  const indexes = (await ask("/indexes", { key: key() })).indexes;
   byId("corpora").hidden = !indexes.length;
   byId("corpus").replaceChildren(new Option("the list below", ""), ...indexes.map((index) =>
     new Option(`${index.name} (${index.texts.toLocaleString("en")} texts)`, index.name)));
@@ -38,121 +28,134 @@ async function listIndexes() {
 
 const listAll = () => listModels().then(listIndexes);
 
+// A problem with what is written in a field, which then gets the focus.
+class FieldProblem extends Error {
+  constructor(field, message) {
+    super(message);
+    this.field = field;
+  }
+}
+
+function readContext() {
+  const context = byId("context").value.trim();
+  if (!context) throw new FieldProblem("context", "The context is blank: write a text to answer.");
+  return context;
+}
+
 // Returns the typed replies, or the texts of an index nearest to the context.
 async function candidates(context) {
   const index = byId("corpus").value;
-  if (!index) {
-    return byId("replies").value.split("\n").map((line) => line.trim()).filter(Boolean);
+  if (index) {
+    const body = { index, input: context, k: 10, model: byId("model").value };
+    return (await ask("/search", { body, key: key() })).answers.map((answer) => answer.text);
   }
-  const body = { index, input: context, k: 10, model: byId("model").value };
-  return (await request("/search", body)).answers.map((answer) => answer.text);
+  const replies = byId("replies").value.split("\n").map((line) => line.trim()).filter(Boolean);
+  if (!replies.length) throw new FieldProblem("replies", "Write at least one reply.");
+  return replies;
 }
 
-const dot = (a, b) => a.reduce((sum, value, index) => sum + value * b[index], 0);
-
-function cell(row, text, className) {
-  const element = row.insertCell();
-  element.textContent = text;
-  if (className) element.className = className;
-  return element;
+async function rank() {
+  const context = readContext();
+  if (!byId("model").value) await listAll();
+  const start = performance.now();
+  const replies = await candidates(context);
+  const texts = [context, ...replies];
+  const path = `/v1/models/${encodeURIComponent(byId("model").value)}:predict`;
+  const body = { inputs: texts };
+  const outputs = (await ask(path, { body, key: key() })).outputs;
+  const milliseconds = performance.now() - start;
+  showResults(replies, outputs);
+  byId("command").textContent = curlCommand(path, { body, keyNeeded: key() !== "" });
+  const tokens = outputs.num_tokens.reduce((sum, count) => sum + count, 0);
+  showStatus(`${texts.length} texts, ${tokens} tokens (context: ${outputs.num_tokens[0]}), ` +
+    `${milliseconds.toFixed(0)} ms round trip.`);
 }
 
-function showRanking(ranked) {
-  byId("ranking").replaceChildren(...ranked.map((reply, index) => {
-    const row = document.createElement("tr");
-    cell(row, index + 1, "number");
-    cell(row, reply.text, "reply");
-    const similarity = cell(row, reply.similarity.toFixed(3), "number");
-    const bar = document.createElement("span");
-    const fill = document.createElement("span");
-    bar.className = "bar";
-    bar.setAttribute("aria-hidden", "true");
-    fill.style.width = `${Math.max(0, reply.similarity) * 100}%`;
-    bar.append(fill);
-    similarity.append(bar);
-    const tokens = cell(row, reply.tokens, "number");
-    if (reply.truncated) {
-      const truncated = document.createElement("span");
-      truncated.className = "truncated";
-      truncated.textContent = "truncated";
-      tokens.append(truncated);
-    }
-    return row;
-  }));
+function showResults(replies, outputs) {
+  const context = outputs.embedding[0];
+  const ranked = replies.map((text, index) => ({
+    text,
+    embedding: outputs.embedding[index + 1],
+    similarity: dot(context, outputs.embedding[index + 1]),
+    tokens: outputs.num_tokens[index + 1],
+    truncated: outputs.truncated[index + 1],
+  })).sort((a, b) => b.similarity - a.similarity);
+  byId("ranking").replaceChildren(...rankingRows(ranked));
+  const embeddings = [context, ...ranked.map((reply) => reply.embedding)];
+  byId("picture").replaceChildren(similarityMatrix(embeddings));
+  byId("context-note").hidden = !outputs.truncated[0];
+  byId("context-note").textContent =
+    `The context is truncated: the model read its first ${outputs.num_tokens[0]} tokens.`;
+  byId("copied").textContent = key() ? "Set REJOINDER_API_KEY to the key first." : "";
+  byId("results").hidden = false;
+  byId("results").classList.remove("stale");
 }
 
-function svg(name, attributes, text) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
+// The button is never disabled, because it would lose the keyboard's focus.
+let running = false;
 
-// One hue, light to dark, so that colour-blind readers can tell the values apart.
-const shade = (value) => `hsl(210 75% ${95 - 65 * Math.min(1, Math.max(0, value))}%)`;
-
-function showPicture(embeddings) {
-  const items = embeddings.slice(0, MAX_PICTURE);
-  const size = 44, margin = 28, side = margin + size * items.length;
-  const picture = svg("svg", { width: side, height: side, viewBox: `0 0 ${side} ${side}` });
-  items.forEach((row, i) => {
-    const label = i === 0 ? "C" : String(i);
-    const middle = margin + i * size + size / 2;
-    picture.append(svg("text", { x: middle, y: margin - 10, "text-anchor": "middle" }, label));
-    picture.append(svg("text", { x: margin - 12, y: middle + 4, "text-anchor": "middle" }, label));
-    items.forEach((column, j) => {
-      const value = dot(row, column);
-      const x = margin + j * size, y = margin + i * size;
-      picture.append(svg("rect", { x, y, width: size - 2, height: size - 2, fill: shade(value) }));
-      picture.append(svg("text", {
-        x: x + size / 2 - 1, y: y + size / 2 + 3, "text-anchor": "middle",
-        class: value > 0.68 ? "light" : "dark",
-      }, value.toFixed(2)));
-    });
-  });
-  byId("picture").replaceChildren(picture);
-}
-
-async function rank(event) {
-  event.preventDefault();
-  const button = document.querySelector("button");
-  button.disabled = true;
-  showStatus("Encoding…");
+async function submit() {
+  if (running) return;
+  running = true;
+  const stopProgress = showProgress();
+  for (const field of ["context", "replies", "key"]) byId(field).removeAttribute("aria-invalid");
   try {
-    if (!byId("model").value) await listAll();
-    const start = performance.now();
-    const contextText = byId("context").value.trim();
-    const replies = await candidates(contextText);
-    if (!replies.length) throw new Error("Write at least one reply.");
-    const texts = [contextText, ...replies];
-    const path = `/v1/models/${encodeURIComponent(byId("model").value)}:predict`;
-    const outputs = (await request(path, { inputs: texts })).outputs;
-    const milliseconds = performance.now() - start;
-    const context = outputs.embedding[0];
-    const ranked = replies.map((text, index) => ({
-      text,
-      embedding: outputs.embedding[index + 1],
-      similarity: dot(context, outputs.embedding[index + 1]),
-      tokens: outputs.num_tokens[index + 1],
-      truncated: outputs.truncated[index + 1],
-    })).sort((a, b) => b.similarity - a.similarity);
-    showRanking(ranked);
-    showPicture([context, ...ranked.map((reply) => reply.embedding)]);
-    byId("results").hidden = false;
-    const tokens = outputs.num_tokens.reduce((sum, count) => sum + count, 0);
-    showStatus(`${texts.length} texts, ${tokens} tokens (context: ${outputs.num_tokens[0]}), ` +
-      `${milliseconds.toFixed(0)} ms round trip.`);
+    await rank();
   } catch (error) {
-    showStatus(error.message, true);
+    showProblem(error);
   } finally {
-    button.disabled = false;
+    stopProgress();
+    running = false;
   }
 }
 
-byId("form").addEventListener("submit", rank);
-byId("corpus").addEventListener("change", () => {
-  const fromCorpus = byId("corpus").value !== "";
-  byId("typed").hidden = fromCorpus;
-  byId("replies").required = !fromCorpus;
+function showProgress() {
+  const start = performance.now();
+  const show = () => {
+    const seconds = Math.floor((performance.now() - start) / 1000);
+    showStatus(seconds ? `Encoding… ${seconds} s` : "Encoding…");
+  };
+  show();
+  const timer = setInterval(show, 1000);
+  byId("progress").hidden = false;
+  byId("submit").setAttribute("aria-disabled", "true");
+  return () => {
+    clearInterval(timer);
+    byId("progress").hidden = true;
+    byId("submit").removeAttribute("aria-disabled");
+  };
+}
+
+function showProblem(error) {
+  byId("results").classList.add("stale");
+  const older = byId("results").hidden ? "" : " The results below are of an earlier request.";
+  showStatus(error.message + older, true);
+  const field = error.field ?? (error.keyNeeded ? "key" : undefined);
+  if (field) {
+    byId(field).setAttribute("aria-invalid", "true");
+    byId(field).focus();
+  }
+  if (error.gone) {
+    const shown = byId("status").textContent;
+    serverIsBack().then(() => {
+      if (byId("status").textContent === shown) showStatus("The server responds again.");
+    });
+  }
+}
+
+byId("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  submit();
 });
+byId("form").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    submit();
+  }
+});
+byId("context").addEventListener("input", () => { byId("context-note").hidden = true; });
+byId("corpus").addEventListener("change", () => {
+  byId("typed").hidden = byId("corpus").value !== "";
+});
+byId("copy").addEventListener("click", () => copy(byId("command"), byId("copied")));
 listAll().catch((error) => showStatus(error.message, true));

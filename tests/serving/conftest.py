@@ -89,6 +89,17 @@ class Browser:
         identifier = next(iter(element.values()))
         self._post(f"{self.path}/element/{identifier}/value", {"text": keys})
 
+    def show(self, *, width=1000, scheme="light"):
+        """Sets the width of the page in pixels, and the user's colour scheme."""
+        media = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._devtools("Emulation.setEmulatedMedia", features=media)
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        self._devtools("Emulation.setDeviceMetricsOverride", **size)
+
+    def _devtools(self, command, **parameters):
+        body = {"cmd": command, "params": parameters}
+        return self._post(f"{self.path}/goog/cdp/execute", body)
+
     def screenshot(self, name):
         folder = os.environ.get("REJOINDER_SCREENSHOTS")
         if folder:
