@@ -10,7 +10,14 @@ from collections.abc import Sequence
 
 from rejoinder import interrupts
 from rejoinder.pipelines.dumps import input_files
-from rejoinder.pipelines.job import arguments, heavy_imports, runners, thread_limit, workers
+from rejoinder.pipelines.job import (
+    arguments,
+    heavy_imports,
+    options_file,
+    runners,
+    thread_limit,
+    workers,
+)
 
 # The files that are read in a folder.
 _FOLDER_PATTERNS = (
@@ -59,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `rejoinder pairs`."""
-    parsed, beam_arguments = build_parser().parse_known_args(argv)
+    parsed, beam_arguments = options_file.parse(build_parser(), argv)
     job = arguments.JobArguments.of(parsed)
     thread_limit.limit_threads()
     with interrupts.exit_at_once(), heavy_imports.uncollected():

@@ -8,7 +8,14 @@ from typing import Any
 from rejoinder import interrupts
 from rejoinder.corpus.features import TEXT_FEATURES, extra_context
 from rejoinder.pipelines.dumps import input_files
-from rejoinder.pipelines.job import arguments, heavy_imports, runners, thread_limit, workers
+from rejoinder.pipelines.job import (
+    arguments,
+    heavy_imports,
+    options_file,
+    runners,
+    thread_limit,
+    workers,
+)
 from rejoinder.pipelines.reddit.extractor import RedditComments
 from rejoinder.pipelines.reddit.options import PRESETS, ExtractOptions
 from rejoinder.pipelines.reddit.subreddits import parse_names
@@ -62,6 +69,13 @@ def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
         ("--drop-over-18", "drop comments marked over_18"),
     ):
         filters.add_argument(flag, action="store_true", help=text)
+    for flag, text in (("--after", "from TIME on"), ("--before", "before TIME")):
+        filters.add_argument(
+            flag,
+            default="",
+            metavar="TIME",
+            help=f"keep comments {text}: 2006, 2006-01, 2006-01-31 or ISO 8601, in UTC",
+        )
     filters.add_argument("--min-score", type=int, metavar="N", help="lowest score of a comment")
     for flag, text in (
         ("--subreddits", "keep only these"),
@@ -85,7 +99,7 @@ def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `rejoinder preprocess`."""
-    parsed, beam_arguments = build_parser().parse_known_args(argv)
+    parsed, beam_arguments = options_file.parse(build_parser(), argv)
     job, options = arguments.JobArguments.of(parsed), _options(parsed)
     thread_limit.limit_threads()
     with interrupts.exit_at_once(), heavy_imports.uncollected():

@@ -7,6 +7,7 @@ from typing import Literal
 
 from rejoinder.corpus.naming import TableFormat
 from rejoinder.errors import UserError
+from rejoinder.pipelines.job import options_file
 
 BEAM_EPILOG = (
     "Any other --option goes to Apache Beam, for example --runner=DataflowRunner --project=… "
@@ -98,6 +99,7 @@ def add_path_arguments(parser: argparse.ArgumentParser, input_help: str) -> None
     )
     paths.add_argument("--name", help="name of the data set (default: last part of --output)")
     paths.add_argument("--overwrite", action="store_true", help="replace a finished corpus")
+    options_file.add_argument(paths)
 
 
 def add_input_argument(group: argparse._ArgumentGroup, input_help: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rejoinder.pipelines.reddit.options import ExtractOptions
+from rejoinder.pipelines.reddit.times import read_time
 
 # Value of the column `reason` for a comment that passed every filter.
 PASSED = 0
@@ -28,7 +29,8 @@ class Filter:
 
     Attributes:
         name: Name of its counter, without `filtered/`.
-        drops: Boolean expression over the columns of `with_length`; null keeps the row.
+        drops: Boolean expression over the columns of `with_length`, and `seconds` for
+            `too_early` and `too_late`; null keeps the row.
     """
 
     name: str
@@ -67,6 +69,13 @@ def build_filters(options: ExtractOptions) -> list[Filter]:
         filters.append(Filter("subreddit_blocked", subreddit.is_in(blocked)))
     if options.drop_over_18:
         filters.append(Filter("over_18", pl.col("over_18") == "true"))
+    seconds = pl.col("seconds").fill_nan(None)
+    if options.after:
+        too_early = seconds < read_time("--after", options.after)
+        filters.append(Filter("too_early", too_early | seconds.is_null()))
+    if options.before:
+        too_late = seconds >= read_time("--before", options.before)
+        filters.append(Filter("too_late", too_late | seconds.is_null()))
     if options.min_score is not None:
         score = pl.col("score").cast(pl.Float64, strict=False)
         filters.append(Filter("low_score", (score < options.min_score) | score.is_null()))

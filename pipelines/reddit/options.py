@@ -1,10 +1,12 @@
 """Options of an extraction from Reddit dumps: equal options and inputs give equal bytes."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rejoinder.errors import UserError
 from rejoinder.options import check_ranges
+from rejoinder.pipelines.reddit.times import read_time
 
 # Options that a preset sets, beyond the filters of PolyAI's extractor.
 PRESETS: dict[str, dict[str, bool]] = {
@@ -16,6 +18,9 @@ PRESETS: dict[str, dict[str, bool]] = {
         "drop_duplicates": True,
     },
 }
+
+# Options that the first release did not have.
+_LATER = ("after", "before")
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class ExtractOptions:
         drop_bots: Whether comments by self-declared programs are dropped.
         drop_duplicates: Whether only one of equal pairs in the corpus is kept.
         drop_over_18: Whether comments marked `over_18` are dropped.
+        after: Time from which on comments are kept, ISO 8601 in UTC; empty for no limit.
+        before: Time from which on they are dropped; an unknown time is outside every limit.
         min_score: Lowest score, None for no limit; an unknown score is below every limit.
         subreddits: Names of the subreddits to keep; empty keeps all.
         block_subreddits: Names of the subreddits to drop.
@@ -49,6 +56,8 @@ class ExtractOptions:
     drop_bots: bool = False
     drop_duplicates: bool = False
     drop_over_18: bool = False
+    after: str = ""
+    before: str = ""
     min_score: int | None = None
     subreddits: tuple[str, ...] = ()
     block_subreddits: tuple[str, ...] = ()
@@ -74,6 +83,12 @@ class ExtractOptions:
             raise UserError(
                 f"--block-subreddits {both[0]}: --subreddits names it too; leave one of them out"
             )
+        first = read_time("--after", self.after) if self.after else -math.inf
+        last = read_time("--before", self.before) if self.before else math.inf
+        if first >= last:
+            raise UserError(
+                f"--after {self.after} is not before --before {self.before}: no comment could pass"
+            )
         if not 0 < self.sample <= 1:
             raise UserError(f"--sample: must be above 0 and at most 1, got {self.sample:g}")
         if self.min_chars > self.max_chars:
@@ -83,6 +98,10 @@ class ExtractOptions:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the options as JSON values."""
+        """Returns the options as JSON values; those of `_LATER` only if they are set.
+
+        So the manifest of a corpus that does not use them stays the same.
+        """
         values = asdict(self)
+        values = {k: v for k, v in values.items() if v or k not in _LATER}
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}

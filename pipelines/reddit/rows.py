@@ -1,13 +1,12 @@
 """Converts a parsed chunk to the rows of the shuffle."""
 
-import datetime
-
 import numpy as np
 import polars as pl
 
 from rejoinder.pipelines.reddit import markdown
 from rejoinder.pipelines.reddit.filters import PASSED, Filter, reason, trim, with_length
 from rejoinder.pipelines.reddit.options import ExtractOptions
+from rejoinder.pipelines.reddit.times import iso_seconds
 from rejoinder.pipelines.shuffle import hashing
 
 # Months are counted from year 0. A timestamp before Reddit's first year or far in
@@ -47,6 +46,9 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
     """
     if options.clean_text:
         parsed = parsed.with_columns(markdown.clean(pl.col("body")).alias("body"))
+    if options.after or options.before:
+        seconds = pl.Series(_seconds(parsed.get_column("created_utc")))
+        parsed = parsed.with_columns(seconds=seconds)
     # Null rows of a gathered column have no text, those of `when` alone keep it in its buffer.
     passed = pl.when(pl.col("reason") == PASSED).then(pl.int_range(pl.len(), dtype=pl.UInt32))
     body: pl.Expr = pl.col("body").gather(passed)
@@ -70,29 +72,25 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
     )
 
 
-def _iso_seconds(text: str) -> float | None:
-    """Returns the seconds since 1970 of a time in ISO 8601; without a time zone it is in UTC."""
-    try:
-        time = datetime.datetime.fromisoformat(text.strip().removesuffix(" UTC"))
-        return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
 def months(created: pl.Series) -> pl.Series:
     """Returns int16 [n], months counted from year 0, null where there is no time.
 
     Args:
         created: String [n], `created_utc`: seconds or milliseconds since 1970, or ISO 8601.
     """
-    number = created.cast(pl.Float64, strict=False)
-    if number.null_count() > created.null_count():
-        text = pl.select(pl.when(number.is_null()).then(created)).to_series()
-        parsed = text.map_elements(_iso_seconds, return_dtype=pl.Float64, skip_nulls=True)
-        number = number.fill_null(parsed)
-    seconds = number.to_numpy()  # NaN for null
-    seconds = np.where(np.abs(seconds) >= _FIRST_MILLISECONDS, seconds / 1000, seconds)
+    seconds = _seconds(created)
     known = (seconds >= 0) & (seconds < len(_MONTH_OF_DAY) * _DAY_SECONDS)  # false for NaN
     month = _MONTH_OF_DAY[np.where(known, seconds, 0).astype(np.int64) // _DAY_SECONDS]
     known &= month >= _FIRST_MONTH
     return pl.Series(month) if known.all() else pl.Series(month).set(pl.Series(~known), None)
+
+
+def _seconds(created: pl.Series) -> np.ndarray:
+    """Returns float64 [n], seconds since 1970 of `created_utc`, NaN where there is no time."""
+    number = created.cast(pl.Float64, strict=False)
+    if number.null_count() > created.null_count():
+        text = pl.select(pl.when(number.is_null()).then(created)).to_series()
+        parsed = text.map_elements(iso_seconds, return_dtype=pl.Float64, skip_nulls=True)
+        number = number.fill_null(parsed)
+    seconds = number.to_numpy()  # NaN for null
+    return np.where(np.abs(seconds) >= _FIRST_MILLISECONDS, seconds / 1000, seconds)
