@@ -76,6 +76,9 @@ GROUPS: dict[str, dict[str, Command]] = {
             "rejoinder.retrieval.embed", "embed any number of texts into Parquet", "pipeline"
         ),
         "search": Command("rejoinder.retrieval.search", "search a corpus by meaning", "search"),
+        "mine": Command(
+            "rejoinder.retrieval.mine", "add hard negatives to the pairs of a corpus", "search"
+        ),
         "cluster": Command("rejoinder.retrieval.cluster", "group the texts of an index", "search"),
         "similarity": Command("rejoinder.retrieval.similarity", "compare a few texts", "search"),
     },

@@ -99,6 +99,24 @@ class SearchIndex:
             answers.append(list(texts.values()))
         return answers
 
+    def vectors(self, first: int, count: int) -> NDArray[np.float32]:
+        """Returns the embeddings of consecutive rows.
+
+        Args:
+            first: Number of the first row in the order in which the index was built.
+            count: Number of rows.
+
+        Returns:
+            float32 [count, d], rounded to the precision of the index.
+        """
+        parts = []
+        for segment in self.segments:
+            start, stop = max(first, 0), min(first + count, segment.rows)
+            if start < stop:
+                parts.append(segment.vectors(np.arange(start, stop)))
+            first -= segment.rows
+        return np.concatenate(parts)
+
     def rows(
         self,
         queries: NDArray[np.floating],
