@@ -1,13 +1,17 @@
 """The on-disk contract of an embeddings folder, which `rejoinder embed` writes.
 
-- `<shard>.parquet`: the columns `text` and `embedding`, and those kept from the input.
-- `manifest.json`: the job's options, row counts and shards; written last.
+- `<shard>.parquet`: the columns `text` and `embedding`, and those kept from the input. An
+  embedding of d numbers is a fixed-size list of d float32, float16 or int8, or ⌈d/8⌉ bytes
+  (fixed-size binary) of sign bits, as `rejoinder.models.quantize` makes them. Each page has a
+  checksum.
+- `manifest.json`: the job's options, row counts, and the shards with size and SHA-256; written
+  last.
 """
 
 import json
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +27,14 @@ TEXT = "text"
 EMBEDDING = "embedding"
 MANIFEST = "manifest.json"
 FORMAT_VERSION = 1
+BINARY = "binary"
+# Name of the stored type → Arrow type of one number; `BINARY` embeddings are bytes.
+DTYPES = {
+    "float32": pa.float32(),
+    "float16": pa.float16(),
+    "int8": pa.int8(),
+    BINARY: None,
+}
 _BATCH_ROWS = 4096
 
 
@@ -34,12 +46,14 @@ class EmbeddingShard(NamedTuple):
         rows: Embedded rows; a shard without rows has no file.
         bad_rows: Rows of the input that were left out.
         bytes: Size of the file.
+        sha256: SHA-256 of the file, in hexadecimal digits.
     """
 
     name: str
     rows: int
     bad_rows: int
     bytes: int
+    sha256: str
 
 
 def manifest_text(shards: Iterable[EmbeddingShard], options: Mapping[str, Any]) -> str:
@@ -55,7 +69,11 @@ def manifest_text(shards: Iterable[EmbeddingShard], options: Mapping[str, Any]) 
         "spec": dict(options),
         "rows": sum(shard.rows for shard in ordered),
         "bad_rows": sum(shard.bad_rows for shard in ordered),
-        "shards": [{"name": shard.name, "rows": shard.rows} for shard in ordered if shard.rows],
+        "shards": [
+            {"name": shard.name, "rows": shard.rows, "bytes": shard.bytes, "sha256": shard.sha256}
+            for shard in ordered
+            if shard.rows
+        ],
     }
     return json.dumps(manifest, indent=2, sort_keys=True) + "\n"
 
@@ -92,10 +110,47 @@ def embedding_model(folder: str) -> str | None:
         return None
 
 
-def read_embeddings(table: pa.Table) -> NDArray[np.floating]:
-    """Returns the column `embedding` of a table, float16 or float32 [rows, d], without a copy."""
+def embedding_column(embeddings: NDArray[Any], dtype: str) -> pa.Array:
+    """Returns the column `embedding`.
+
+    Args:
+        embeddings: [rows, d] of one of `DTYPES`, or uint8 [rows, d/8] of sign bits.
+        dtype: A key of `DTYPES`.
+    """
+    rows, width = embeddings.shape
+    values = np.ascontiguousarray(embeddings)
+    if dtype == BINARY:
+        return pa.FixedSizeBinaryArray.from_buffers(
+            pa.binary(width), rows, [None, pa.py_buffer(values)]
+        )
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel(), DTYPES[dtype]), width)
+
+
+def write_table(table: pa.Table, stream: BinaryIO) -> None:
+    """Writes a shard as Parquet; its pages have checksums."""
+    # Embeddings neither repeat nor compress; the other columns do both. A dictionary stores an
+    # int8 in a byte, for which Parquet otherwise takes four.
+    repeated = [name for name in table.column_names if name != EMBEDDING]
+    kind = table.schema.field(EMBEDDING).type
+    if pa.types.is_fixed_size_list(kind) and pa.types.is_int8(kind.value_type):
+        repeated.append(f"{EMBEDDING}.list.element")
+    pq.write_table(
+        table, stream, compression="zstd", use_dictionary=repeated, write_page_checksum=True
+    )
+
+
+def read_embeddings(table: pa.Table) -> NDArray[Any]:
+    """Returns the column `embedding` of a table, without a copy.
+
+    Returns:
+        float32, float16 or int8 [rows, d], or uint8 [rows, d/8] of sign bits.
+    """
     column = table[EMBEDDING].combine_chunks()
-    values: NDArray[np.floating] = column.flatten().to_numpy(zero_copy_only=False)
+    if pa.types.is_fixed_size_binary(column.type):
+        width = column.type.byte_width
+        bits = np.frombuffer(column.buffers()[1], np.uint8)[column.offset * width :]
+        return bits[: len(column) * width].reshape(-1, width)
+    values: NDArray[Any] = column.flatten().to_numpy(zero_copy_only=False)
     return values.reshape(len(column), -1)
 
 
@@ -110,26 +165,38 @@ def read_batches(folder: str) -> Iterator[tuple[pa.Table, NDArray[np.float32]]]:
 
     Yields:
         The columns other than `embedding`, at most 4,096 rows, and their embeddings,
-        float32 [rows, d] of unit length.
+        float32 [rows, d] of unit length. A number of a `BINARY` embedding is ±1/√d.
 
     Raises:
-        UserError: The folder holds no Parquet file, or one lacks a column.
+        UserError: The folder holds no Parquet file, or one is damaged, lacks a column or has
+            embeddings of another type.
     """
     paths = _parquet_files(folder.rstrip("/"))
     if not paths:
         raise UserError(f"{folder}: is neither a corpus nor a folder of Parquet files")
     for path in paths:
         with storage.open_read(path) as stream:
-            try:
-                file = pq.ParquetFile(stream)
-            except (OSError, pa.ArrowInvalid) as error:
-                raise UserError(f"{path}: not a Parquet file ({error})") from error
-            _check_columns(path, file.schema_arrow.names)
-            for batch in file.iter_batches(_BATCH_ROWS):
-                table = pa.Table.from_batches([batch])
+            for table in _read_tables(path, stream):
                 table = table.filter(pc.greater(pc.utf8_length(table[TEXT]), 0))
                 if table.num_rows:
                     yield table.drop_columns([EMBEDDING]), _unit_length(read_embeddings(table))
+
+
+def _read_tables(path: str, stream: BinaryIO) -> Iterator[pa.Table]:
+    try:
+        file = pq.ParquetFile(stream, page_checksum_verification=True)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: not a Parquet file ({error})") from error
+    _check_columns(path, file.schema_arrow)
+    batches = file.iter_batches(_BATCH_ROWS)
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except (OSError, pa.ArrowInvalid) as error:
+            raise UserError(f"{path}: is damaged ({error}); embed the texts again") from error
+        yield pa.Table.from_batches([batch])
 
 
 def _parquet_files(folder: str) -> list[str]:
@@ -140,16 +207,30 @@ def _parquet_files(folder: str) -> list[str]:
     ]
 
 
-def _check_columns(path: str, names: list[str]) -> None:
-    if TEXT not in names or EMBEDDING not in names:
+def _check_columns(path: str, schema: pa.Schema) -> None:
+    if TEXT not in schema.names or EMBEDDING not in schema.names:
         raise UserError(
-            f"{path}: needs the columns {TEXT} and {EMBEDDING}, has {', '.join(names)}; "
+            f"{path}: needs the columns {TEXT} and {EMBEDDING}, has {', '.join(schema.names)}; "
             "make it with `rejoinder embed`"
+        )
+    kind = schema.field(EMBEDDING).type
+    is_list = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind)
+    numbers = kind.value_type if is_list else None
+    if not (
+        pa.types.is_fixed_size_binary(kind)
+        or (numbers is not None and (pa.types.is_floating(numbers) or pa.types.is_int8(numbers)))
+    ):
+        raise UserError(
+            f"{path}: the column {EMBEDDING} is {kind}; it must be a list of floating-point "
+            "numbers or int8, or bytes of sign bits (fixed-size binary)"
         )
 
 
-def _unit_length(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
-    found = vectors.astype(np.float32)
+def _unit_length(vectors: NDArray[Any]) -> NDArray[np.float32]:
+    if vectors.dtype == np.uint8:
+        found = 2 * np.unpackbits(vectors, axis=1).astype(np.float32) - 1
+    else:
+        found = vectors.astype(np.float32)
     norm = np.linalg.norm(found, axis=1, keepdims=True)
     found /= np.where(norm == 0, 1, norm)
     return found

@@ -60,9 +60,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     numbers.add_argument(
         "--dtype",
-        choices=["float32", "float16"],
+        choices=["float32", "float16", "int8", "binary"],
         default="float32",
-        help="type of the stored numbers (default %(default)s)",
+        help="type of the stored numbers; binary stores the sign of each in one bit "
+        "(default %(default)s)",
     )
     running = parser.add_argument_group("running")
     arguments.add_runner_arguments(running)

@@ -7,21 +7,24 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.parquet as pq
 from apache_beam.ml.inference.base import ModelHandler, RunInference
 
 from rejoinder import storage
 from rejoinder.corpus import checksums
 from rejoinder.corpus.embeddings import (
+    BINARY,
     EMBEDDING,
     EMBEDDINGS,
     MANIFEST,
     TEXT,
     EmbeddingShard,
+    embedding_column,
     manifest_text,
+    write_table,
 )
 from rejoinder.errors import UserError
+from rejoinder.models.quantize import quantize
+from rejoinder.models.similarity import scale_to_unit_length
 from rejoinder.output import staging_folder
 from rejoinder.pipelines.job import records
 from rejoinder.publishing import Move, publish
@@ -29,9 +32,10 @@ from rejoinder.retrieval.text_readers import read_batches
 from rejoinder.retrieval.texts import ReadOptions, TextBatch, TextPart
 
 if TYPE_CHECKING:
-    from rejoinder.models.encoder import Encoder
+    import numpy as np
+    from numpy.typing import NDArray
 
-_ARROW_TYPES = {"float32": pa.float32(), "float16": pa.float16()}
+    from rejoinder.models.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class EmbedSpec:
         overwrite: Whether finished embeddings may be replaced.
         read: Which values of each row are read.
         precision: Precision of the computation, "float32" or "bfloat16".
-        dtype: Type of the stored numbers, "float32" or "float16".
+        dtype: Type of the stored numbers, a key of `rejoinder.corpus.embeddings.DTYPES`.
     """
 
     model: str
@@ -86,10 +90,8 @@ class EncoderHandler(ModelHandler[TextBatch, TextBatch, "Encoder"]):
                 yield one
                 continue
             started = time.monotonic()
-            embeddings = model.encode(one.table[TEXT].to_pylist()).astype(self._dtype)
-            column = pa.FixedSizeListArray.from_arrays(
-                pa.array(embeddings.ravel(), _ARROW_TYPES[self._dtype]), embeddings.shape[1]
-            )
+            embeddings = model.encode(one.table[TEXT].to_pylist())
+            column = embedding_column(_stored(embeddings, self._dtype), self._dtype)
             table = one.table.append_column(EMBEDDING, column)
             yield TextBatch(one.shard, table, one.bad_rows, time.monotonic() - started)
 
@@ -100,6 +102,19 @@ class EncoderHandler(ModelHandler[TextBatch, TextBatch, "Encoder"]):
     def get_num_bytes(self, batch: Sequence[TextBatch]) -> int:
         """Returns the texts' size in bytes, for Beam's metrics."""
         return sum(one.table.nbytes for one in batch)
+
+
+def _stored(embeddings: "NDArray[np.floating]", dtype: str) -> "NDArray[Any]":
+    """Returns embeddings float32 [n, d] in the numbers that a shard stores."""
+    if dtype not in ("int8", BINARY):
+        return embeddings.astype(dtype)
+    if dtype == BINARY and embeddings.shape[1] % 8:
+        raise UserError(
+            f"--dtype binary: packs 8 numbers into a byte, and the model's embeddings have "
+            f"{embeddings.shape[1]}; use --dtype int8"
+        )
+    # Not every model gives unit length.
+    return quantize(scale_to_unit_length(embeddings), "ubinary" if dtype == BINARY else dtype)
 
 
 def build(
@@ -140,21 +155,19 @@ def write_shard(batch: TextBatch, staging: str, *, resumable: bool) -> Embedding
     Returns:
         The file's entry for the manifest.
     """
-    name, size = f"{batch.shard}.parquet", 0
+    name, size, sha256 = f"{batch.shard}.parquet", 0, ""
     if batch.table.num_rows and EMBEDDING not in batch.table.column_names:
         record = records.read(staging, batch.shard)
         assert record is not None
         return EmbeddingShard(*record.result)
     if batch.table.num_rows:
         buffer = io.BytesIO()
-        # Embeddings neither repeat nor compress; the other columns do both.
-        others = [column for column in batch.table.column_names if column != EMBEDDING]
-        pq.write_table(batch.table, buffer, compression="zstd", use_dictionary=others)
-        size = buffer.tell()
+        write_table(batch.table, buffer)
+        size, sha256 = buffer.tell(), checksums.sha256(buffer.getvalue())
         storage.write_bytes(storage.join(staging, name), buffer.getvalue())
-    shard = EmbeddingShard(name, batch.table.num_rows, batch.bad_rows, size)
+    shard = EmbeddingShard(name, batch.table.num_rows, batch.bad_rows, size, sha256)
     if resumable and size:
-        files = {name: checksums.sha256(buffer.getvalue())}
+        files = {name: sha256}
         records.write(staging, batch.shard, records.Record(batch.seconds, files, list(shard)))
     return shard
 

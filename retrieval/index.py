@@ -58,7 +58,7 @@ class SearchIndex:
             raise UserError(f"{folder}: holds no index; build one with `rejoinder search --corpus`")
         self.description = description
         self.segments = [
-            Segment(segment_path(folder, number), description.dimension)
+            Segment(segment_path(folder, number), description.dimension, description.dtype)
             for number in range(len(description.segments))
         ]
 

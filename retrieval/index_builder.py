@@ -14,7 +14,10 @@ from rejoinder.errors import UserError
 from rejoinder.output import check_output, check_replaceable
 from rejoinder.publishing import Move, publish
 from rejoinder.retrieval.index_files import (
+    B1,
     DESCRIPTION,
+    DTYPES,
+    F16,
     INDEX,
     Description,
     require_local,
@@ -26,7 +29,6 @@ from rejoinder.staging import lock_staging
 
 # Bytes of the stored vectors of one segment; building one takes a third more memory.
 SEGMENT_BYTES = 512 << 20
-_BYTES_PER_NUMBER = 2
 
 
 def build(
@@ -35,6 +37,7 @@ def build(
     *,
     model: str,
     source: str,
+    dtype: str = F16,
     overwrite: bool = False,
     segment_bytes: int = SEGMENT_BYTES,
 ) -> Description:
@@ -46,6 +49,7 @@ def build(
         batches: Tables with the column `text`, and float embeddings [n, d] of unit length.
         model: The model that made the embeddings.
         source: The folder that the batches come from.
+        dtype: Type of the graph's numbers, a key of `DTYPES`.
         overwrite: Whether an index in the folder is replaced.
         segment_bytes: Size of the vectors of a segment.
 
@@ -53,18 +57,19 @@ def build(
         The description of the index.
 
     Raises:
-        UserError: The folder is not local or may not be replaced, or there is no text.
+        UserError: The folder is not local or may not be replaced, there is no text, or the
+            embeddings' dimension does not fit the dtype.
     """
     require_local(folder)
     output = check_output(folder, INDEX, overwrite=overwrite, flag="--index")
     with lock_staging(output) as staging:
         # Again, because `lock_staging` restores an index that an interrupted run had moved.
         check_replaceable(output, INDEX, overwrite=overwrite, flag="--index")
-        dimension, columns, segments = _write_segments(staging, batches, segment_bytes)
+        dimension, columns, segments = _write_segments(staging, batches, dtype, segment_bytes)
         if not segments:
             raise UserError(f"{source}: holds no text to index")
-        description = Description(model, source, dimension, segments, columns)
-        names = segment_files(len(segments))
+        description = Description(model, source, dimension, segments, columns, dtype)
+        names = segment_files(len(segments), dtype)
         publish(
             output,
             staging,
@@ -82,7 +87,10 @@ def _move(path: str) -> Move:
 
 
 def _write_segments(
-    staging: str, batches: Iterable[tuple[pa.Table, NDArray[np.floating]]], segment_bytes: int
+    staging: str,
+    batches: Iterable[tuple[pa.Table, NDArray[np.floating]]],
+    dtype: str,
+    segment_bytes: int,
 ) -> tuple[int, list[str], list[int]]:
     """Writes all segments; returns dimension, names of the columns and rows of each segment."""
     limit, segments = 0, list[int]()
@@ -93,9 +101,14 @@ def _write_segments(
         while start < len(embeddings):
             if writer is None:
                 dimension, columns = embeddings.shape[1], texts.column_names
-                limit = max(1, segment_bytes // (dimension * _BYTES_PER_NUMBER))
+                if dtype == B1 and dimension % 8:
+                    raise UserError(
+                        f"--dtype b1: packs 8 numbers into a byte, and the embeddings have "
+                        f"{dimension}; use --dtype i8"
+                    )
+                limit = max(1, segment_bytes // (dimension * DTYPES[dtype]))
                 path = segment_path(staging, len(segments))
-                writer = SegmentWriter(path, dimension, texts.schema)
+                writer = SegmentWriter(path, dimension, texts.schema, dtype)
             stop = min(start + limit - writer.rows, len(embeddings))
             writer.add(texts.slice(start, stop - start), embeddings[start:stop])
             start = stop

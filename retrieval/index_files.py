@@ -10,9 +10,13 @@ from rejoinder.errors import UserError
 from rejoinder.output import FolderKind
 
 DESCRIPTION = "index.json"
-# Endings of the two files of a segment.
-VECTORS, TEXTS = ".usearch", ".arrow"
+# Endings of the files of a segment.
+VECTORS, TEXTS, RESCORING = ".usearch", ".arrow", ".int8"
 FORMAT_VERSION = 1
+# Type of the graph's numbers → bytes of each that building a segment holds in memory: half
+# precision, int8, and sign bits, with int8 vectors beside them for the final scores.
+F16, I8, B1 = "f16", "i8", "b1"
+DTYPES = {F16: 2, I8: 1, B1: 1}
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Description:
         dimension: Numbers in an embedding.
         segments: Number of rows of each segment.
         columns: The text and the columns stored with it.
+        dtype: Type of the graph's numbers, a key of `DTYPES`.
         format_version: Version of the index format.
     """
 
@@ -33,6 +38,7 @@ class Description:
     dimension: int
     segments: list[int]
     columns: list[str] = field(default_factory=lambda: [TEXT])
+    dtype: str = F16
     format_version: int = FORMAT_VERSION
 
 
@@ -50,6 +56,8 @@ def read_description(folder: str) -> Description | None:
         values: dict[str, Any] = json.loads(storage.read_bytes(path))
         if values.get("format_version") != FORMAT_VERSION:
             raise ValueError(f"format_version is {values.get('format_version')!r}")
+        if values.get("dtype", F16) not in DTYPES:
+            raise ValueError(f"dtype is {values['dtype']!r}")
         return Description(**values)
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: cannot be used ({error}); build the index again") from error
@@ -65,20 +73,26 @@ def listed_files(folder: str) -> frozenset[str] | None:
         return None
     try:
         values = json.loads(storage.read_bytes(path))
-        segments = len(values["segments"])
+        segments, dtype = len(values["segments"]), values.get("dtype", F16)
         if not {"model", "source", "dimension"} <= values.keys():
             return None
     except (ValueError, KeyError, TypeError, AttributeError):  # another program's index.json
         return None
-    return frozenset({DESCRIPTION, *segment_files(segments)})
+    return frozenset({DESCRIPTION, *segment_files(segments, dtype)})
 
 
 INDEX = FolderKind("index", listed_files)
 
 
-def segment_files(count: int) -> list[str]:
+def segment_files(count: int, dtype: str) -> list[str]:
     """Returns the names of the files of an index of `count` segments, without `index.json`."""
-    return [segment_path("", n) + ending for n in range(count) for ending in (VECTORS, TEXTS)]
+    endings = segment_endings(dtype)
+    return [segment_path("", number) + ending for number in range(count) for ending in endings]
+
+
+def segment_endings(dtype: str) -> list[str]:
+    """Returns the endings of the files of a segment whose graph has numbers of `dtype`."""
+    return [VECTORS, TEXTS, *([RESCORING] if dtype == B1 else [])]
 
 
 def segment_path(folder: str, number: int) -> str:

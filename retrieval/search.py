@@ -13,6 +13,7 @@ from rejoinder.corpus.features import CONTEXT, RESPONSE
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
 from rejoinder.output import check_output
+from rejoinder.retrieval.index_files import DTYPES
 from rejoinder.units import format_duration
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="training run, export, sentence-transformers or Hugging Face folder, or hub name "
         "(default: the model of the embeddings or of the index)",
+    )
+    inputs.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        help="numbers of the index: half precision, int8, or sign bits whose answers are scored "
+        "with int8 (default f16)",
     )
     inputs.add_argument("--overwrite", action="store_true", help="replace a finished index")
     texts = parser.add_argument_group("texts of a corpus")
@@ -96,6 +103,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif args.corpus and args.corpus != description.source:
         raise UserError(
             f"{folder}: is an index of {description.source}, not of {args.corpus}; "
+            "choose another --index or --overwrite it"
+        )
+    elif args.dtype not in (None, description.dtype):
+        raise UserError(
+            f"{folder}: is an index with --dtype {description.dtype}, not {args.dtype}; "
             "choose another --index or --overwrite it"
         )
     index = SearchIndex(folder)
@@ -177,7 +189,12 @@ def _build(folder: str, args: argparse.Namespace, load_encoder: "LoadEncoder") -
             raise UserError(f"{args.corpus}: does not name its model; name it with --model")
     start = time.perf_counter()
     built = index_builder.build(
-        folder, batches, model=model, source=args.corpus, overwrite=args.overwrite
+        folder,
+        batches,
+        model=model,
+        source=args.corpus,
+        dtype=args.dtype or index_files.F16,
+        overwrite=args.overwrite,
     )
     seconds = time.perf_counter() - start
     rows = sum(built.segments)

@@ -1,5 +1,6 @@
 """`rejoinder embed` on each kind of input, with an encoder that needs no weights."""
 
+import hashlib
 import json
 import sys
 import types
@@ -172,6 +173,34 @@ def test_submissions_are_read_by_their_title_or_text(tmp_path):
 def test_dtype_float16_stores_float16(tmp_path):
     table, _ = _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"), "--dtype", "float16")
     assert table.schema.field("embedding").type == pa.list_(pa.float16(), 3)
+
+
+def test_dtype_int8_stores_int8_of_unit_vectors(tmp_path):
+    table, _ = _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"), "--dtype", "int8")
+    assert table.schema.field("embedding").type == pa.list_(pa.int8(), 3)
+    exact = FakeEncoder().encode(table["text"].to_pylist())
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)
+    np.testing.assert_allclose(read_embeddings(table) / 127, exact, atol=0.5 / 127 + 1e-6)
+
+
+def test_dtype_binary_stores_sign_bits(tmp_path, monkeypatch):
+    path = _ndjson(tmp_path / "RC.ndjson")
+    with pytest.raises(UserError, match="8 numbers into a byte, and the model's embeddings have 3"):
+        _run(tmp_path, "--input", path, "--dtype", "binary")
+    signs = np.array([[-1, 1] * 8], np.float32)
+    monkeypatch.setattr(FakeEncoder, "encode", lambda self, rows: np.repeat(signs, len(rows), 0))
+    table, manifest = _run(tmp_path, "--input", path, "--dtype", "binary")
+    assert table.schema.field("embedding").type == pa.binary(2)
+    assert set(table["embedding"].to_pylist()) == {bytes([0b01010101] * 2)}
+    assert manifest["spec"]["dtype"] == "binary"
+
+
+def test_the_manifest_has_size_and_checksum_of_each_shard(tmp_path):
+    _, manifest = _run(tmp_path, "--input", _ndjson(tmp_path / "RC.ndjson"))
+    for shard in manifest["shards"]:
+        content = (tmp_path / "out" / shard["name"]).read_bytes()
+        assert shard["bytes"] == len(content)
+        assert shard["sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_a_finished_folder_is_replaced_only_with_overwrite(tmp_path):

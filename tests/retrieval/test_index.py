@@ -11,6 +11,7 @@ import pytest
 from rejoinder.errors import UserError
 from rejoinder.retrieval.index import SearchIndex
 from rejoinder.retrieval.index_builder import build
+from rejoinder.retrieval.index_files import DTYPES, listed_files
 
 ROWS, DIMENSION = 600, 24
 
@@ -29,14 +30,15 @@ def _batches(vectors, size=70, text=lambda row: f"text {row}"):
         yield table, vectors[rows.start : rows.stop]
 
 
-def _build(folder, vectors, rows_in_segment=10_000, overwrite=False, **options):
+def _build(folder, vectors, rows_in_segment=10_000, overwrite=False, dtype="f16", **options):
     build(
         str(folder),
         _batches(vectors, **options),
         model="m",
         source="s",
+        dtype=dtype,
         overwrite=overwrite,
-        segment_bytes=rows_in_segment * DIMENSION * 2,
+        segment_bytes=rows_in_segment * DIMENSION * DTYPES[dtype],
     )
     return SearchIndex(str(folder))
 
@@ -67,9 +69,10 @@ def test_several_segments_answer_as_one(tmp_path):
         assert texts[0] == texts[1]
 
 
-def test_the_same_texts_give_the_same_bytes(tmp_path):
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_same_texts_give_the_same_bytes(tmp_path, dtype):
     for name in ("first", "second"):
-        _build(tmp_path / name, _vectors(), rows_in_segment=100)
+        _build(tmp_path / name, _vectors(), rows_in_segment=100, dtype=dtype)
     files = sorted(path.name for path in (tmp_path / "first").iterdir())
     assert any(name.endswith(".usearch") for name in files)
     for name in files:
@@ -96,6 +99,64 @@ def test_the_graph_finds_what_exact_search_finds(tmp_path):
         ]
     )
     assert recall > 0.98
+
+
+@pytest.mark.parametrize("dtype", ["i8", "b1"])
+def test_a_smaller_graph_finds_and_scores_what_exact_search_does(tmp_path, dtype):
+    vectors, queries = _vectors(), _vectors(50, seed=1)
+    index = _build(tmp_path, vectors, rows_in_segment=400, dtype=dtype)
+    assert index.description.dtype == dtype
+    exact = queries @ vectors.T
+    for options, least in (({"exact": True}, 0.97), ({"effort": 400}, 0.97)):
+        found = index.rows(queries, 10, **options)
+        recall = 0
+        for scores, nearest in zip(exact, found, strict=True):
+            rows = [row + sum(index.description.segments[:part]) for _, part, row in nearest]
+            assert len(rows) == 10
+            np.testing.assert_allclose([n[0] for n in nearest], scores[rows], atol=0.02)
+            assert [n[0] for n in nearest] == sorted((n[0] for n in nearest), reverse=True)
+            recall += len({*rows} & {*(-scores).argsort()[:10]}) / 10
+        assert recall / 50 > least
+
+
+@pytest.mark.parametrize("dtype", ["i8", "b1"])
+def test_a_smaller_index_has_its_files_and_vectors(tmp_path, dtype):
+    vectors = _vectors(200)
+    index = _build(tmp_path, vectors, rows_in_segment=100, dtype=dtype)
+    assert listed_files(str(tmp_path)) == {path.name for path in tmp_path.iterdir()}
+    stored = np.concatenate([index.vectors(0, 150), index.vectors(150, 50)])
+    assert (stored * vectors).sum(axis=1).min() > 0.999
+    _build(tmp_path, _vectors(50), overwrite=True)
+    assert listed_files(str(tmp_path)) == {path.name for path in tmp_path.iterdir()}
+    assert not [*tmp_path.glob("*.int8")]
+
+
+def test_bits_need_eight_numbers_a_byte(tmp_path):
+    table = pa.table({"text": ["a"]})
+    with pytest.raises(UserError, match="the embeddings have 12; use --dtype i8"):
+        build(str(tmp_path / "i"), [(table, np.ones([1, 12]))], model="m", source="s", dtype="b1")
+
+
+def test_a_shortened_file_of_int8_is_an_error(tmp_path):
+    _build(tmp_path, _vectors(50), dtype="b1")
+    path = tmp_path / "segment-00000.int8"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"segment-00000\.int8: is damaged"):
+        SearchIndex(tmp_path)
+    path.unlink()
+    with pytest.raises(UserError, match=r"segment-00000\.int8: is missing"):
+        SearchIndex(tmp_path)
+
+
+def test_an_index_of_an_earlier_version_is_half_precision(tmp_path):
+    _build(tmp_path, _vectors(50))
+    description = json.loads((tmp_path / "index.json").read_text())
+    del description["dtype"]
+    (tmp_path / "index.json").write_text(json.dumps(description))
+    assert SearchIndex(tmp_path).description.dtype == "f16"
+    (tmp_path / "index.json").write_text(json.dumps(description | {"dtype": "i4"}))
+    with pytest.raises(UserError, match="dtype is 'i4'"):
+        SearchIndex(tmp_path)
 
 
 def test_equal_texts_are_one_answer(tmp_path):

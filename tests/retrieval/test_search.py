@@ -225,3 +225,18 @@ def test_an_index_is_not_built_over_its_texts_or_around_them(embedded, corpus, i
 
 def _files(folder):
     return sorted(path for path in Path(folder).rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("dtype", ["i8", "f16"])
+def test_the_dtype_of_an_index_is_chosen_when_it_is_built(embedded, capsys, dtype):
+    query = ["--corpus", embedded, "--query", "markets crashing", "--json"]
+    assert main([*query, "--dtype", dtype]) == 0
+    (result,) = _answers(capsys)
+    assert result["answers"][0]["text"] == "a market crash"
+    expected = FakeEncoder().encode(["markets crashing", "a market crash"])
+    assert result["answers"][0]["score"] == pytest.approx(expected[0] @ expected[1], abs=5e-3)
+    assert main(query) == 0
+    with pytest.raises(UserError, match=f"is an index with --dtype {dtype}, not b1; choose"):
+        main([*query, "--dtype", "b1"])
+    with pytest.raises(UserError, match="the embeddings have 26; use --dtype i8"):
+        main([*query, "--dtype", "b1", "--overwrite"])
