@@ -10,6 +10,7 @@ Embeddings Inference.
 import argparse
 import dataclasses
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def export_model(
     if not _NAME.fullmatch(name):
         raise UserError(f"--name: must be 1 to 64 letters, digits, '.', '_' and '-', got {name!r}")
     from rejoinder.models.loading import load_model
-    from rejoinder.models.model_dir import is_model_dir
+    from rejoinder.models.model_dir import is_model_dir, trained_dimensions
     from rejoinder.models.saved_model.publish import publish, versions
 
     loaded = load_model(model, checkpoint=checkpoint, dtype=_POLICIES[precision])
@@ -115,6 +116,7 @@ def export_model(
             source=Path(model).name,
             precision=precision,
             dimension=loaded.dimension,
+            trained_dimensions=trained_dimensions(model) if is_model_dir(model) else (),
         ),
         version=version,
     )
@@ -128,6 +130,7 @@ def write_saved_model(
     source: str,
     precision: str = "float32",
     dimension: int | None = None,
+    trained_dimensions: Sequence[int] = (),
 ) -> None:
     """Writes SavedModel, warm-up, batching parameters and manifest into `folder`.
 
@@ -139,6 +142,7 @@ def write_saved_model(
         source: Name of the model's path, for the manifest.
         precision: `float32` or `bfloat16`, in which the encoder computes.
         dimension: Components of an embedding that are kept; all by default.
+        trained_dimensions: Fewer components for which the model was trained, too.
 
     Raises:
         UserError: The saved model's embeddings differ from the encoder's.
@@ -177,6 +181,8 @@ def write_saved_model(
     widths = bucket_widths(loaded.max_length)
     write_warmup(folder, name=name, widths=widths, bos_id=tokenizer.bos_id, eos_id=tokenizer.eos_id)
     write_batching_params(folder)
+    if hasattr(tokenizer, "vocabulary_json"):  # the tokenizer of tests has none
+        (folder / manifest.VOCABULARY_FILE).write_text(tokenizer.vocabulary_json)
     manifest.ExportManifest(
         name=name,
         dimension=expected.shape[-1],
@@ -190,6 +196,7 @@ def write_saved_model(
         source=source,
         versions=manifest.software_versions(),
         files=manifest.hash_files(folder),
+        trained_dimensions=sorted(trained_dimensions),
     ).write(folder)
 
 

@@ -7,6 +7,7 @@ more that only an HTTP server needs.
 import enum
 import logging
 import traceback
+from typing import NamedTuple
 
 logger = logging.getLogger("rejoinder.serving")
 
@@ -72,6 +73,24 @@ def overloaded(message: str, *, retry_after: int) -> ServingError:
 def too_many_items(count: int, limit: int) -> ServingError:
     """Returns the error for a request with more than `limit` items."""
     return invalid(f"request has {count} items, the limit is {limit}; send several requests")
+
+
+class TooLong(NamedTuple):
+    """How a text with too many tokens is refused.
+
+    Attributes:
+        code: Code of the error.
+        advice: What to do, the end of the message.
+    """
+
+    code: Code
+    advice: str
+
+    def error(self, index: int, limit: int) -> ServingError:
+        """Returns the error for text `index`, which has more than `limit` tokens."""
+        return ServingError(
+            self.code, f"input {index} has more than {limit} tokens; {self.advice}"
+        )
 
 
 def log_failure(error: BaseException) -> None:

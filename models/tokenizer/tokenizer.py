@@ -23,6 +23,7 @@ from rejoinder.models.tokenizer.charmap import (
     UNKNOWN_CHAR,
     build_charmap,
 )
+from rejoinder.models.tokenizer.spans import Vocabulary
 from rejoinder.models.tokenizer.spec import FOLDER_FILES, TokenizerSpec, read_spec
 
 
@@ -55,6 +56,7 @@ class Tokenizer(tf.Module):
         fingerprint: sha256, in hex, of the vocabulary, the settings and the code point
             tables, which determine the ids.
         folder_files: Paths of the files to copy into an exported model.
+        vocabulary_json: What `rejoinder.models.tokenizer.spans` needs.
     """
 
     def __init__(self, spec: TokenizerSpec, folder_files: tuple[str, ...] = ()):
@@ -65,6 +67,7 @@ class Tokenizer(tf.Module):
         self.bos_id, self.eos_id = spec.bos_id, spec.eos_id
         self.pad_id, self.unk_id = spec.pad_id, spec.unk_id
         self.folder_files = folder_files
+        self.vocabulary_json = Vocabulary.of(spec).to_json()
         self.fingerprint = _fingerprint(spec, charmap.digest())
         self._lowercase = bool(spec.normalizer.get("lowercase", True))
         self._max_word_chars = spec.max_word_chars

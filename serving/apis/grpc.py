@@ -108,7 +108,7 @@ class PredictionService(_Servicer, prediction_service_pb2_grpc.PredictionService
             )
         inputs = _inputs(request, definition)
         wanted = _wanted_outputs(request, definition)
-        outputs = await self._service.predictor.predict(version, signature, inputs)
+        outputs = (await self._service.predictor.predict(version, signature, inputs)).outputs
         response = predict_pb2.PredictResponse()
         response.model_spec.name = request.model_spec.name
         response.model_spec.version.value = version.number

@@ -54,6 +54,18 @@ def signature_name(document: dict[str, Any]) -> str:
     return name or "serving_default"
 
 
+def auto_truncate(document: dict[str, Any]) -> bool:
+    """Returns whether long texts are truncated; TensorFlow Serving has no such key.
+
+    Raises:
+        ServingError: The value is not a boolean.
+    """
+    value = document.get("auto_truncate", True)
+    if not isinstance(value, bool):
+        raise invalid("auto_truncate must be true or false")
+    return value
+
+
 def parse_predict(
     document: dict[str, Any], dtypes: dict[str, int], *, max_items: int
 ) -> PredictBody:

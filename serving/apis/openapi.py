@@ -1,314 +1,202 @@
-"""The OpenAPI description of the HTTP interface, served at `/openapi.json`."""
+"""The OpenAPI description of the HTTP interface, served at `/openapi.json`.
+
+It is made from `OPERATIONS` and their pydantic models, in version 3.0.3, which generators of
+clients read (oapi-codegen refuses the `null` types of 3.1).
+"""
 
 from typing import Any
 
-from rejoinder.serving.apis.search import MAX_ANSWERS
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from rejoinder.serving.apis.error_forms import TENSORFLOW
+from rejoinder.serving.apis.operations import OPERATIONS, TAGS, Operation
 from rejoinder.serving.limits import Limits
 from rejoinder.versions import installed_version
 
-_NUMBERS = {"type": "array", "items": {"type": "number"}}
-_IDS = {"type": "array", "minItems": 1, "items": {"type": "integer", "minimum": 0}}
+_REF = "#/components/schemas/{model}"
+_TRUNCATED = {
+    "description": "Indices of the texts that were truncated, separated by commas",
+    "schema": {"type": "string"},
+}
+_WARNING = {
+    "description": "What the client should know about the answer",
+    "schema": {"type": "string"},
+}
+_RETRY = {
+    "description": "Seconds after which the request would be accepted",
+    "schema": {"type": "integer"},
+}
+_PARAMETERS = {
+    "name": {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$"},
+    "version": {"type": "integer", "format": "int64", "minimum": 1},
+    "label": {"type": "string", "pattern": "^[^:/=]+$"},
+}
+_EVERY = {
+    403: "The Host is not a name of this server",
+    431: "The head of the request is too large",
+    500: "The server failed; its log says why",
+}
+_WITH_BODY = {
+    400: "The request is invalid",
+    408: "The body took too long",
+    413: "The body is too large",
+    415: "The body has another Content-Encoding than gzip",
+    429: "The server is overloaded",
+    504: "The request took too long",
+}
 
 
 def describe(limits: Limits, *, guarded: bool) -> dict[str, Any]:
-    """Returns the OpenAPI 3.1 document.
+    """Returns the OpenAPI document.
 
     Args:
         limits: Bounds for the schemas.
         guarded: Whether requests need a bearer key.
     """
-    description: dict[str, Any] = {
-        "openapi": "3.1.0",
+    schemas = _Schemas()
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS.values():
+        methods = paths.setdefault(operation.path, {})
+        methods[operation.method.lower()] = _operation(operation, schemas)
+    description = {
+        "openapi": "3.0.3",
         "info": {
             "title": "Rejoinder",
             "version": installed_version("rejoinder") or "0",  # "0" in a checkout
-            "description": "Sentence embeddings: TensorFlow Serving's REST API and "
-            "OpenAI's embeddings API for the same models.",
-        },
-        "paths": {
-            "/v1/models/{name}:predict": {"post": _predict(limits)},
-            "/v1/models/{name}": {"get": _read("Versions of a model and their states", name=True)},
-            "/v1/models/{name}/metadata": {"get": _read("Signatures of a model", name=True)},
-            "/v1/models": {"get": _read("Names of the served models")},
-            "/v1/embeddings": {"post": _embeddings(limits)},
-            "/tokenize": {"post": _tokenize(limits)},
-            "/embed": {"post": _tei_embed(limits)},
-            "/similarity": {"post": _tei_similarity(limits)},
-            "/info": {"get": _read("The model and the limits (Text Embeddings Inference)")},
-            "/search": {"post": _search(limits)},
-            "/indexes": {"get": _read("Indexes that /search can use")},
-            "/health": {"get": _read("Whether the process responds", public=True)},
-            "/ready": {
-                "get": _read(
-                    "Whether the server accepts requests; 503 while it drains", public=True
-                )
+            "description": "Sentence embeddings, with the APIs of TensorFlow Serving, OpenAI, "
+            "Text Embeddings Inference and Cohere for the same models.",
+            "license": {
+                "name": "Apache-2.0",
+                "url": "https://www.apache.org/licenses/LICENSE-2.0.html",
             },
-            "/metrics": {"get": _read("Prometheus metrics", media_type="text/plain")},
         },
+        "servers": [{"url": "/", "description": "The server that sent this description"}],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
+        # Without keys any Authorization is accepted and none is needed.
+        "security": [{"bearer": []}] if guarded else [{}, {"bearer": []}],
+        "paths": paths,
         "components": {
-            "schemas": {
-                "Error": _object({"error": {"type": "string"}}, required=["error"]),
-                "OpenAiError": _object(
-                    {
-                        "error": _object(
-                            {
-                                "message": {"type": "string"},
-                                "type": {"type": "string"},
-                                "param": {"type": ["string", "null"]},
-                                "code": {"type": ["string", "null"]},
-                            },
-                            required=["message", "type"],
-                        )
-                    },
-                    required=["error"],
-                ),
-                "TeiError": _object(
-                    {"error": {"type": "string"}, "error_type": {"type": "string"}},
-                    required=["error", "error_type"],
-                ),
-            }
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "schemas": dict(sorted(schemas.components.items())),
         },
     }
-    if guarded:
-        description["components"]["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer"}
-        }
-        description["security"] = [{"bearer": []}]
-    return description
+    bounded: dict[str, Any] = _with_limits(description, limits)
+    return bounded
 
 
-def _predict(limits: Limits) -> dict[str, Any]:
-    text = {"type": "string", "maxLength": limits.max_characters}
-    pair = _object({"context": text, "response": text}, required=["context", "response"])
-    pair["additionalProperties"] = False
-    named = _object({"text": text}, required=["text"])
-    named["additionalProperties"] = False
-    ids = _object({"token_ids": _IDS}, required=["token_ids"])
-    ids["additionalProperties"] = False
-    items = {"minItems": 1, "maxItems": limits.max_items}
-    signature = {
-        "type": "string",
-        "enum": [
-            "serving_default",
-            "encode_context",
-            "encode_response",
-            "score",
-            "tokenize",
-            "encode_tokens",
-        ],
+class _OpenApi30(GenerateJsonSchema):
+    """JSON Schema in the dialect of OpenAPI 3.0."""
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        inner = self.generate_inner(schema["schema"])
+        if "$ref" in inner:
+            return {"type": "object", "nullable": True, "allOf": [inner]}
+        return {"nullable": True, **inner}
+
+    def none_schema(self, schema: core_schema.NoneSchema) -> JsonSchemaValue:
+        return {"enum": [None], "nullable": True, "type": "string"}
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        found = super().literal_schema(schema)
+        if "const" in found:
+            found["enum"] = [found.pop("const")]
+        return found
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+class _Schemas:
+    """Collects the schemas of types.
+
+    Attributes:
+        components: Name → schema of every model found so far.
+    """
+
+    def __init__(self) -> None:
+        self.components: dict[str, Any] = {}
+
+    def of(self, types: tuple[Any, ...]) -> dict[str, Any]:
+        """Returns the schema of a value of one of the types."""
+        found = [self._of_type(kind) for kind in types]
+        return found[0] if len(found) == 1 else {"anyOf": found}
+
+    def _of_type(self, kind: Any) -> dict[str, Any]:
+        schema = TypeAdapter(kind).json_schema(ref_template=_REF, schema_generator=_OpenApi30)
+        self.components |= schema.pop("$defs", {})
+        if isinstance(kind, type) and hasattr(kind, "model_fields"):
+            self.components[kind.__name__] = schema
+            return {"$ref": _REF.format(model=kind.__name__)}
+        return schema
+
+
+def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+    is_post = operation.method == "POST"
+    described: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag],
     }
-    by_row = _object(
-        {
-            "signature_name": signature,
-            "instances": {
-                "type": "array",
-                **items,
-                "items": {"anyOf": [text, named, pair, ids, _IDS]},
-            },
-        },
-        required=["instances"],
-    )
-    by_column = _object({"signature_name": signature, "inputs": {}}, required=["inputs"])
-    operation = _operation(
-        "Run a signature (TensorFlow Serving's predict)",
-        {"anyOf": [by_row, by_column]},
-        {
-            "anyOf": [
-                _object({"predictions": {"type": "array"}}, required=["predictions"]),
-                _object({"outputs": {}}, required=["outputs"]),
-            ]
-        },
-        "Error",
-    )
-    operation["parameters"] = [_name_parameter()]
-    operation["responses"]["404"] = _error("No such model or version", "Error")
-    return operation
-
-
-def _embeddings(limits: Limits) -> dict[str, Any]:
-    text = {"type": "string", "maxLength": limits.max_characters}
-    rows = {"minItems": 1, "maxItems": limits.max_items}
-    request = _object(
-        {
-            "model": {"type": "string"},
-            "input": {
-                "anyOf": [
-                    text,
-                    {"type": "array", "items": text, **rows},
-                    _IDS,
-                    {"type": "array", "items": _IDS, **rows},
-                ]
-            },
-            "encoding_format": {"enum": ["float", "base64"]},
-            "dimensions": {"type": "integer", "minimum": 1},
-            "user": {"type": "string"},
-        },
-        required=["input"],
-    )
-    embedding = _object(
-        {
-            "object": {"const": "embedding"},
-            "index": {"type": "integer"},
-            "embedding": {"anyOf": [_NUMBERS, {"type": "string"}]},
-        },
-        required=["object", "index", "embedding"],
-    )
-    response = _object(
-        {
-            "object": {"const": "list"},
-            "model": {"type": "string"},
-            "data": {"type": "array", "items": embedding},
-            "usage": _object(
-                {"prompt_tokens": {"type": "integer"}, "total_tokens": {"type": "integer"}},
-                required=["prompt_tokens", "total_tokens"],
-            ),
-        },
-        required=["object", "model", "data", "usage"],
-    )
-    operation = _operation("Embed texts (OpenAI's embeddings)", request, response, "OpenAiError")
-    operation["responses"]["404"] = _error("No such model", "OpenAiError")
-    return operation
-
-
-def _tokenize(limits: Limits) -> dict[str, Any]:
-    text = {"type": "string", "maxLength": limits.max_characters}
-    many = {"type": "array", "items": text, "minItems": 1, "maxItems": limits.max_items}
-    request = _object(
-        {"model": {"type": "string"}, "input": {"anyOf": [text, many]}}, required=["input"]
-    )
-    response = _object(
-        {
-            "model": {"type": "string"},
-            "token_ids": {"type": "array", "items": _IDS},
-            "num_tokens": {"type": "array", "items": {"type": "integer"}},
-            "truncated": {"type": "array", "items": {"type": "boolean"}},
-        },
-        required=["model", "token_ids", "num_tokens", "truncated"],
-    )
-    operation = _operation("Tokenize texts", request, response, "Error")
-    operation["responses"]["404"] = _error("No such model", "Error")
-    return operation
-
-
-def _tei_embed(limits: Limits) -> dict[str, Any]:
-    text = {"type": "string", "maxLength": limits.max_characters}
-    many = {"type": "array", "items": text, "minItems": 1, "maxItems": limits.max_items}
-    request = _object(
-        {
-            "inputs": {"anyOf": [text, many]},
-            "truncate": {"type": ["boolean", "null"]},
-            "normalize": {"const": True},
-        },
-        required=["inputs"],
-    )
-    response = {"type": "array", "items": _NUMBERS}
-    return _operation(
-        "Embed texts (Text Embeddings Inference; also POST /)", request, response, "TeiError"
-    )
-
-
-def _tei_similarity(limits: Limits) -> dict[str, Any]:
-    text = {"type": "string", "maxLength": limits.max_characters}
-    sentences = {"type": "array", "items": text, "minItems": 1, "maxItems": limits.max_items - 1}
-    inputs = _object(
-        {"source_sentence": text, "sentences": sentences}, required=["source_sentence", "sentences"]
-    )
-    parameters = _object({"truncate": {"type": ["boolean", "null"]}}, required=[])
-    request = _object({"inputs": inputs, "parameters": parameters}, required=["inputs"])
-    return _operation(
-        "Cosine of one sentence with others (Text Embeddings Inference)",
-        request,
-        _NUMBERS,
-        "TeiError",
-    )
-
-
-def _search(limits: Limits) -> dict[str, Any]:
-    request = _object(
-        {
-            "index": {"type": "string"},
-            "input": {"type": "string", "maxLength": limits.max_characters},
-            "k": {"type": "integer", "minimum": 1, "maximum": MAX_ANSWERS},
-            "model": {"type": "string"},
-        },
-        required=["index", "input"],
-    )
-    found = _object(
-        {
-            "text": {"type": "string"},
-            "score": {"type": "number"},
-            "fields": {"type": "object"},
-        },
-        required=["text", "score"],
-    )
-    response = _object(
-        {
-            "index": {"type": "string"},
-            "model": {"type": "string"},
-            "num_tokens": {"type": "integer"},
-            "answers": {"type": "array", "items": found},
-        },
-        required=["index", "model", "num_tokens", "answers"],
-    )
-    operation = _operation("Find the nearest texts of an index", request, response, "Error")
-    operation["responses"]["404"] = _error("No such index or model", "Error")
-    return operation
-
-
-def _operation(
-    summary: str, request: dict[str, Any], response: dict[str, Any], error: str
-) -> dict[str, Any]:
-    return {
-        "summary": summary,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": request}}},
-        "responses": {
-            "200": {
-                "description": "Success",
-                "content": {"application/json": {"schema": response}},
-            },
-            "400": _error("The request is invalid", error),
-            "401": _error("A bearer key is needed", error),
-            "408": _error("The body took too long", error),
-            "403": _error("The Host is not a name of this server", error),
-            "413": _error("The body is too large", error),
-            "415": _error("The body has another Content-Encoding than gzip", error),
-            "429": _error("The server is overloaded; retry after Retry-After seconds", error),
-            "504": _error("The request took too long", error),
-        },
-    }
-
-
-def _read(
-    summary: str,
-    *,
-    name: bool = False,
-    public: bool = False,
-    media_type: str = "application/json",
-) -> dict[str, Any]:
-    operation: dict[str, Any] = {
-        "summary": summary,
-        "responses": {"200": {"description": "Success", "content": {media_type: {}}}},
-    }
-    if name:
-        operation["parameters"] = [_name_parameter()]
-        operation["responses"]["400"] = _error("Malformed path", "Error")
-        operation["responses"]["404"] = _error("No such model", "Error")
-    if public:
-        operation["security"] = []
+    names = [part.partition("}")[0] for part in operation.path.split("{")[1:]]
+    if names:
+        described["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]}
+            for name in names
+        ]
+    if operation.requests:
+        content = {"application/json": {"schema": schemas.of(operation.requests)}}
+        described["requestBody"] = {"required": True, "content": content}
+    success: dict[str, Any] = {"description": "Success"}
+    if operation.answers:
+        success["content"] = {"application/json": {"schema": schemas.of(operation.answers)}}
     else:
-        operation["responses"]["401"] = _error("A bearer key is needed", "Error")
-    return operation
+        success["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    if is_post:
+        success["headers"] = {"X-Truncated": _TRUNCATED, "X-Warning": _WARNING}
+    errors = {**_EVERY, **(_WITH_BODY if is_post else {})}
+    if operation.guarded:
+        errors[401] = "A bearer key is needed"
+    else:
+        described["security"] = []
+    errors |= operation.errors
+    described["responses"] = {
+        "200": success,
+        **{str(code): _error(operation, code, errors[code], schemas) for code in sorted(errors)},
+    }
+    return described
 
 
-def _name_parameter() -> dict[str, Any]:
-    schema = {"type": "string", "pattern": "^[A-Za-z0-9_.-]+$"}
-    return {"name": "name", "in": "path", "required": True, "schema": schema}
+def _error(operation: Operation, code: int, text: str, schemas: _Schemas) -> dict[str, Any]:
+    if code == 431:  # answered without the application
+        return {"description": text, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    # The Host is checked before the path.
+    form = TENSORFLOW if code == 403 else operation.form
+    described: dict[str, Any] = {
+        "description": text,
+        "content": {"application/json": {"schema": schemas.of((form.model,))}},
+    }
+    if code == 429:
+        described["headers"] = {"Retry-After": _RETRY}
+    return described
 
 
-def _error(description: str, schema: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
-    return {"description": description, "content": content}
+def _with_limits(value: Any, limits: Limits) -> Any:
+    """Returns a document in which the bounds named after a limit are its value.
 
-
-def _object(properties: dict[str, Any], *, required: list[str]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": required}
+    References have no siblings, which OpenAPI 3.0 ignores.
+    """
+    if isinstance(value, list):
+        return [_with_limits(item, limits) for item in value]
+    if not isinstance(value, dict):
+        return value
+    value = {
+        key: getattr(limits, item)
+        if key in ("maxLength", "maxItems") and isinstance(item, str)
+        else _with_limits(item, limits)
+        for key, item in value.items()
+    }
+    if "$ref" in value and len(value) > 1:
+        return {"allOf": [{"$ref": value.pop("$ref")}], **value}
+    return value

@@ -16,14 +16,14 @@ from starlette.responses import Response
 from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, model_pb2
 
 from rejoinder.serving.apis.json_tensors import (
-    format_error,
+    auto_truncate,
     format_predictions,
     parse_object,
     parse_predict,
     signature_name,
 )
-from rejoinder.serving.apis.openai import model_entry
-from rejoinder.serving.apis.responses import encoded_json_response
+from rejoinder.serving.apis.openai import TOO_LONG, model_entry
+from rejoinder.serving.apis.responses import encoded_json_response, report
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.engine.predict import Predictor
 from rejoinder.serving.engine.registry import Registry
@@ -42,11 +42,6 @@ _METHOD_NAMES = {
     "regress": "Expected a regression signature method_name to be tensorflow/serving/regress",
 }
 _MAX_VERSION = 2**63 - 1
-
-
-def rest_error(error: ServingError) -> bytes:
-    """Returns an error body in TensorFlow Serving's form."""
-    return format_error(error.message)
 
 
 class RestApi:
@@ -79,8 +74,10 @@ class RestApi:
         definition = signature_definition(version, signature)
         dtypes = {name: info.dtype for name, info in definition.inputs.items()}
         inputs, by_row = parse_predict(document, dtypes, max_items=self._limits.max_items)
-        outputs = await self._predictor.predict(version, signature, inputs)
-        return encoded_json_response(format_predictions(outputs, by_row=by_row))
+        too_long = None if auto_truncate(document) else TOO_LONG
+        prediction = await self._predictor.predict(version, signature, inputs, too_long=too_long)
+        response = encoded_json_response(format_predictions(prediction.outputs, by_row=by_row))
+        return report(response, prediction.truncated)
 
     def _status(self, match: re.Match[str]) -> Response:
         if match["name"] is None:

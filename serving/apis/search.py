@@ -9,19 +9,17 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from starlette.requests import Request
 from starlette.responses import Response
 
-from rejoinder.serving.apis.json_tensors import parse_object
-from rejoinder.serving.apis.responses import json_response
+from rejoinder.serving.apis.openai import TOO_LONG
+from rejoinder.serving.apis.responses import json_response, report
+from rejoinder.serving.apis.schemas.search import SearchRequest
 from rejoinder.serving.engine.predict import Predictor
 from rejoinder.serving.engine.registry import Registry
 from rejoinder.serving.errors import Code, ServingError, invalid
 
 if TYPE_CHECKING:  # opening an index needs usearch; a server without an index does not
     from rejoinder.retrieval.index import SearchIndex
-
-MAX_ANSWERS = 100
 
 
 class SearchApi:
@@ -35,39 +33,35 @@ class SearchApi:
         self._indexes = indexes
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="search")
 
-    async def names(self, request: Request, body: bytes) -> Response:
+    async def names(self) -> Response:
         """`GET /indexes`: names and sizes."""
         entries = [{"name": name, "texts": len(index)} for name, index in self._indexes.items()]
         return json_response({"indexes": entries})
 
-    async def search(self, request: Request, body: bytes) -> Response:
-        """`POST /search`: `{"index", "input": text, "k"?, "model"?}` → texts, best first."""
-        document = parse_object(body)
-        name, text, k = document.get("index"), document.get("input"), document.get("k", 10)
-        if not isinstance(name, str) or not isinstance(text, str):
-            raise invalid("index and input must be strings")
-        if type(k) is not int or not 1 <= k <= MAX_ANSWERS:
-            raise invalid(f"k must be a whole number from 1 to {MAX_ANSWERS}")
+    async def search(self, body: SearchRequest) -> Response:
+        """`POST /search`: the nearest texts, best first."""
+        name = body.index
         if name not in self._indexes:
             raise ServingError(Code.NOT_FOUND, f"index {name!r} does not exist")
-        model = document.get("model", self._registry.names[0])
-        if not isinstance(model, str):
-            raise invalid("model must be a string")
+        model = body.model or self._registry.names[0]
         version = self._registry.version(model)
         index = self._indexes[name]
         if version.manifest.dimension != index.description.dimension:
             raise invalid(f"index {name!r} was not built with model {model!r}")
-        embeddings, tokens = await self._predictor.embed(version, [text.encode()])
-        loop = asyncio.get_running_loop()
-        (answers,) = await loop.run_in_executor(self._pool, index.search, embeddings, k)
-        return json_response(
-            {
-                "index": name,
-                "model": model,
-                "num_tokens": len(tokens.rows[0]),
-                "answers": [
-                    {"text": answer.text, "score": float(answer.score), "fields": answer.fields}
-                    for answer in answers
-                ],
-            }
+        too_long = None if body.auto_truncate else TOO_LONG
+        embeddings, tokens = await self._predictor.embed(
+            version, [body.input.encode()], too_long=too_long
         )
+        loop = asyncio.get_running_loop()
+        (answers,) = await loop.run_in_executor(self._pool, index.search, embeddings, body.k)
+        document = {
+            "index": name,
+            "model": model,
+            "num_tokens": len(tokens.rows[0]),
+            "truncated": bool(tokens.truncated[0]),
+            "answers": [
+                {"text": answer.text, "score": float(answer.score), "fields": answer.fields}
+                for answer in answers
+            ],
+        }
+        return report(json_response(document), tokens.truncated)

@@ -12,8 +12,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from rejoinder import storage
 from rejoinder.errors import UserError
-from rejoinder.models.saved_model.manifest import ExportManifest
+from rejoinder.models.saved_model.manifest import VOCABULARY_FILE, ExportManifest
+from rejoinder.models.tokenizer.spans import Span, Vocabulary
 from rejoinder.serving.engine.packing import pack_rows
+from rejoinder.serving.errors import Code, ServingError
 
 # The server needs these signatures to run a model at all.
 _NEEDED = {"serving_default", "tokenize", "encode_tokens"}
@@ -41,6 +43,8 @@ class ModelVersion:
             UserError: The folder is not an export of this project.
         """
         self.number = int(folder.name)
+        self._vocabulary_file = folder / VOCABULARY_FILE
+        self._vocabulary: Vocabulary | None = None
         self.measured: list[tuple[int, float]] = []
         self.manifest = ExportManifest.read(folder)
         saved_model = saved_model_pb2.SavedModel.FromString(
@@ -59,6 +63,25 @@ class ModelVersion:
         self._tokenize = self._module.signatures["tokenize"]
         self._encode = self._module.encode_packed
         self.first_id, self.last_id = map(int, self.tokenize([b""])[0][0])
+
+    def spans(self, texts: Sequence[bytes], rows: Sequence[NDArray[np.int32]]) -> list[list[Span]]:
+        """Finds the tokens of texts in them; the first call reads the vocabulary.
+
+        Raises:
+            ServingError: The export has no vocabulary, because an older release wrote it.
+        """
+        if self._vocabulary is None:
+            try:
+                self._vocabulary = Vocabulary.from_json(self._vocabulary_file.read_text())
+            except FileNotFoundError:
+                raise ServingError(
+                    Code.FAILED_PRECONDITION,
+                    "the model was exported without its vocabulary; run `rejoinder export` again",
+                ) from None
+        return [
+            self._vocabulary.spans(text.decode(), row.tolist())
+            for text, row in zip(texts, rows, strict=True)
+        ]
 
     def tokenize(self, texts: Sequence[bytes]) -> tuple[list[NDArray[np.int32]], NDArray[np.bool_]]:
         """Tokenizes texts.

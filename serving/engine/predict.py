@@ -1,6 +1,7 @@
 """Runs signatures for REST, gRPC and OpenAI requests."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +9,23 @@ from numpy.typing import NDArray
 from rejoinder.serving.engine.batcher import Batcher
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.engine.tokenizing import TokenizingStage, Tokens
-from rejoinder.serving.errors import invalid, too_many_items
+from rejoinder.serving.errors import TooLong, invalid, too_many_items
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
 
 _TEXT_SIGNATURES = ("serving_default", "encode_context", "encode_response")
+
+
+class Prediction(NamedTuple):
+    """The result of a signature.
+
+    Attributes:
+        outputs: Every output of the signature, by name.
+        truncated: bool [n], whether a text of row i was truncated; `score` has no such output.
+    """
+
+    outputs: dict[str, np.ndarray]
+    truncated: NDArray[np.bool_]
 
 
 class Predictor:
@@ -25,17 +38,20 @@ class Predictor:
         self._tokenizing = TokenizingStage()
 
     async def predict(
-        self, version: ModelVersion, signature: str, inputs: dict[str, np.ndarray]
-    ) -> dict[str, np.ndarray]:
+        self,
+        version: ModelVersion,
+        signature: str,
+        inputs: dict[str, np.ndarray],
+        *,
+        too_long: TooLong | None = None,
+    ) -> Prediction:
         """Runs a signature on named inputs.
 
         Args:
             version: The model version.
             signature: One of the version's signatures.
             inputs: Every input of the signature; strings as object arrays of bytes.
-
-        Returns:
-            Every output of the signature, by name.
+            too_long: How texts with too many tokens are refused; None truncates them.
 
         Raises:
             ServingError: An input has the wrong shape or exceeds a limit, or the
@@ -43,26 +59,33 @@ class Predictor:
         """
         if signature in _TEXT_SIGNATURES:
             texts = _text_rows("text", inputs["text"])
-            embeddings, tokens = await self.embed(version, texts)
-            return {"embedding": embeddings, **_token_outputs(tokens)}
+            embeddings, tokens = await self.embed(version, texts, too_long=too_long)
+            outputs = {"embedding": embeddings, **_token_outputs(tokens)}
+            return Prediction(outputs, tokens.truncated)
         if signature == "tokenize":
-            tokens = await self.tokenize(version, _text_rows("text", inputs["text"]))
+            texts = _text_rows("text", inputs["text"])
+            tokens = await self.tokenize(version, texts, too_long=too_long)
             ids = _pad(tokens.rows, version.manifest.pad_id)
-            return {"token_ids": ids, **_token_outputs(tokens)}
+            return Prediction({"token_ids": ids, **_token_outputs(tokens)}, tokens.truncated)
         if signature == "score":
-            return {"score": await self._score(version, inputs)}
+            return await self._score(version, inputs, too_long)
         if signature == "encode_tokens":
             rows = _id_rows(inputs["token_ids"], version)
-            return {"embedding": await self.embed_ids(version, rows)}
+            embeddings = await self.embed_ids(version, rows)
+            return Prediction({"embedding": embeddings}, np.zeros(len(rows), np.bool_))
         raise invalid(f'Serving signature name: "{signature}" not found in signature def')
 
     async def embed(
-        self, version: ModelVersion, texts: Sequence[bytes]
+        self,
+        version: ModelVersion,
+        texts: Sequence[bytes],
+        *,
+        too_long: TooLong | None = None,
     ) -> tuple[NDArray[np.float32], Tokens]:
         """Embeds n texts in UTF-8; returns float32 [n, d] and their tokens."""
         self._check_items(len(texts))
         self._batcher.admit(version, len(texts))
-        tokens = await self.tokenize(version, texts)
+        tokens = await self.tokenize(version, texts, too_long=too_long)
         return await self._batcher.encode(version, tokens.rows), tokens
 
     async def embed_ids(
@@ -79,11 +102,30 @@ class Predictor:
             _check_ids(row, version)
         return await self._batcher.encode(version, rows)
 
-    async def tokenize(self, version: ModelVersion, texts: Sequence[bytes]) -> Tokens:
+    async def tokenize(
+        self,
+        version: ModelVersion,
+        texts: Sequence[bytes],
+        *,
+        too_long: TooLong | None = None,
+    ) -> Tokens:
         """Tokenizes n texts in UTF-8.
 
         Raises:
-            ServingError: There are too many texts, or a text is too long.
+            ServingError: There are too many texts, a text has too many characters, or it has
+                too many tokens and is not to be truncated.
+        """
+        self.check_texts(texts)
+        tokens = await self._tokenizing.tokenize(version, texts)
+        if too_long is not None and tokens.truncated.any():
+            raise too_long.error(int(tokens.truncated.argmax()), version.manifest.max_length)
+        return tokens
+
+    def check_texts(self, texts: Sequence[bytes]) -> None:
+        """Checks the number of texts and of their characters.
+
+        Raises:
+            ServingError: There are too many texts, or a text has too many characters.
         """
         self._check_items(len(texts))
         for index, text in enumerate(texts):
@@ -91,7 +133,6 @@ class Predictor:
             limit = self._limits.max_characters
             if len(text) > limit and len(text.decode("utf-8", "replace")) > limit:
                 raise invalid(f"text {index} is longer than {limit} characters")
-        return await self._tokenizing.tokenize(version, texts)
 
     def close(self) -> None:
         """Waits for running work and ends the threads."""
@@ -99,18 +140,27 @@ class Predictor:
         self._batcher.close()
 
     async def _score(
-        self, version: ModelVersion, inputs: dict[str, np.ndarray]
-    ) -> NDArray[np.float32]:
+        self,
+        version: ModelVersion,
+        inputs: dict[str, np.ndarray],
+        too_long: TooLong | None,
+    ) -> Prediction:
         contexts = _text_rows("context", inputs["context"])
         responses = _text_rows("response", inputs["response"])
-        if len(contexts) != len(responses):
+        count = len(contexts)
+        if count != len(responses):
             raise invalid(
-                "context and response must have as many rows; "
-                f"got {len(contexts)} and {len(responses)}"
+                f"context and response must have as many rows; got {count} and {len(responses)}"
             )
-        embeddings, _ = await self.embed(version, contexts + responses)
-        products = embeddings[: len(contexts)] * embeddings[len(contexts) :]
-        return np.asarray(products.sum(axis=-1))
+        self._check_items(2 * count)
+        self._batcher.admit(version, 2 * count)
+        tokens = await self.tokenize(version, contexts + responses)
+        truncated = np.asarray(tokens.truncated, bool).reshape(2, count).any(axis=0)
+        if too_long is not None and truncated.any():
+            raise too_long.error(int(truncated.argmax()), version.manifest.max_length)
+        embeddings = await self._batcher.encode(version, tokens.rows)
+        products = embeddings[:count] * embeddings[count:]
+        return Prediction({"score": np.asarray(products.sum(axis=-1))}, truncated)
 
     def _check_items(self, count: int) -> None:
         if count > self._limits.max_items:

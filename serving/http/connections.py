@@ -5,8 +5,8 @@ from collections.abc import Collection
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rejoinder.serving.apis.error_forms import TENSORFLOW
 from rejoinder.serving.apis.responses import encoded_json_response
-from rejoinder.serving.apis.rest import rest_error
 from rejoinder.serving.errors import Code, ServingError
 
 
@@ -73,5 +73,5 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
         Code.PERMISSION_DENIED,
         "this server has another name than the Host of the request; see --allowed-host",
     )
-    response = encoded_json_response(rest_error(error), status=error.code.http)
+    response = encoded_json_response(TENSORFLOW.format(error), status=error.code.http)
     await response(scope, receive, send)

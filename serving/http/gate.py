@@ -15,6 +15,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rejoinder.serving.apis.error_forms import ErrorForm
 from rejoinder.serving.apis.responses import encoded_json_response
 from rejoinder.serving.errors import Code, ServingError, invalid, log_failure, overloaded
 from rejoinder.serving.http.compression import compressed
@@ -25,7 +26,6 @@ from rejoinder.serving.metrics import Metrics
 access_logger = logging.getLogger("rejoinder.access")
 
 Handler = Callable[[Request, bytes], Awaitable[Response]]
-ErrorFormat = Callable[[ServingError], bytes]
 _CLIENT_CLOSED_REQUEST = 499
 
 
@@ -39,14 +39,14 @@ class Gate:
         self._inflight_bytes = 0
 
     def endpoint(
-        self, name: str, handler: Handler, *, format_error: ErrorFormat, guarded: bool = True
+        self, name: str, handler: Handler, *, form: ErrorForm, guarded: bool = True
     ) -> Callable[[Request], Awaitable[Response]]:
         """Wraps a handler as a Starlette endpoint.
 
         Args:
             name: Label of the endpoint in metrics and in the access log.
-            handler: Takes the request and its body.
-            format_error: Returns the response body of an error.
+            handler: Takes the request and its body. It may set `request.state.error_form`.
+            form: Form of the errors.
             guarded: Whether requests need a key.
         """
 
@@ -59,11 +59,11 @@ class Gate:
                 response = await self._read_and_run(request, handler)
                 response = await compressed(response, request.headers.get("accept-encoding", ""))
             except ServingError as error:
-                response = self._error(error, format_error)
+                response = self._error(error, request, form)
             except Exception as error:
                 log_failure(error)
                 failure = ServingError(Code.INTERNAL, "internal error")
-                response = self._error(failure, format_error)
+                response = self._error(failure, request, form)
             finally:
                 self._metrics.inflight.dec()
             seconds = time.monotonic() - start
@@ -177,9 +177,10 @@ class Gate:
             disconnect.cancel()
 
     @staticmethod
-    def _error(error: ServingError, format_error: ErrorFormat) -> Response:
+    def _error(error: ServingError, request: Request, form: ErrorForm) -> Response:
         if error.code is Code.INTERNAL and error.__cause__ is not None:
             log_failure(error.__cause__)
+        form = getattr(request.state, "error_form", form)
         return encoded_json_response(
-            format_error(error), status=error.code.http, headers=error.headers
+            form.format(error), status=error.code.http, headers=error.headers
         )

@@ -25,7 +25,17 @@ def test_the_nearest_texts_are_first_and_have_their_fields(searching):
     assert [found["text"] for found in answer["answers"]] == TEXTS[:2]
     assert answer["answers"][0]["score"] == pytest.approx(1.0, abs=1e-3)
     assert answer["answers"][0]["fields"] == {"subreddit": "colours"}
-    assert answer["num_tokens"] == 5
+    assert (answer["num_tokens"], answer["truncated"]) == (5, False)
+
+
+def test_a_truncated_text_is_reported_or_refused(searching):
+    body = {"index": "small", "input": "long " * 100}
+    answer = httpx.post(f"{searching.url}/search", json=body)
+    assert answer.json()["truncated"] is True
+    assert answer.headers["x-truncated"] == "0"
+    answer = httpx.post(f"{searching.url}/search", json={**body, "auto_truncate": False})
+    assert answer.status_code == 400
+    assert "input 0 has more than 32 tokens" in answer.json()["error"]
 
 
 def test_indexes_are_listed(searching):
@@ -36,8 +46,8 @@ def test_indexes_are_listed(searching):
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({"input": "a"}, 400, "index and input must be strings"),
-        ({"index": "small", "input": ["a"]}, 400, "index and input must be strings"),
+        ({"input": "a"}, 400, "index must be a string, the name of an index"),
+        ({"index": "small", "input": ["a"]}, 400, "input must be a string"),
         ({"index": "small", "input": "a", "k": 0}, 400, "k must be a whole number from 1 to 100"),
         ({"index": "small", "input": "a", "k": True}, 400, "k must be a whole number"),
         ({"index": "../etc", "input": "a"}, 404, "index '../etc' does not exist"),
