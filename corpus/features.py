@@ -13,7 +13,7 @@ CONTEXT_AUTHOR = "context_author"
 RESPONSE_AUTHOR = "response_author"
 SUBREDDIT = "subreddit"
 THREAD_ID = "thread_id"
-CONTEXT_ID = "context_id"  # comment ids without their t1_ prefix
+CONTEXT_ID = "context_id"  # comment ids without their t1_ prefix; submissions keep t3_
 RESPONSE_ID = "response_id"
 TEXT_FEATURES = (
     CONTEXT,

@@ -54,6 +54,12 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="also store N further ancestors as context/0…",
     )
+    pairs.add_argument(
+        "--submissions",
+        choices=["title", "title+selftext"],
+        default="",
+        help="also read submissions (RS_*): this text is the context of the comments on them",
+    )
     _add_filter_arguments(parser)
     arguments.add_job_arguments(parser)
     return parser
@@ -104,7 +110,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     thread_limit.limit_threads()
     with interrupts.exit_at_once(), heavy_imports.uncollected():
         runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
-        files = input_files.expand(parsed.input, ["RC_*"])
+        patterns = ["RC_*", "RS_*"] if options.submissions else ["RC_*"]
+        files = input_files.expand(
+            parsed.input, patterns, accept_submissions=bool(options.submissions)
+        )
         size = input_files.text_bytes(files)
         runner = runners.choose_workers(runner, parsed.workers, size, quiet=parsed.quiet)
         if not parsed.dry_run:

@@ -145,7 +145,9 @@ def _counter_problems(manifest: Manifest) -> Iterator[str]:
     if total != lines:
         yield f"{MANIFEST}: counters add up to {total}, the inputs have {lines} lines"
     for split in manifest.splits:
-        examples, counted = manifest.examples(split), manifest.counters.get(f"pair/{split}", 0)
+        examples, pair = manifest.examples(split), f"pair/{split}"
+        counters = manifest.counters.items()
+        counted = sum(n for name, n in counters if f"{name}/".startswith(f"{pair}/"))
         if counted != examples:
             yield f"{MANIFEST}: {examples} examples in {split}, {counted} counted"
 

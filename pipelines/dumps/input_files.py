@@ -117,7 +117,7 @@ def expand(
     if submissions and not accept_submissions:
         raise UserError(
             f"{submissions[0]}: RS_ files hold submissions, not comments; "
-            "give the RC_ files of the same months"
+            "give the RC_ files of the same months, or --submissions for both"
         )
     return sorted(found.values())
 

@@ -40,12 +40,14 @@ class RedditComments:
         from rejoinder.pipelines.reddit.parse import parse_chunk
         from rejoinder.pipelines.reddit.rows import sample, to_rows
 
-        parsed, rejects, blanks = parse_chunk(chunk, optional_columns(self.options))
+        parsed, rejects, blanks = parse_chunk(
+            chunk, optional_columns(self.options), self.options.submissions
+        )
         submissions = sum(reject.reason == "submission" for reject in rejects)
         if submissions * 2 > chunk.lines:
             raise UserError(
                 f"{path}: holds submissions (RS_ files), not comments; "
-                "give the RC_ file of the same month"
+                "give the RC_ file of the same month, or --submissions for both"
             )
         if chunk.index == 0 and len(rejects) * 2 > chunk.lines:
             what = foreign_lines.describe(chunk.data)

@@ -14,15 +14,20 @@ from rejoinder.pipelines.dumps.lines import BadLineError, Reject, check_text, ex
 # The fields of a comment that the job reads.
 Comment = dict[str, str | None]
 
+# Before the id of a submission, also in the rows of the shuffle.
+SUBMISSION_PREFIX = "t3_"
+# What Reddit's API gives in place of a text that is gone.
+_GONE = ("[deleted]", "[removed]")
 _PREFIX = re.compile(r"t[0-9]_")
 
 
-def parse_line(line: bytes, number: int) -> Comment | Reject | None:
+def parse_line(line: bytes, number: int, submissions: str = "") -> Comment | Reject | None:
     """Parses one line into a Comment, a Reject, or None if it is blank.
 
     Args:
         line: The line, with or without its newline.
         number: Its number in the file, from 1.
+        submissions: The text of a submission: `title`, `title+selftext`, or "" to reject it.
     """
     stripped = line.strip(b" \t\r\n")
     if not stripped:
@@ -31,24 +36,60 @@ def parse_line(line: bytes, number: int) -> Comment | Reject | None:
         value = parse_json(stripped)
         if not isinstance(value, dict):
             raise BadLineError("not_an_object")
+        if _is_submission(value):
+            if not submissions:
+                raise BadLineError("submission")
+            return _submission(value, with_selftext=submissions == "title+selftext")
         return _comment(value)
     except BadLineError as error:
         return Reject(number, str(error), excerpt(stripped))
 
 
+def _is_submission(value: dict[str, Any]) -> bool:
+    return "parent_id" not in value and "title" in value and "link_id" not in value
+
+
+def _submission(value: dict[str, Any], *, with_selftext: bool) -> Comment:
+    """Returns a submission as the first comment of its thread."""
+    thread = strip_prefix(_text(value, "id"))
+    if not thread:
+        raise BadLineError("no_id")
+    body = _text(value, "title", empty=True)
+    selftext = _text(value, "selftext", default="", empty=True) if with_selftext else ""
+    if selftext and selftext not in _GONE:
+        body = f"{body}\n\n{selftext}"
+    return {
+        "id": submission_id(thread),
+        "thread": thread,
+        "parent": None,
+        "body": body,
+        **_attributes(value),
+    }
+
+
+def submission_id(thread: str) -> str:
+    """Returns the id of the row of a thread's submission, which no comment has."""
+    return f"{SUBMISSION_PREFIX}{thread}"
+
+
 def _comment(value: dict[str, Any]) -> Comment:
-    if "parent_id" not in value and "title" in value and "link_id" not in value:
-        raise BadLineError("submission")
     thread = strip_prefix(_text(value, "link_id"))
     comment = strip_prefix(_text(value, "id"))
     if not thread or not comment:
         raise BadLineError("no_link_id" if not thread else "no_id")
-    created = value.get("created_utc")
     return {
         "id": comment,
         "thread": thread,
         "parent": _parent(value.get("parent_id"), thread),
         "body": _text(value, "body", empty=True),
+        **_attributes(value),
+    }
+
+
+def _attributes(value: dict[str, Any]) -> Comment:
+    """Returns the fields that comments and submissions have alike."""
+    created = value.get("created_utc")
+    return {
         "author": _text(value, "author", default="[deleted]", empty=True),
         "subreddit": _text(value, "subreddit", default="", empty=True),
         "created_utc": None if created is None or isinstance(created, bool) else str(created),
@@ -96,7 +137,7 @@ def _parent(raw: Any, thread: str) -> str | None:
             raise BadLineError("wrong_type")
         return to_base36(raw)
     raw = check_text(raw)
-    if raw.startswith("t3_") or not raw:
+    if raw.startswith(SUBMISSION_PREFIX) or not raw:
         return None
     parent = strip_prefix(raw)
     return None if parent == thread and parent == raw else parent

@@ -7,6 +7,7 @@ import polars as pl
 
 from rejoinder.pipelines.dumps.notes import KEPT, MAX_CHARS, ReadNotes, Sample
 from rejoinder.pipelines.reddit.filters import PASSED, Filter
+from rejoinder.pipelines.reddit.threads import filter_counters
 from rejoinder.pipelines.shuffle import hashing
 
 _ORDER_SEED = 6
@@ -28,10 +29,9 @@ def sample_filtered(
     reason = reason[dropped]
     ids = parsed.select("id")[dropped].to_series()
     hashes = hashing.hash_strings(ids, _ORDER_SEED)
-    for index, dropped_by in enumerate(filters, 1):
-        counter = f"filtered/{dropped_by.name}"
+    for counter, index, members in filter_counters(ids, [f.name for f in filters]):
         highest = np.uint64(notes.highest_order(counter))
-        at = np.flatnonzero((reason == index) & (hashes <= highest))
+        at = np.flatnonzero(members & (reason == index) & (hashes <= highest))
         if len(at) > KEPT:
             lowest = np.unique(hashes[at])[:KEPT]
             at = at[hashes[at] <= lowest[-1]]

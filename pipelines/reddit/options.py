@@ -20,7 +20,7 @@ PRESETS: dict[str, dict[str, bool]] = {
 }
 
 # Options that the first release did not have.
-_LATER = ("after", "before")
+_LATER = ("after", "before", "submissions")
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class ExtractOptions:
         subreddits: Names of the subreddits to keep; empty keeps all.
         block_subreddits: Names of the subreddits to drop.
         sample: Share of threads to keep, in (0, 1].
+        submissions: What of a submission is the context of its comments: `title`,
+            `title+selftext`, or "" for nothing.
         limit: Number of lines to read of each file; 0 reads all.
         keep_text: Whether the train split has the text features too.
         max_length: Most token ids per side, `<s>` and `</s>` included.
@@ -62,6 +64,7 @@ class ExtractOptions:
     subreddits: tuple[str, ...] = ()
     block_subreddits: tuple[str, ...] = ()
     sample: float = 1.0
+    submissions: str = ""
     limit: int = 0
     keep_text: bool = False
     max_length: int = 128

@@ -48,6 +48,7 @@ def make_shards(found: threads.Threads, options: ExtractOptions, tokenize: Token
     encoder = PairEncoder(found.rows.get_column("body"), context, response, tokenize)
     responses = _pick(found.rows, ("thread", "subreddit", "month"), response)
     is_train = hashing.train_rows(responses.get_column("thread"))
+    is_submission = threads.submission_rows(found.rows.get_column("id"))
     counters = found.counters
     del counters[threads.PAIR]
     shards: dict[str, ShardData] = {}
@@ -60,7 +61,10 @@ def make_shards(found: threads.Threads, options: ExtractOptions, tokenize: Token
             else {}
         )
         shards[split] = encoder.encode(pairs, text)
-        counters[f"pair/{split}"] = len(pairs)
+        of_submission = int(np.sum(is_submission[context[pairs]]))
+        counters[f"pair/{split}"] = len(pairs) - of_submission
+        if of_submission:
+            counters[f"pair/{split}/{threads.OF_SUBMISSION}"] = of_submission
     statistics = PairStatistics.of(
         encoder,
         subreddits=responses.get_column("subreddit"),

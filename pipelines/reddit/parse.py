@@ -36,13 +36,14 @@ _CONVERTED = (
 
 
 def parse_chunk(
-    chunk: Chunk, optional: Sequence[str] = ()
+    chunk: Chunk, optional: Sequence[str] = (), submissions: str = ""
 ) -> tuple[pl.DataFrame, list[Reject], int]:
-    """Parses the comments of a chunk.
+    """Parses the comments of a chunk, and its submissions if these are wanted.
 
     Args:
         chunk: Whole lines.
         optional: The columns of `OPTIONAL_COLUMNS` to parse as well.
+        submissions: See `line_parser.parse_line`.
 
     Returns:
         The comments in any order, with `COLUMNS` and `optional`; the rejected
@@ -55,17 +56,17 @@ def parse_chunk(
             [Reject(chunk.first_line, "line_too_long", excerpt(chunk.data))],
             0,
         )
-    parsed = _parse_fast(chunk, optional)
+    parsed = _parse_fast(chunk, optional, submissions)
     if parsed is not None:
         return parsed
     frames, rejects, blanks = [], [], 0
     line = chunk.first_line
     for group in _groups(chunk.data):
         lines = group.count(b"\n") + (not group.endswith(b"\n"))
-        parsed = _parse_fast(Chunk(group, line, lines), optional)
+        parsed = _parse_fast(Chunk(group, line, lines), optional, submissions)
         if parsed is None:
             parsed = _parse_carefully(
-                group.split(b"\n")[:lines], range(line, line + lines), optional
+                group.split(b"\n")[:lines], range(line, line + lines), optional, submissions
             )
         frames.append(parsed[0])
         rejects.extend(parsed[1])
@@ -85,11 +86,11 @@ def _groups(data: bytes) -> list[bytes]:
 
 
 def _parse_carefully(
-    lines: Sequence[bytes], numbers: Sequence[int], optional: Sequence[str]
+    lines: Sequence[bytes], numbers: Sequence[int], optional: Sequence[str], submissions: str
 ) -> tuple[pl.DataFrame, list[Reject], int]:
     comments, rejects, blanks = [], [], 0
     for line, number in zip(lines, numbers, strict=True):
-        parsed = parse_line(line, number)
+        parsed = parse_line(line, number, submissions)
         if parsed is None:
             blanks += 1
         elif isinstance(parsed, Reject):
@@ -108,7 +109,7 @@ def _frame(comments: list[Comment], optional: Sequence[str]) -> pl.DataFrame:
 
 
 def _parse_fast(
-    chunk: Chunk, optional: Sequence[str]
+    chunk: Chunk, optional: Sequence[str], submissions: str
 ) -> tuple[pl.DataFrame, list[Reject], int] | None:
     """Returns what `parse_chunk` returns, or None if polars cannot parse some line."""
     schema = dict.fromkeys(
@@ -129,6 +130,7 @@ def _parse_fast(
             _pick_lines(chunk, indices),
             [chunk.first_line + index for index in indices],
             optional,
+            submissions,
         )
         return pl.concat([_normalize(raw.filter(~doubtful), optional), careful]), rejects, blanks
     return _normalize(raw, optional), [], 0

@@ -5,6 +5,7 @@ import polars as pl
 
 from rejoinder.pipelines.reddit import markdown
 from rejoinder.pipelines.reddit.filters import PASSED, Filter, reason, trim, with_length
+from rejoinder.pipelines.reddit.line_parser import SUBMISSION_PREFIX
 from rejoinder.pipelines.reddit.options import ExtractOptions
 from rejoinder.pipelines.reddit.times import iso_seconds
 from rejoinder.pipelines.shuffle import hashing
@@ -33,6 +34,7 @@ def sample(parsed: pl.DataFrame, share: float) -> pl.DataFrame:
 def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions) -> pl.DataFrame:
     """Applies the filters and computes the columns of the shuffle.
 
+    With submissions the parent of a top-level comment is its submission, whose row has no parent.
     A filtered comment keeps its row, because it is part of the thread, but its text is
     removed. If extra contexts are asked for, its text is trimmed instead.
 
@@ -58,13 +60,17 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
             lambda text: trim(text, limit), return_dtype=pl.String
         )
         body = pl.when(pl.col("body").str.len_chars() <= limit).then("body").otherwise(trimmed)
+    parent = pl.col("parent")
+    if options.submissions:
+        first = pl.lit(SUBMISSION_PREFIX) + pl.col("thread")
+        parent = pl.when(pl.col("id") != first).then(parent.fill_null(first))
     rows = with_length(parsed).with_columns(
         reason=reason(filters), month=months(parsed.get_column("created_utc"))
     )
     return rows.select(
         "id",
         "thread",
-        "parent",
+        parent.alias("parent"),
         body.alias("body"),
         pl.col("author", "subreddit").gather(passed),
         "month",

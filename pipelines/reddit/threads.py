@@ -1,20 +1,25 @@
 """Joins the comments of a bucket into threads and finds its (context, response) pairs."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 
 from rejoinder.pipelines.reddit.filters import PASSED
+from rejoinder.pipelines.reddit.line_parser import SUBMISSION_PREFIX
 
 # Counters of comments that passed the filters but are not the response of a pair.
+# Counter of submissions that passed the filters.
+SUBMISSION = "submission/passed"
 TOP_LEVEL = "no_pair/top_level"
 NO_PARENT = "no_pair/parent_not_in_input"
 PARENT_FILTERED = "no_pair/parent_filtered"
 CYCLE = "no_pair/cycle"
 DUPLICATE_ID = "duplicate_id"
 PAIR = "pair"
+OF_SUBMISSION = "submission"  # last part of the counter of pairs whose context is a submission
 
 
 @dataclass(frozen=True)
@@ -58,15 +63,42 @@ def join_threads(rows: pl.DataFrame, filter_names: list[str]) -> Threads:
 
     counters: Counter[str] = Counter()
     counters[DUPLICATE_ID] = total - rows.height
-    reasons = np.bincount(rows.get_column("reason").to_numpy(), minlength=len(filter_names) + 1)
-    for name, count in zip(filter_names, reasons[1:].tolist(), strict=True):
-        counters[f"filtered/{name}"] = count
-    counters[TOP_LEVEL] = int(np.sum(passed & ~has_parent_id))
+    ids, reason = rows.get_column("id"), rows.get_column("reason").to_numpy()
+    for name, number, members in filter_counters(ids, filter_names):
+        counters[name] = int(np.sum(members & (reason == number)))
+    is_submission = submission_rows(ids)
+    counters[TOP_LEVEL] = int(np.sum(passed & ~has_parent_id & ~is_submission))
+    if is_submission.any():
+        counters[SUBMISSION] = int(np.sum(passed & is_submission))
     counters[NO_PARENT] = int(np.sum(passed & has_parent_id & ~found))
     counters[CYCLE] = int(np.sum(passed & found & ~rooted))
     counters[PARENT_FILTERED] = int(np.sum(passed & found & rooted & ~parent_passed))
     counters[PAIR] = int(np.sum(pair))
     return Threads(rows, parent, np.flatnonzero(pair), counters)
+
+
+def submission_rows(ids: pl.Series) -> np.ndarray:
+    """Returns bool [n], which of the ids, string [n], are those of submissions."""
+    return ids.str.starts_with(SUBMISSION_PREFIX).to_numpy()
+
+
+def filter_counters(
+    ids: pl.Series, filter_names: Sequence[str]
+) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Yields the counters of filtered rows: comments and submissions are counted apart.
+
+    Args:
+        ids: String [n], the id of each row.
+        filter_names: Names of the filters, in order.
+
+    Yields:
+        The counter's name, the value of `reason`, and bool [n], the rows that it may count.
+    """
+    is_submission = submission_rows(ids)
+    kinds = {"": ~is_submission} | ({"submission/": is_submission} if is_submission.any() else {})
+    for prefix, members in kinds.items():
+        for number, name in enumerate(filter_names, 1):
+            yield f"{prefix}filtered/{name}", number, members
 
 
 def _one_row_per_id(rows: pl.DataFrame) -> pl.DataFrame:

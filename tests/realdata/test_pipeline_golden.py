@@ -1,5 +1,6 @@
 """The `polyai` preset gives exactly what PolyAI's extractor made of the same input."""
 
+import bz2
 import io
 import json
 import os
@@ -170,3 +171,48 @@ def test_submissions_are_refused_whatever_their_name(tmp_path):
     renamed.write_bytes(dump.read_bytes())
     with pytest.raises(UserError, match=r"comments\.bz2: holds submissions"):
         extract(tmp_path, renamed)
+
+
+def titles_and_answers(dumps: list[Path]) -> Counter[str]:
+    """The pairs of a title and a comment on it, and of comments, by plain loops."""
+    texts, answers = {}, []
+    for path in dumps:
+        for line in map(json.loads, bz2.decompress(path.read_bytes()).splitlines()):
+            if "title" in line:
+                texts[line["id"], "t3_" + line["id"]] = line["title"], line["author"]
+            else:
+                thread = line["link_id"][3:]
+                texts[thread, "t1_" + line["id"]] = line["body"], line["author"]
+                parent = line["parent_id"]
+                above = "t3_" + thread if parent.startswith("t3_") else parent
+                answers.append((thread, above, line))
+
+    def passes(text: str) -> bool:
+        return 1 <= len(text) <= 10_000 and text not in ("[deleted]", "[removed]")
+
+    found: Counter[str] = Counter()
+    for thread, above, line in answers:
+        text, author = texts.get((thread, above), ("", ""))
+        if passes(text) and passes(line["body"]):
+            values = (text, line["body"], author, line["author"], line["subreddit"], thread)
+            found[canonical(dict(zip(FIELDS, values, strict=True)), 0)] += 1
+    return found
+
+
+def test_submissions_beside_comments(tmp_path):
+    names = ("RC_2006-01.bz2", "RC_2006-02.bz2", "RS_2006-01.bz2")
+    dumps = [DUMPS / name for name in names]
+    limits = ("--min-chars", "1", "--max-chars", "10000")
+    output = extract(tmp_path, *dumps, arguments=("--submissions", "title", *limits))
+    ours = Counter(
+        canonical(example, 0)
+        for split in ("train", "test")
+        for example in reading.read_examples(str(output), split)
+    )
+    expected = titles_and_answers(dumps)
+    assert ours == expected
+    counters = load_manifest(str(output)).counters
+    assert sum(counters.values()) == 145 + 3_666 + 9_095
+    of_submissions = sum(n for name, n in counters.items() if name.endswith("/submission"))
+    assert of_submissions == (expected - titles_and_answers(dumps[:2])).total()
+    assert of_submissions > 0
