@@ -80,6 +80,39 @@ def test_truncated_texts_are_named_in_a_header(server):
     assert "x-truncated" not in answer.headers
 
 
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/tokenize"])
+def test_truncation_can_be_refused(server, path):
+    document = {"input": ["short", "long " * 100], "auto_truncate": False}
+    answer = httpx.post(server.url + path, json=document)
+    assert answer.status_code == 400
+    assert "input 1 has more than 32 tokens; shorten it" in answer.text
+    document["auto_truncate"] = True
+    assert httpx.post(server.url + path, json=document).headers["x-truncated"] == "1"
+
+
+def test_dimensions_that_were_not_trained_carry_a_warning(server):
+    answer = httpx.post(f"{server.url}/v1/embeddings", json={"input": "a", "dimensions": 4})
+    assert answer.json()["warnings"] == [answer.headers["x-warning"]]
+    assert answer.headers["x-warning"].startswith("the model was not trained for 4 dimensions")
+    answer = httpx.post(f"{server.url}/v1/embeddings", json={"input": "a", "dimensions": 16})
+    assert "warnings" not in answer.json()
+    assert "x-warning" not in answer.headers
+
+
+def test_responses_are_compressed_on_request(server):
+    def get(encoding):
+        headers = {"Accept-Encoding": encoding}
+        url = f"{server.url}/v1/embeddings"
+        with httpx.stream("POST", url, json={"input": TEXTS * 8}, headers=headers) as answer:
+            return answer.headers, b"".join(answer.iter_raw())
+
+    headers, plain = get("gzip;q=0")
+    assert "content-encoding" not in headers
+    headers, packed = get("gzip")
+    assert headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed) == plain
+
+
 @pytest.mark.parametrize("ids", [[7, 8], [0, 7], [7, 2], [[0, 7, 2], [9906, 1917]]])
 def test_ids_of_another_tokenizer_are_refused_with_the_setting_to_change(server, ids):
     """LangChain sends ids of OpenAI's tokenizer by default."""

@@ -84,6 +84,24 @@ def test_rows_without_tokens_have_a_zero_embedding(client, ids):
     assert answer.json()["outputs"] == [[0.0] * 16] * len(ids)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"instances": ["a", "long " * 100]},
+        {"signature_name": "tokenize", "inputs": ["a", "long " * 100]},
+        {"signature_name": "score", "inputs": {"context": ["a"] * 2, "response": ["b", "c " * 99]}},
+    ],
+)
+def test_truncated_texts_are_named_in_a_header_or_refused(client, body):
+    answer = client.post(PREDICT, json=body)
+    assert answer.headers["x-truncated"] == "1"
+    answer = client.post(PREDICT, json={**body, "auto_truncate": False})
+    assert answer.status_code == 400
+    assert "input 1 has more than 32 tokens; shorten it" in answer.json()["error"]
+    answer = client.post(PREDICT, json={**body, "auto_truncate": "no"})
+    assert answer.json() == {"error": "auto_truncate must be true or false"}
+
+
 @pytest.mark.parametrize("choice", ["", "/versions/1", "/labels/stable"])
 def test_versions_and_labels(client, choice):
     assert client.post(f"/v1/models/tiny{choice}:predict", json={"inputs": ["a"]}).is_success
