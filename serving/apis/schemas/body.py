@@ -46,7 +46,7 @@ def _refusal(model: type[BaseModel], place: tuple[Any, ...], *, missing: bool) -
     must = "an object"
     inner: Any = model
     for index, name in enumerate(place):
-        fields = inner.model_fields if isinstance(inner, type) else {}
+        fields = inner.model_fields if inner is not None else {}
         if name not in fields or (missing and names and index == len(place) - 1):
             break
         names.append(str(name))
