@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from rejoinder.serving.apis.cohere import CohereApi
 from rejoinder.serving.apis.error_forms import OPENAI, TEI, TENSORFLOW
+from rejoinder.serving.apis.examples import add_examples
 from rejoinder.serving.apis.json_tensors import parse_object
 from rejoinder.serving.apis.openai import OpenAiApi
 from rejoinder.serving.apis.openapi import describe
@@ -43,7 +44,9 @@ def build_app(service: Service) -> ASGIApp:
     cohere = CohereApi(openai, service.predictor)
     tei = TeiApi(service.registry, service.predictor, service.limits)
     search = SearchApi(service.registry, service.predictor, service.indexes)
-    description = orjson.dumps(describe(service.limits, guarded=bool(service.keys)))
+    document = describe(service.limits, guarded=bool(service.keys))
+    add_examples(document, service.registry.names[0])
+    description = orjson.dumps(document)
 
     async def health() -> Response:
         return json_response({"status": "ok"})

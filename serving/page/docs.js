@@ -31,18 +31,21 @@ function resolve(value, description, open = []) {
 
 const jsonPart = (message) => message?.content?.["application/json"];
 
-// JSON with each list of numbers on one line.
+// JSON with each list of numbers or booleans on one line.
 function readable(value) {
-  const lists = /\[\s+(-?[\d.e-]+(?:,\s+-?[\d.e-]+)*)\s+\]/g;
+  const lists = /\[\s+((?:-?[\d.e-]+|true|false)(?:,\s+(?:-?[\d.e-]+|true|false))*)\s+\]/g;
   return JSON.stringify(value, null, 2)
-    .replace(lists, (_, numbers) => `[${numbers.replace(/\s+/g, " ")}]`);
+    .replace(lists, (_, items) => `[${items.replace(/\s+/g, " ")}]`);
 }
 
-function showOperation(main, description, path, method, operation) {
-  const section = add(main, "section", "", { id: operation.operationId ?? "" });
-  const title = add(section, "h2");
-  add(title, "span", method.toUpperCase(), { class: "method" });
-  add(title, "code", path);
+function addTitle(parent, path, method) {
+  add(parent, "span", method.toUpperCase(), { class: "method" });
+  add(parent, "code", path);
+}
+
+function showOperation(main, description, { path, method, operation }) {
+  const section = add(main, "section", "", { id: operation.operationId });
+  addTitle(add(section, "h3"), path, method);
   add(section, "p", operation.summary);
   const request = jsonPart(operation.requestBody);
   const answer = jsonPart(operation.responses["200"]);
@@ -67,8 +70,9 @@ function showExample(section, description, path, operation, body, answer) {
     .map((parameter) => resolve(parameter, description))
     .map((parameter) => [parameter.name, parameter.example ?? parameter.name]));
   const filled = path.replaceAll(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name]));
-  const keyNeeded = (operation.security ?? description.security ?? []).length > 0;
-  add(section, "h3", "Example");
+  // Each entry is a choice; an empty one needs nothing.
+  const choices = operation.security ?? description.security ?? [];
+  const keyNeeded = choices.length > 0 && choices.every((choice) => Object.keys(choice).length);
   const line = add(section, "p");
   const command = addCode(section, curlCommand(filled, { body, keyNeeded }), "Example request");
   const button = add(line, "button", "Copy the command", { type: "button", class: "plain" });
@@ -79,12 +83,24 @@ function showExample(section, description, path, operation, body, answer) {
 
 async function show() {
   const description = await ask("/openapi.json");
+  const operations = Object.entries(description.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({ path, method, operation })));
   const main = document.getElementById("operations");
-  for (const [path, methods] of Object.entries(description.paths)) {
-    for (const [method, operation] of Object.entries(methods)) {
-      showOperation(main, description, path, method, operation);
+  const contents = add(main, "nav", "", { "aria-label": "Contents" });
+  for (const tag of description.tags) {
+    const members = operations.filter(({ operation }) => operation.tags.includes(tag.name));
+    add(contents, "h2", tag.name);
+    const list = add(contents, "ul");
+    add(main, "h2", tag.name);
+    add(main, "p", tag.description);
+    for (const member of members) {
+      const link = add(add(list, "li"), "a", "", { href: `#${member.operation.operationId}` });
+      addTitle(link, member.path, member.method);
+      showOperation(main, description, member);
     }
   }
+  // The browser looked for the operation of the address before it was there.
+  document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 
 show().catch((error) => {

@@ -38,6 +38,27 @@ def server(tiny_base):
 
 
 @pytest.fixture(scope="session")
+def indexed_texts():
+    """The texts of the index `small` of the server `searching`."""
+    return ["red green blue", "red green q", "x y z"]
+
+
+@pytest.fixture(scope="session")
+def searching(tiny_base, tmp_path_factory, vectors, indexed_texts):
+    """A server with an index and default limits."""
+    import pyarrow as pa
+
+    from rejoinder.retrieval.index_builder import build
+
+    folder = str(tmp_path_factory.mktemp("index"))
+    columns = {"text": indexed_texts, "subreddit": ["colours", "colours", "letters"]}
+    build(folder, [(pa.table(columns), vectors(indexed_texts))], model="tiny", source="test")
+    running = start_server(tiny_base, "--index", f"small={folder}", "--label", "tiny:stable=1")
+    yield running
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
 def vectors():
     """Returns a function that embeds texts with the encoder itself."""
     import tensorflow as tf

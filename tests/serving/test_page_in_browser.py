@@ -268,6 +268,17 @@ def test_the_copied_command_makes_the_same_request(browser, server):
     assert json.loads(run.stdout)["outputs"] == expected.json()["outputs"]
 
 
+def test_the_examples_of_the_interface_can_be_run(browser, server):
+    browser.open(f"{server.url}/docs#similarity")
+    browser.wait("document.querySelectorAll('#similarity pre').length")
+    assert browser.wait("scrollY") > 500
+    parts = "return [...document.querySelectorAll('#similarity > pre')].map((p) => p.textContent)"
+    command, expected = browser.run(parts)
+    assert server.url in command
+    run = subprocess.run(["bash", "-c", command], capture_output=True, check=True)
+    assert json.loads(run.stdout) == pytest.approx(json.loads(expected), abs=2e-4)
+
+
 ANSWERS = {
     'new Response(\'{"error": "x"}\', {status: 401})': "This server needs a key",
     "new Response('{}', {status: 429, headers: {'Retry-After': '7'}})": "Try again in 7 seconds.",

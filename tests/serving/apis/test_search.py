@@ -1,28 +1,13 @@
 """`/search` with an index of `rejoinder.retrieval`."""
 
 import httpx
-import pyarrow as pa
 import pytest
 
-from rejoinder.retrieval.index_builder import build
 
-TEXTS = ["red green blue", "red green q", "x y z"]
-
-
-@pytest.fixture(scope="module")
-def searching(start, tiny_base, tmp_path_factory, vectors):
-    folder = str(tmp_path_factory.mktemp("index"))
-    table = pa.table({"text": TEXTS, "subreddit": ["colours", "colours", "letters"]})
-    build(folder, [(table, vectors(TEXTS))], model="tiny", source="test")
-    running = start(tiny_base, "--index", f"small={folder}")
-    yield running
-    assert running.stop() == 0
-
-
-def test_the_nearest_texts_are_first_and_have_their_fields(searching):
+def test_the_nearest_texts_are_first_and_have_their_fields(searching, indexed_texts):
     body = {"index": "small", "input": "red green blue", "k": 2}
     answer = httpx.post(f"{searching.url}/search", json=body).json()
-    assert [found["text"] for found in answer["answers"]] == TEXTS[:2]
+    assert [found["text"] for found in answer["answers"]] == indexed_texts[:2]
     assert answer["answers"][0]["score"] == pytest.approx(1.0, abs=1e-3)
     assert answer["answers"][0]["fields"] == {"subreddit": "colours"}
     assert (answer["num_tokens"], answer["truncated"]) == (5, False)
