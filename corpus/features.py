@@ -41,6 +41,15 @@ def holds_ids(name: str) -> bool:
     return name.partition("/")[0] in (*ID_FEATURES, _NEGATIVE_IDS)
 
 
+def extra_context_ids(index: int) -> str:
+    """Returns the feature name of the token ids of `extra_context(index)`.
+
+    An int64 list like `CONTEXT_IDS`, in both splits of corpora made with `--extra-contexts`. A
+    pair with fewer ancestors lacks the last ones.
+    """
+    return f"{CONTEXT_IDS}/{index}"
+
+
 def extra_context(index: int) -> str:
     """Returns the feature name of the `index`-th ancestor beyond the parent (0 = nearest)."""
     return f"context/{index}"

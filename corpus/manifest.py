@@ -65,6 +65,11 @@ class Manifest:
         """Hard negatives of each train pair, from `rejoinder mine`; 0 in other corpora."""
         return int(self.options.get("mine", {}).get("negatives", 0))
 
+    @property
+    def extra_contexts(self) -> int:
+        """Earlier turns whose token ids the pairs carry, at most; 0 if they carry none."""
+        return int(self.options.get("context_ids", 0))
+
     def stored_bytes(self) -> int:
         """Returns the size of all shards."""
         return sum(shard.bytes for shards in self.splits.values() for shard in shards)

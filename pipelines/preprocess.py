@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rejoinder import interrupts
+from rejoinder.corpus import checksums
 from rejoinder.corpus.features import TEXT_FEATURES, extra_context
 from rejoinder.pipelines.dumps import input_files
 from rejoinder.pipelines.job import (
@@ -82,6 +83,15 @@ def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="TIME",
             help=f"keep comments {text}: 2006, 2006-01, 2006-01-31 or ISO 8601, in UTC",
         )
+    filters.add_argument(
+        "--decontaminate",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="drop pairs that contain a text of these evaluation files (CSV, TSV, JSON lines or "
+        "plain lines): 12 words of it, or all of a shorter one",
+    )
     filters.add_argument("--min-score", type=int, metavar="N", help="lowest score of a comment")
     for flag, text in (
         ("--subreddits", "keep only these"),
@@ -119,12 +129,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not parsed.dry_run:
             workers.prepare(runner, workers.JOB_MODULES)
         from rejoinder.pipelines.job.run import make_corpus
+        from rejoinder.pipelines.reddit.contamination import read_grams
 
+    grams = read_grams(options.decontaminate)
+    if grams:
+        digest = checksums.sha256("\n".join(grams).encode())
+        options = dataclasses.replace(options, evaluation_sha256=digest)
     make_corpus(
         job,
         runner,
         files,
-        extractor=RedditComments(options),
+        extractor=RedditComments(options, grams),
         options=options,
         text_features=[*TEXT_FEATURES, *map(extra_context, range(options.extra_contexts))],
     )
@@ -134,9 +149,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _options(parsed: argparse.Namespace) -> ExtractOptions:
     preset = PRESETS[parsed.preset]
     values: dict[str, Any] = {
-        field.name: preset.get(field.name) or getattr(parsed, field.name)
+        field.name: preset.get(field.name) or getattr(parsed, field.name, field.default)
         for field in dataclasses.fields(ExtractOptions)
     }
+    values["decontaminate"] = tuple(parsed.decontaminate)
     values["subreddits"] = parse_names("--subreddits", parsed.subreddits)
     values["block_subreddits"] = parse_names("--block-subreddits", parsed.block_subreddits)
     return ExtractOptions(**values)

@@ -18,7 +18,7 @@ from rejoinder.errors import UserError
 
 _FLAG = "--options"
 # Options in a manifest that no argument sets: they follow from others.
-_DERIVED = ("context_ids",)
+_DERIVED = ("context_ids", "evaluation_sha256")
 
 
 def add_argument(parser: argparse._ActionsContainer) -> None:

@@ -24,6 +24,7 @@ from rejoinder.pipelines.pair_files import forms
 from rejoinder.pipelines.pair_files.read import delimited_kind, read_pair_chunks
 from rejoinder.pipelines.shards.bucket import DUPLICATE_PAIR, Bucket
 from rejoinder.pipelines.shards.encode import PairEncoder, ShardData, Tokenize
+from rejoinder.pipelines.shards.shared_texts import SharedTexts
 from rejoinder.pipelines.shards.statistics import PairStatistics
 from rejoinder.pipelines.shuffle import hashing, partition
 
@@ -165,7 +166,9 @@ class PairFiles:
             text = {n: picked[n].combine_chunks() for n in TEXT_FEATURES} if with_text else {}
             shards[split] = encoder.encode(pairs, text)
             counters[f"pair/{split}"] = len(pairs)
-        return Bucket(shards, counters, PairStatistics.of(encoder))
+        sides = (pl.concat([context.filter(m), response.filter(m)]) for m in (is_train, ~is_train))
+        shared = SharedTexts.of(*sides)
+        return Bucket(shards, counters, PairStatistics.of(encoder), shared)
 
 
 def _order(rows: pl.DataFrame) -> np.ndarray:

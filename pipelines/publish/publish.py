@@ -69,6 +69,7 @@ def publish(
     counters: Mapping[str, int],
     statistics: PairStatistics,
     notes: ReadNotes,
+    shared: Mapping[str, float],
     tables: TableFiles | None = None,
 ) -> None:
     """Names the staged files, adds the metadata and makes OUTPUT appear.
@@ -84,6 +85,7 @@ def publish(
         counters: For the manifest.
         statistics: For the report.
         notes: For the report.
+        shared: For the report, from `SharedTexts.figures`.
         tables: The files for other programs; None if there are none.
 
     Raises:
@@ -124,7 +126,7 @@ def publish(
         counters=dict(sorted(counters.items())),
         versions=publication.versions,
     )
-    documents = _documents(publication, manifest, statistics, notes)
+    documents = _documents(publication, manifest, statistics, notes, shared)
     if tables:
         documents[data_card.NAME] = data_card.data_card(manifest, tables)
     digests |= {name: checksums.sha256(text.encode()) for name, text in documents.items()}
@@ -146,14 +148,18 @@ def table_key(split: str) -> str:
 
 
 def _documents(
-    publication: Publication, manifest: Manifest, statistics: PairStatistics, notes: ReadNotes
+    publication: Publication,
+    manifest: Manifest,
+    statistics: PairStatistics,
+    notes: ReadNotes,
+    shared: Mapping[str, float],
 ) -> dict[str, str]:
     """Returns the corpus' text files by name, without `COMPLETED`."""
     return {
         MANIFEST: manifest.to_json(),
         **tfds_metadata.documents(manifest, publication.text_features),
-        "report.json": report.to_json(manifest, statistics, notes),
-        "report.html": report.to_html(manifest, statistics, notes),
+        "report.json": report.to_json(manifest, statistics, notes, shared),
+        "report.html": report.to_html(manifest, statistics, notes, shared),
         **{
             f"{TOKENIZER_FOLDER}/{name}": content.decode()
             for name, content in publication.tokenizer_files

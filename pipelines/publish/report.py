@@ -1,6 +1,7 @@
 """`report.html` and `report.json`: the contents of a corpus, and which lines were left out."""
 
 import json
+from collections.abc import Mapping
 
 from markupsafe import Markup
 
@@ -15,7 +16,9 @@ from rejoinder.units import format_bytes
 _REJECTED = "rejected/"
 
 
-def to_json(manifest: Manifest, statistics: PairStatistics, notes: ReadNotes) -> str:
+def to_json(
+    manifest: Manifest, statistics: PairStatistics, notes: ReadNotes, shared: Mapping[str, float]
+) -> str:
     """Returns the text of `report.json`: figures, warnings, and samples of what was dropped."""
     values = {
         "name": manifest.name,
@@ -27,12 +30,15 @@ def to_json(manifest: Manifest, statistics: PairStatistics, notes: ReadNotes) ->
             counter: [{"origin": sample.origin, "text": sample.text} for sample in samples]
             for counter, samples in notes.samples.items()
         },
+        "shared_texts": shared,
         **statistics.to_dict(),
     }
     return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def to_html(manifest: Manifest, statistics: PairStatistics, notes: ReadNotes) -> str:
+def to_html(
+    manifest: Manifest, statistics: PairStatistics, notes: ReadNotes, shared: Mapping[str, float]
+) -> str:
     """Returns the text of `report.html`: one page that needs no other file.
 
     The same corpus always gives the same bytes.
@@ -45,6 +51,7 @@ def to_html(manifest: Manifest, statistics: PairStatistics, notes: ReadNotes) ->
         page.tiles(_tiles(manifest)),
         *map(page.note, (f"Warning: {w}." for w in find_warnings(manifest, statistics, notes))),
         _counters(manifest),
+        page.note(describe_shared(shared)),
         *_rejects(manifest),
         *_samples(notes),
         *_statistics(statistics),
@@ -52,6 +59,17 @@ def to_html(manifest: Manifest, statistics: PairStatistics, notes: ReadNotes) ->
         page.section("Options and versions", _settings(manifest)),
     ]
     return page.render(manifest.name, parts)
+
+
+def describe_shared(shared: Mapping[str, float]) -> str:
+    """Returns the sentence about the texts that both splits have."""
+    texts, in_train = shared["test_texts"], shared["in_train"]
+    share = shared["compared"]
+    sample = "" if share == 1 else f", in a sample of {share:.2%} of all texts"
+    return (
+        f"{in_train:,} of the {texts:,} different texts of the test split "
+        f"({in_train / max(texts, 1):.1%}) are in the train split, too{sample}."
+    )
 
 
 def _lines(manifest: Manifest) -> int:

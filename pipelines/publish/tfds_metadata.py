@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rejoinder.corpus.features import ID_FEATURES
+from rejoinder.corpus.features import ID_FEATURES, extra_context_ids
 from rejoinder.corpus.manifest import Manifest
 from rejoinder.corpus.naming import FEATURES
 
@@ -26,7 +26,7 @@ def documents(manifest: Manifest, text_features: Sequence[str]) -> dict[str, str
     everywhere = set(manifest.has_text) >= set(manifest.splits)
     return {
         "dataset_info.json": _dump(_dataset_info(manifest)),
-        FEATURES: _dump(_features(text_features if everywhere else [])),
+        FEATURES: _dump(_features(manifest.extra_contexts, text_features if everywhere else [])),
     }
 
 
@@ -52,7 +52,7 @@ def _dataset_info(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _features(text_features: Sequence[str]) -> dict[str, Any]:
+def _features(extra_contexts: int, text_features: Sequence[str]) -> dict[str, Any]:
     ids = {
         "pythonClassName": _CLASSES + "sequence_feature.Sequence",
         "sequence": {
@@ -63,10 +63,12 @@ def _features(text_features: Sequence[str]) -> dict[str, Any]:
             "length": "-1",
         },
     }
+    further = map(extra_context_ids, range(extra_contexts))
     text = {"pythonClassName": _CLASSES + "text_feature.Text", "text": {}}
     return {
         "pythonClassName": _CLASSES + "features_dict.FeaturesDict",
         "featuresDict": {
-            "features": dict.fromkeys(ID_FEATURES, ids) | dict.fromkeys(text_features, text)
+            "features": dict.fromkeys([*ID_FEATURES, *further], ids)
+            | dict.fromkeys(text_features, text)
         },
     }

@@ -19,9 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RedditComments:
-    """A `rejoinder.pipelines.job.extractor.Extractor` of pairs of a comment and its reply."""
+    """A `rejoinder.pipelines.job.extractor.Extractor` of pairs of a comment and its reply.
+
+    Attributes:
+        options: The options of the extraction.
+        evaluation: N-grams of the files of its `decontaminate`, from `contamination.read_grams`.
+        duplicates_cross_buckets: See `Extractor`.
+    """
 
     options: ExtractOptions
+    evaluation: tuple[str, ...] = ()
     duplicates_cross_buckets: bool = True
 
     def read_chunks(self, path: str, summary: "FileSummary", **options: Any) -> Iterator["Chunk"]:
@@ -84,4 +91,4 @@ class RedditComments:
         """See `Extractor.process`."""
         from rejoinder.pipelines.reddit.pairs import process_bucket
 
-        return process_bucket(blobs, self.options, tokenize, duplicates)
+        return process_bucket(blobs, self.options, tokenize, duplicates, self.evaluation)

@@ -20,7 +20,7 @@ PRESETS: dict[str, dict[str, bool]] = {
 }
 
 # Options that the first release did not have.
-_LATER = ("after", "before", "submissions")
+_LATER = ("after", "before", "submissions", "decontaminate", "evaluation_sha256")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class ExtractOptions:
         sample: Share of threads to keep, in (0, 1].
         submissions: What of a submission is the context of its comments: `title`,
             `title+selftext`, or "" for nothing.
+        decontaminate: Evaluation files; pairs that contain one of their texts are dropped.
+        evaluation_sha256: Digest of the n-grams in these files.
         limit: Number of lines to read of each file; 0 reads all.
         keep_text: Whether the train split has the text features too.
         max_length: Most token ids per side, `<s>` and `</s>` included.
@@ -65,6 +67,8 @@ class ExtractOptions:
     block_subreddits: tuple[str, ...] = ()
     sample: float = 1.0
     submissions: str = ""
+    decontaminate: tuple[str, ...] = ()
+    evaluation_sha256: str = ""
     limit: int = 0
     keep_text: bool = False
     max_length: int = 128
@@ -107,4 +111,6 @@ class ExtractOptions:
         """
         values = asdict(self)
         values = {k: v for k, v in values.items() if v or k not in _LATER}
+        if self.extra_contexts:  # a corpus of the first release has their texts only
+            values["context_ids"] = self.extra_contexts
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}

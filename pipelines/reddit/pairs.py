@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from rejoinder.corpus import features as names
 from rejoinder.corpus.naming import SPLITS
-from rejoinder.pipelines.reddit import filters, threads
+from rejoinder.pipelines.reddit import contamination, filters, threads
 from rejoinder.pipelines.reddit.options import ExtractOptions
-from rejoinder.pipelines.shards.bucket import DUPLICATE_PAIR, Bucket
+from rejoinder.pipelines.shards.bucket import CONTAMINATED_PAIR, DUPLICATE_PAIR, Bucket
 from rejoinder.pipelines.shards.encode import PairEncoder, ShardData, Tokenize
+from rejoinder.pipelines.shards.shared_texts import SharedTexts
 from rejoinder.pipelines.shards.statistics import PairStatistics
 from rejoinder.pipelines.shuffle import duplicates, hashing, partition
 
@@ -24,6 +25,7 @@ def process_bucket(
     options: ExtractOptions,
     tokenize: Tokenize,
     to_drop: Sequence[bytes] = (),
+    evaluation: tuple[str, ...] = (),
 ) -> Bucket:
     """Makes a bucket's shards.
 
@@ -32,11 +34,13 @@ def process_bucket(
         options: The options of the extraction.
         tokenize: Texts to token ids.
         to_drop: Duplicate pairs to drop, from `duplicates.duplicates_to_drop`.
+        evaluation: N-grams of evaluations; pairs that contain one are dropped.
 
     Returns:
         The shards, counters and statistics. They do not depend on the order of `blobs`.
     """
-    return make_shards(_drop_duplicates(_join(blobs, options), to_drop), options, tokenize)
+    found = _drop_duplicates(_join(blobs, options), to_drop)
+    return make_shards(_drop_contaminated(found, evaluation), options, tokenize)
 
 
 def make_shards(found: threads.Threads, options: ExtractOptions, tokenize: Tokenize) -> Bucket:
@@ -45,7 +49,7 @@ def make_shards(found: threads.Threads, options: ExtractOptions, tokenize: Token
     response = found.response[order]
     context = found.parent[response]
     ancestors = threads.ancestors(found, options.extra_contexts)[order]
-    encoder = PairEncoder(found.rows.get_column("body"), context, response, tokenize)
+    encoder = PairEncoder(found.rows.get_column("body"), context, response, tokenize, ancestors)
     responses = _pick(found.rows, ("thread", "subreddit", "month"), response)
     is_train = hashing.train_rows(responses.get_column("thread"))
     is_submission = threads.submission_rows(found.rows.get_column("id"))
@@ -71,7 +75,14 @@ def make_shards(found: threads.Threads, options: ExtractOptions, tokenize: Token
         months=responses.get_column("month"),
         threads=found.rows.get_column("thread"),
     )
-    return Bucket(shards, counters, statistics)
+    shared = SharedTexts.of(*(_texts(found, response, is_train == kept) for kept in (True, False)))
+    return Bucket(shards, counters, statistics, shared)
+
+
+def _texts(found: threads.Threads, response: np.ndarray, kept: np.ndarray) -> pl.Series:
+    """Returns the different texts of the pairs with the responses `response[kept]`."""
+    rows = np.union1d(response[kept], found.parent[response[kept]])
+    return found.rows.get_column("body").gather(pl.Series(rows))
 
 
 def reddit_pair_keys(blobs: Sequence[bytes], options: ExtractOptions) -> pl.DataFrame:
@@ -102,6 +113,20 @@ def _drop_duplicates(found: threads.Threads, to_drop: Sequence[bytes]) -> thread
     counters = found.counters
     counters[DUPLICATE_PAIR] = len(found.response) - len(response)
     return dataclasses.replace(found, response=response)
+
+
+def _drop_contaminated(found: threads.Threads, evaluation: tuple[str, ...]) -> threads.Threads:
+    """Drops the pairs one of whose texts contains an n-gram of an evaluation."""
+    if not evaluation:
+        return found
+    index = contamination.contamination_of(evaluation)
+    context = found.parent[found.response]
+    used = np.union1d(context, found.response)
+    texts = found.rows.get_column("body").gather(pl.Series(used))
+    bad = used[np.fromiter(map(index.contains, texts), bool, len(used))]
+    dropped = np.isin(context, bad) | np.isin(found.response, bad)
+    found.counters[CONTAMINATED_PAIR] = int(np.sum(dropped))
+    return dataclasses.replace(found, response=found.response[~dropped])
 
 
 def shard_order(responses: pl.DataFrame) -> np.ndarray:

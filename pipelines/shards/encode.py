@@ -37,7 +37,12 @@ class PairEncoder:
     """
 
     def __init__(
-        self, texts: pl.Series, context: np.ndarray, response: np.ndarray, tokenize: Tokenize
+        self,
+        texts: pl.Series,
+        context: np.ndarray,
+        response: np.ndarray,
+        tokenize: Tokenize,
+        further: np.ndarray | None = None,
     ) -> None:
         """Tokenizes the texts that occur in pairs.
 
@@ -46,11 +51,19 @@ class PairEncoder:
             context: int64 [p], index in `texts` of each pair's context.
             response: int64 [p], the same for the response.
             tokenize: Texts to token ids.
+            further: int64 [p, k], the same for the ancestors of the context, nearest first; -1
+                if there is none.
         """
-        used, (self._context, self._response) = number_used(len(texts), context, response)
+        ancestors = np.zeros((len(context), 0), np.int64) if further is None else further
+        used, numbers = number_used(len(texts), context, response, *ancestors.T)
+        self._context, self._response, *self._further = numbers
         used_texts = texts.gather(pl.Series(used))
         values, row_splits = tokenize(used_texts.to_list())
         packed = encode_token_ids(values, row_splits)
+        self._further_ids = [
+            wire_format.ids_feature(names.extra_context_ids(index), packed)
+            for index in range(len(self._further))
+        ]
         self._context_ids = wire_format.ids_feature(names.CONTEXT_IDS, packed)
         self._response_ids = wire_format.ids_feature(names.RESPONSE_IDS, packed)
         chars, tokens = used_texts.str.len_chars().to_numpy(), np.diff(row_splits)
@@ -78,27 +91,33 @@ class PairEncoder:
         columns = {
             names.CONTEXT_IDS: self._context_ids.take(pa.array(self._context[pairs])),
             names.RESPONSE_IDS: self._response_ids.take(pa.array(self._response[pairs])),
+            **{
+                names.extra_context_ids(index): ids.take(
+                    pa.array(number[pairs], mask=number[pairs] < 0)
+                ).fill_null(b"")
+                for index, (ids, number) in enumerate(
+                    zip(self._further_ids, self._further, strict=True)
+                )
+            },
             **{name: wire_format.bytes_feature(name, values) for name, values in text.items()},
         }
         records = wire_format.encode_examples([columns[name] for name in sorted(columns)])
         return tfrecord.frame(records)
 
 
-def number_used(
-    total: int, context: np.ndarray, response: np.ndarray
-) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+def number_used(total: int, *columns: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """Numbers the texts that occur in pairs, so that each is tokenized once.
 
     Args:
         total: Number of texts.
-        context: int64 [p], index of each pair's context.
-        response: int64 [p], the same for the response.
+        *columns: int64 [p] each, indices of texts; -1 for none.
 
     Returns:
-        int64 [m], indices of the texts in use, rising; and `context` and `response` as
-        indices in these.
+        int64 [m], indices of the texts in use, rising; and `columns` as indices in these.
     """
-    is_used = np.zeros(total, bool)
-    is_used[context] = is_used[response] = True
-    numbers = np.cumsum(is_used) - 1
-    return np.flatnonzero(is_used), (numbers[context], numbers[response])
+    is_used = np.zeros(total + 1, bool)
+    for column in columns:
+        is_used[column] = True  # the last place is that of -1
+    used = np.flatnonzero(is_used[:total])
+    numbers = np.append(np.cumsum(is_used[:total]) - 1, -1)
+    return used, [numbers[column] for column in columns]

@@ -290,3 +290,21 @@ def test_extra_contexts_are_the_ancestors_nearest_first(tmp_path, preprocess):
     assert trimmed.startswith(above["c3"][0].rstrip()[:100])
     assert len(above["c3"][0]) <= 127
     assert above["c4"] == [lines[2]["body"], above["c3"][0]]
+    ids = {e["context"]: e["context_ids"] for e in examples}
+    fourth = next(e for e in examples if e["response_id"] == "c4")
+    assert fourth["context_ids/0"] == ids[lines[2]["body"]]
+    assert len(fourth["context_ids/1"]) > 3
+    second = next(e for e in examples if e["response_id"] == "c3")
+    assert second["context_ids/0"] == fourth["context_ids/1"]
+    assert load_manifest(str(folder)).extra_contexts == 2
+    described = json.loads((folder / "features.json").read_text())["featuresDict"]["features"]
+    assert {"context_ids/0", "context_ids/1"} <= described.keys()
+
+
+def test_a_pair_without_ancestors_lacks_their_ids(tmp_path, preprocess):
+    folder = preprocess(write(tmp_path / "RC", ndjson(LINES)), arguments=["--extra-contexts", "2"])
+    examples = [e for s in ("train", "test") for e in reading.read_examples(str(folder), s)]
+    for example in examples:
+        depth = int(example["response_id"][1:]) % 5 - 1
+        found = [name for name in example if name.startswith("context_ids/")]
+        assert len(found) == min(depth, 2)

@@ -70,5 +70,6 @@ def publish_results(
         counters=dict(counters),
         statistics=results.statistics,
         notes=ReadNotes.from_dict(report["notes"]),
+        shared=results.shared.figures(),
         tables=spec.tables,
     )

@@ -19,6 +19,7 @@ from rejoinder import storage
 from rejoinder.pipelines.job.steps.spec import REPORT, JobSpec
 from rejoinder.pipelines.job.steps.versions import SameVersions
 from rejoinder.pipelines.publish.staging import StagedFile, stage
+from rejoinder.pipelines.shards.shared_texts import SharedTexts
 from rejoinder.pipelines.shards.statistics import PairStatistics
 
 FANOUT = 64
@@ -35,12 +36,14 @@ class Results:
         statistics: Histograms of the pairs.
         shards: The staged files of each bucket, by split or `publish.table_key`.
         lists: Staged files with further `shards`.
+        shared: The texts of each split, to find those that both have.
     """
 
     counters: Counter[str] = field(default_factory=Counter)
     statistics: PairStatistics = field(default_factory=PairStatistics)
     shards: dict[int, Shards] = field(default_factory=dict)
     lists: list[str] = field(default_factory=list)
+    shared: SharedTexts = field(default_factory=SharedTexts)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Results":
@@ -50,6 +53,7 @@ class Results:
             PairStatistics.from_dict(values["statistics"]),
             {int(bucket): shards for bucket, shards in values["shards"].items()},
             values["lists"],
+            SharedTexts.from_dict(values["shared"]),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,6 +63,7 @@ class Results:
             "statistics": self.statistics.to_dict(),
             "shards": self.shards,
             "lists": self.lists,
+            "shared": self.shared.to_dict(),
         }
 
     def all_shards(self) -> dict[int, Shards]:
@@ -78,6 +83,7 @@ def merge(results: Iterable[Results]) -> Results:
         merged.statistics.add(result.statistics)
         merged.shards.update(result.shards)
         merged.lists += result.lists
+        merged.shared += result.shared
     merged.statistics.limit_subreddits()
     return merged
 

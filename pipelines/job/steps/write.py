@@ -65,7 +65,7 @@ def write_bucket(
         if spec.tables:
             data = spec.tables.encode(shard.data)
             staged[table_key(split)] = stage(spec.staging, data, shard.examples)
-    return Results(Counter(made.counters), made.statistics, {bucket: staged})
+    return Results(Counter(made.counters), made.statistics, {bucket: staged}, shared=made.shared)
 
 
 def merge_reports(spec: JobSpec, reports: Iterable[dict[str, Any]]) -> dict[str, Any]:

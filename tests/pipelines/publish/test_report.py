@@ -11,6 +11,7 @@ from rejoinder.corpus.manifest import Manifest, load_manifest
 from rejoinder.pipelines.dumps.notes import ReadNotes, Sample
 from rejoinder.pipelines.publish import report
 from rejoinder.pipelines.shards import statistics
+from rejoinder.pipelines.shards.shared_texts import SharedTexts
 from rejoinder.pipelines.testing import comment, dialogue, ndjson
 
 
@@ -92,7 +93,7 @@ def _report(name):
     counts = statistics.PairStatistics(subreddits=Counter({name: 3}), months=Counter(unknown=3))
     notes = ReadNotes()
     notes.add_samples(f"rejected/{name}", [Sample(1, name, f"text of {name}")])
-    return report.to_html(manifest, counts, notes)
+    return report.to_html(manifest, counts, notes, SharedTexts().figures())
 
 
 @pytest.mark.parametrize("name", NAMES)
