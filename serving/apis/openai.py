@@ -12,6 +12,7 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rejoinder.models.quantize import quantize
 from rejoinder.serving.apis.dimensions import check_dimensions, first_dimensions
 from rejoinder.serving.apis.responses import json_response, report
 from rejoinder.serving.apis.schemas.fields import texts_of
@@ -34,11 +35,18 @@ class OpenAiApi:
     async def embeddings(self, body: EmbeddingsRequest) -> Response:
         """`POST /v1/embeddings`."""
         name, version = self.version(body.model)
+        dtype, in_base64 = body.output_dtype or "float", body.encoding_format == "base64"
+        if dtype != "float" and in_base64:
+            raise invalid(
+                f"encoding_format must be 'float' with output_dtype '{dtype}': OpenAI's clients, "
+                "which ask for base64 by default, read it as float32"
+            )
         warnings = check_dimensions("dimensions", body.dimensions, version)
         too_long = None if body.auto_truncate else TOO_LONG
         embeddings, tokens, truncated = await self._embed(_rows(body.input), version, too_long)
         embeddings = first_dimensions(embeddings, body.dimensions)
-        in_base64 = body.encoding_format == "base64"
+        if dtype != "float":
+            embeddings = quantize(embeddings, dtype)
         cells = base64_rows(embeddings) if in_base64 else list(embeddings)
         document = {
             "object": "list",

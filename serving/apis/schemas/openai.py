@@ -34,6 +34,10 @@ class EmbeddingsRequest(Body):
     dimensions: int | None = Field(
         None, ge=1, description="a whole number from 1 to the model's dimension"
     )
+    # Voyage's extension of OpenAI's request.
+    output_dtype: Literal["float", "int8", "uint8", "binary", "ubinary"] | None = Field(
+        None, description="'float', 'int8', 'uint8', 'binary' or 'ubinary'"
+    )
     auto_truncate: bool = Field(True, description=BOOLEAN)
     user: str | None = Field(None, description="a string")
 

@@ -8,6 +8,8 @@ import numpy as np
 import openai
 import pytest
 
+from rejoinder.models.quantize import QUANTIZED, quantize
+
 TEXTS = ["hello there", "a b c"]
 
 
@@ -45,6 +47,25 @@ def test_fewer_dimensions_give_unit_vectors(client, vectors):
     np.testing.assert_allclose(
         values(response), cut / np.linalg.norm(cut, axis=1, keepdims=True), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("dtype", ["float", *QUANTIZED])
+def test_output_dtype_quantizes(client, vectors, dtype):
+    response = client.embeddings.create(
+        model="tiny", input=TEXTS, encoding_format="float", extra_body={"output_dtype": dtype}
+    )
+    exact = vectors(TEXTS)
+    if dtype == "float":
+        np.testing.assert_allclose(values(response), exact, atol=1e-6)
+    else:  # a number at the middle of two steps may be rounded to either
+        np.testing.assert_allclose(values(response), quantize(exact, dtype), atol=1)
+
+
+def test_base64_of_quantized_numbers_is_refused(client):
+    with pytest.raises(openai.BadRequestError, match="encoding_format must be 'float' with"):
+        client.embeddings.create(model="tiny", input=TEXTS, extra_body={"output_dtype": "int8"})
+    with pytest.raises(openai.BadRequestError, match="output_dtype must be 'float', 'int8'"):
+        client.embeddings.create(model="tiny", input=TEXTS, extra_body={"output_dtype": "int4"})
 
 
 def test_token_ids(client, server, vectors):
