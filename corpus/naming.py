@@ -13,6 +13,7 @@ MANIFEST = "manifest.json"
 FEATURES = "features.json"
 COMPLETED = "COMPLETED"
 REJECTS_FOLDER = "rejects"
+REJECTS_FILE = f"{REJECTS_FOLDER}/rejects.ndjson"
 TOKENIZER_FOLDER = "tokenizer"  # the tokenizer that made the token ids, for the trainer
 
 _SHARD = re.compile(r"(?P<split>[a-z]+)\.tfrecord-(?P<index>\d{5})-of-(?P<count>\d{5})")

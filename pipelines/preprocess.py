@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from rejoinder import interrupts
 from rejoinder.corpus import checksums
 from rejoinder.corpus.features import TEXT_FEATURES, extra_context
 from rejoinder.pipelines.dumps import input_files
+from rejoinder.pipelines.growth import extend
 from rejoinder.pipelines.job import (
     arguments,
     heavy_imports,
@@ -62,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="also read submissions (RS_*): this text is the context of the comments on them",
     )
     _add_filter_arguments(parser)
+    extend.add_arguments(parser)
     arguments.add_job_arguments(parser)
     return parser
 
@@ -115,7 +118,9 @@ def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `rejoinder preprocess`."""
-    parsed, beam_arguments = options_file.parse(build_parser(), argv)
+    parser = build_parser()
+    argv = extend.expand(parser, sys.argv[1:] if argv is None else argv)
+    parsed, beam_arguments = options_file.parse(parser, argv)
     job, options = arguments.JobArguments.of(parsed), _options(parsed)
     thread_limit.limit_threads()
     with interrupts.exit_at_once(), heavy_imports.uncollected():
@@ -142,6 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         extractor=RedditComments(options, grams),
         options=options,
         text_features=[*TEXT_FEATURES, *map(extra_context, range(options.extra_contexts))],
+        growth=extend.growth_spec(parsed.extend, options),
     )
     return 0
 

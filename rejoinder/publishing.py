@@ -5,7 +5,10 @@ cannot rename folders: there the files are copied, many at a time, and the file 
 readers recognise a finished folder is written last.
 """
 
+import ctypes
+import errno
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +17,9 @@ from rejoinder.errors import UserError
 from rejoinder.journal import Journal
 from rejoinder.output import FolderKind, check_replaceable, names
 from rejoinder.staging import READY, REPLACED, clear_staging
+
+# Arguments of Linux' renameat2, see `man 2 rename`.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ def publish(
     moves: Mapping[str, Move],
     documents: Mapping[str, bytes],
     last: str,
+    links: Mapping[str, str] | None = None,
 ) -> None:
     """Moves staged files to their names, adds the documents and makes the output appear.
 
@@ -47,6 +54,8 @@ def publish(
         moves: The staged files by their names in the output.
         documents: Content of all other files by name.
         last: Name of the document without which the folder is not finished.
+        links: Files of the local folder that is replaced, by their names in the new one: the new
+            folder shares them, without a copy.
 
     Raises:
         UserError: A staged file is missing or has another size, the output may not be
@@ -60,7 +69,7 @@ def publish(
                 clear_staging(staging)
             return
         if local:
-            _publish_folder(output, staging, kind, overwrite, moves, documents)
+            _publish_folder(output, staging, kind, overwrite, moves, documents, links or {})
         else:
             _publish_objects(output, staging, kind, overwrite, moves, documents, last)
     except OSError as error:
@@ -117,8 +126,11 @@ def _publish_folder(
     overwrite: bool,
     moves: Mapping[str, Move],
     documents: Mapping[str, bytes],
+    links: Mapping[str, str],
 ) -> None:
     ready = os.path.join(staging, READY)
+    for name, old in links.items():
+        _share(os.path.join(output, old), os.path.join(ready, name))
     for name, move in moves.items():
         path = os.path.join(ready, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -129,10 +141,40 @@ def _publish_folder(
     storage.sync_tree(ready)
     # Again, because hours may have passed since the command checked it.
     check_replaceable(output, kind, overwrite=overwrite)
-    if os.path.lexists(output):
-        os.rename(output, os.path.join(staging, REPLACED))
-    os.rename(ready, output)
+    if links and exchange(ready, output):
+        os.rename(ready, os.path.join(staging, REPLACED))
+    else:
+        if os.path.lexists(output):
+            os.rename(output, os.path.join(staging, REPLACED))
+        os.rename(ready, output)
     storage.sync(os.path.dirname(output))
+
+
+def _share(old: str, new: str) -> None:
+    """Makes a file appear in a second folder, as a hard link where the file system has them."""
+    os.makedirs(os.path.dirname(new), exist_ok=True)
+    if os.path.lexists(new):  # of an interrupted publication, maybe of an older file
+        os.unlink(new)
+    try:
+        os.link(old, new)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
+            raise
+        shutil.copyfile(old, new)
+
+
+def exchange(first: str, second: str) -> bool:
+    """Exchanges two folders of one file system at once.
+
+    Returns:
+        False if the system cannot: then nothing was changed.
+    """
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    arguments = (_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second))
+    return bool(rename(*arguments, _RENAME_EXCHANGE) == 0)
 
 
 def _publish_objects(

@@ -2,9 +2,13 @@
 
 import hashlib
 import heapq
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import polars as pl
 
 # Samples kept for each counter.
 KEPT = 20
@@ -35,11 +39,18 @@ class ReadNotes:
         with_samples: Whether samples are wanted.
         samples: At most `KEPT` samples by counter, in order.
         matched: Those of the listed subreddits that occur in the input, in lower case.
+        months: Comments by month, counted from year 0; only of a corpus that can grow.
     """
 
     with_samples: bool = True
     samples: dict[str, list[Sample]] = field(default_factory=dict)
     matched: set[str] = field(default_factory=set)
+    months: Counter[int] = field(default_factory=Counter)
+
+    def count_months(self, months: "pl.Series") -> None:
+        """Counts comments by month, int16 [n] with nulls, which are left out."""
+        found = months.drop_nulls().rename("month").value_counts(name="comments")
+        self.months.update(dict(found.rows()))
 
     def add_samples(self, counter: str, samples: Iterable[Sample]) -> None:
         """Adds samples of one counter; those with the lowest hashes are kept."""
@@ -55,18 +66,24 @@ class ReadNotes:
     def add(self, other: "ReadNotes") -> None:
         """Adds the notes about another part."""
         self.matched |= other.matched
+        self.months.update(other.months)
         for counter, samples in other.samples.items():
             self.add_samples(counter, samples)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the notes as JSON values."""
-        return {"samples": self.samples, "matched": sorted(self.matched)}
+        return {
+            "samples": self.samples,
+            "matched": sorted(self.matched),
+            "months": sorted(self.months.items()),
+        }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ReadNotes":
         """Reads the result of `to_dict`, also after it was JSON."""
         samples = {name: [Sample(*s) for s in found] for name, found in values["samples"].items()}
-        return cls(samples=samples, matched=set(values["matched"]))
+        months = Counter(dict(values["months"]))
+        return cls(samples=samples, matched=set(values["matched"]), months=months)
 
 
 def sample_of_line(path: str, line: int, text: str) -> Sample:

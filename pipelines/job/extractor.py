@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary
     from rejoinder.pipelines.dumps.lines import Reject
     from rejoinder.pipelines.dumps.notes import ReadNotes
+    from rejoinder.pipelines.growth.state import Growth
     from rejoinder.pipelines.shards.bucket import Bucket
     from rejoinder.pipelines.shards.encode import Tokenize
 
@@ -53,11 +54,15 @@ class Extractor(Protocol):
     def to_buckets(self, rows: "pl.DataFrame", num_buckets: int) -> Iterator[tuple[int, bytes]]:
         """Yields (bucket, Arrow blob) for every bucket in [0, num_buckets) that has rows."""
 
-    def pair_keys(self, blobs: Sequence[bytes]) -> Any:
+    def pair_keys(self, blobs: Sequence[bytes], growth: "Growth | None" = None) -> Any:
         """Returns the keys of a bucket's pairs, for `rejoinder.pipelines.shuffle.duplicates`."""
 
     def process(
-        self, blobs: Sequence[bytes], tokenize: "Tokenize", duplicates: Sequence[bytes]
+        self,
+        blobs: Sequence[bytes],
+        tokenize: "Tokenize",
+        duplicates: Sequence[bytes],
+        growth: "Growth | None" = None,
     ) -> "Bucket":
         """Makes the shards of one bucket.
 
@@ -65,6 +70,7 @@ class Extractor(Protocol):
             blobs: All blobs of the bucket, in any order.
             tokenize: Texts to token ids.
             duplicates: Blobs that name the pairs to leave out.
+            growth: What a corpus that can grow needs; None for any other.
 
         Returns:
             The shards by split, the counters and the statistics.

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from rejoinder import storage
+from rejoinder.corpus import thread_state
 from rejoinder.corpus.naming import SPLITS, TableFormat
 from rejoinder.corpus.table_files import TableFiles
 from rejoinder.errors import UserError
 from rejoinder.output import resolve, staging_folder
 from rejoinder.pipelines.dumps import input_files
+from rejoinder.pipelines.growth.spec import GrowthSpec
 from rejoinder.pipelines.job.arguments import JobArguments
 from rejoinder.pipelines.job.extractor import Extractor
 from rejoinder.pipelines.job.runners import RunnerChoice
@@ -20,6 +22,8 @@ from rejoinder.units import format_bytes, format_duration
 
 # Decompressed bytes that one core processes in a second (benchmarks/preprocess.py).
 _BYTES_PER_CORE_SECOND = 100e6
+# Bytes in memory for a byte of the thread state.
+_STATE_EXPANSION = 4
 
 
 class JobOptions(Protocol):
@@ -90,6 +94,7 @@ def plan_job(
     extractor: Extractor,
     options: JobOptions,
     text_features: Sequence[str],
+    growth: GrowthSpec | None = None,
 ) -> Plan:
     """Plans a job, without reading or writing anything.
 
@@ -100,9 +105,15 @@ def plan_job(
         extractor: Reads lines and makes pairs.
         options: The extractor's options.
         text_features: Names of the features beside the token ids.
+        growth: What is known of a corpus that can grow; None for any other.
+
+    Raises:
+        UserError: The corpus can grow, but the output or the runner is not local.
     """
     output = resolve(arguments.output)
-    num_buckets = options.num_shards or input_files.choose_buckets(files)
+    num_buckets = options.num_shards or input_files.choose_buckets(
+        [*files, *(_state_files(growth) if growth else ())]
+    )
     staging = staging_folder(output)
     spec = JobSpec(
         extractor=extractor,
@@ -116,7 +127,12 @@ def plan_job(
         max_bad_ratio=arguments.max_bad_ratio,
         with_samples=arguments.with_samples,
         tables=_table_files(arguments.table_format, options, text_features),
+        growth=growth,
     )
+    if growth and not spec.on_disk:
+        raise UserError(
+            "--keep-months, --extend: need a corpus on a local disk and a runner of this machine"
+        )
     return Plan(
         output=output,
         # Of the path as written, because a link has a name of its own.
@@ -134,6 +150,13 @@ def plan_job(
         text_features=tuple(text_features),
         spec=spec,
     )
+
+
+def _state_files(growth: GrowthSpec) -> list[storage.FileEntry]:
+    """Returns the files of the state of the corpus to extend: buckets hold their rows, too."""
+    names = (thread_state.file_name(index, growth.files) for index in range(growth.files))
+    paths = (storage.join(growth.corpus, name) for name in names)
+    return [storage.FileEntry(path, _STATE_EXPANSION * storage.size(path)) for path in paths]
 
 
 def _table_files(

@@ -19,6 +19,8 @@ from rejoinder.corpus.naming import COMPLETED
 from rejoinder.errors import UserError
 from rejoinder.models.tokenizer.spec import parse_spec
 from rejoinder.output import check_output, check_replaceable
+from rejoinder.pipelines.growth import extend
+from rejoinder.pipelines.growth.spec import GrowthSpec
 from rejoinder.pipelines.job import (
     execution,
     graph,
@@ -50,6 +52,7 @@ def make_corpus(
     extractor: Extractor,
     options: JobOptions,
     text_features: Sequence[str],
+    growth: GrowthSpec | None = None,
 ) -> None:
     """Plans a job and runs it, or prints the plan with `--dry-run`.
 
@@ -60,13 +63,18 @@ def make_corpus(
         extractor: Reads lines and makes pairs.
         options: The extractor's options.
         text_features: Names of the features beside the token ids.
+        growth: What is known of a corpus that can grow; None for any other.
 
     Raises:
         UserError: An option, an input, the tokenizer, the output or the runner is unusable.
     """
-    plan = plan_job(arguments, files, runner, extractor, options, text_features)
+    plan = plan_job(arguments, files, runner, extractor, options, text_features, growth)
     _check_placement(plan, arguments)
-    read = [("--input", file.path) for file in files] + [("--tokenizer", arguments.tokenizer)]
+    read = [("--input", file.path) for file in files]
+    if growth and growth.corpus:
+        extend.check_inputs(growth.corpus, files)
+    else:
+        read.append(("--tokenizer", arguments.tokenizer))
     check_output(arguments.output, CORPUS, overwrite=plan.overwrite, inputs=read)
     if arguments.dry_run:
         _print_plan(plan)
@@ -184,4 +192,6 @@ def _publication(plan: Plan, files: tokenizer_files.TokenizerFiles) -> Publicati
         options=dict(plan.options),
         tokenizer_files=files,
         versions={name: installed_version(name) or "source" for name in _VERSIONED},
+        keep_months=plan.spec.growth.keep_months if plan.spec.growth else 0,
+        extends=plan.spec.growth.corpus if plan.spec.growth else "",
     )

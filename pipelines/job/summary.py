@@ -26,10 +26,24 @@ def summarize(manifest: Manifest, output: str, seconds: float, warnings: Sequenc
         [
             list_table(rows, f"{lines:,} lines in {seconds:.1f} s"),
             *(f"warning: {warning}" for warning in warnings),
+            *_added(manifest),
             f"wrote {output}: {shards} shards, pairs: {pairs}; open report.html there",
             *next_steps(output),
         ]
     )
+
+
+def _added(manifest: Manifest) -> list[str]:
+    """Returns the line about a run that extended a corpus."""
+    if len(manifest.generations) < 2:
+        return []
+    added = manifest.generations[-1]
+    pairs = ", ".join(f"{split} {added['pairs'][split]:,}" for split in SPLITS)
+    repeated = added["counters"].get("duplicate_id", 0)
+    return [
+        f"added {sum(added['shards'].values())} shards, pairs: {pairs}; {repeated:,} comments had "
+        "an id that the corpus or the input has already"
+    ]
 
 
 def summarize_submission(output: str, completed: str) -> str:

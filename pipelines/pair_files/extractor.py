@@ -20,6 +20,7 @@ from rejoinder.options import check_ranges
 from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary
 from rejoinder.pipelines.dumps.lines import BadLineError, Reject, excerpt, parse_json
 from rejoinder.pipelines.dumps.notes import ReadNotes
+from rejoinder.pipelines.growth.state import Growth
 from rejoinder.pipelines.pair_files import forms
 from rejoinder.pipelines.pair_files.read import delimited_kind, read_pair_chunks
 from rejoinder.pipelines.shards.bucket import DUPLICATE_PAIR, Bucket
@@ -138,12 +139,16 @@ class PairFiles:
         buckets = (hashes % np.uint64(num_buckets)).astype(np.int64)
         return partition.partition_rows(rows, buckets, _SCHEMA)
 
-    def pair_keys(self, blobs: Sequence[bytes]) -> Any:
+    def pair_keys(self, blobs: Sequence[bytes], growth: Growth | None = None) -> Any:
         """Not needed, because equal pairs are in one bucket."""
         raise NotImplementedError
 
     def process(
-        self, blobs: Sequence[bytes], tokenize: Tokenize, duplicates: Sequence[bytes]
+        self,
+        blobs: Sequence[bytes],
+        tokenize: Tokenize,
+        duplicates: Sequence[bytes],
+        growth: Growth | None = None,
     ) -> Bucket:
         """See `Extractor.process`."""
         rows = partition.merge(blobs, _SCHEMA)

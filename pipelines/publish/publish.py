@@ -4,25 +4,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rejoinder import publishing
-from rejoinder.corpus import checksums, data_card
+from rejoinder import publishing, storage
+from rejoinder.corpus import checksums, data_card, thread_state
 from rejoinder.corpus.contents import CORPUS
 from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.corpus.naming import (
     COMPLETED,
     MANIFEST,
-    REJECTS_FOLDER,
+    REJECTS_FILE,
     SPLITS,
     TOKENIZER_FOLDER,
     shard_name,
 )
 from rejoinder.corpus.table_files import TableFiles
 from rejoinder.pipelines.dumps.notes import ReadNotes
+from rejoinder.pipelines.growth import corpus as growing
+from rejoinder.pipelines.growth.corpus import Base
 from rejoinder.pipelines.publish import report, tfds_metadata
 from rejoinder.pipelines.publish.staging import StagedFile, describe
 from rejoinder.pipelines.shards.statistics import PairStatistics
 
-_REJECTS = f"{REJECTS_FOLDER}/rejects.ndjson"
+# Key of a bucket's file of the thread state among the bucket's staged files.
+STATE_KEY = "state"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Publication:
         options: All options as JSON values.
         tokenizer_files: Name and content of the tokenizer folder's files.
         versions: Software versions.
+        keep_months: Months of comments that the corpus keeps; 0 if it cannot grow.
+        extends: Folder of the corpus that the run extends, which is the output; "" for a new one.
     """
 
     output: str
@@ -56,6 +61,8 @@ class Publication:
     options: dict[str, Any] = field(default_factory=dict)
     tokenizer_files: tuple[tuple[str, bytes], ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    keep_months: int = 0
+    extends: str = ""
 
 
 def publish(
@@ -92,27 +99,33 @@ def publish(
         UserError: A staged file is missing, OUTPUT may not be replaced, or the file system
             failed.
     """
+    base = Base.open(publication.extends) if publication.extends else None
     splits: dict[str, list[Shard]] = {split: [] for split in SPLITS}
-    moves = {_REJECTS: publishing.Move(rejects["staged"], rejects["bytes"])}
-    digests = {_REJECTS: rejects["sha256"]}
+    moves = {REJECTS_FILE: publishing.Move(rejects["staged"], rejects["bytes"])}
+    digests = {REJECTS_FILE: rejects["sha256"]}
     empty: dict[str, bytes] = {}
-    no_table = tables.encode(b"") if tables else b""
+    nothing = {table_key(split): tables.encode(b"") for split in SPLITS} if tables else {}
+    first = {split: len(base.manifest.splits[split]) if base else 0 for split in SPLITS}
     for index in range(num_shards):
+        names: dict[str, str] = {}
         for split in SPLITS:
-            names: dict[str, str] = {split: shard_name(split, index, num_shards)}
+            place = (split, first[split] + index, first[split] + num_shards)
+            names[split] = shard_name(*place)
             if tables:
-                names[table_key(split)] = tables.file_name(split, index, num_shards)
-            for key, name in names.items():
-                if index in shards:
-                    made = shards[index][key]
-                    moves[name] = publishing.Move(made["staged"], made["bytes"])
-                else:
-                    empty[name] = b"" if key == split else no_table
-                    made = describe("", empty[name], 0)
-                digests[name] = made["sha256"]
-                if key == split:
-                    shard = Shard(name, made["examples"], made["bytes"], made["sha256"])
-                    splits[split].append(shard)
+                names[table_key(split)] = tables.file_name(*place)
+        if publication.keep_months:
+            names[STATE_KEY] = thread_state.file_name(index, num_shards)
+        for key, name in names.items():
+            if index in shards:
+                made = shards[index][key]
+                moves[name] = publishing.Move(made["staged"], made["bytes"])
+            else:
+                empty[name] = nothing.get(key, b"")
+                made = describe("", empty[name], 0)
+            digests[name] = made["sha256"]
+            if key in splits:
+                shard = Shard(name, made["examples"], made["bytes"], made["sha256"])
+                splits[key].append(shard)
     manifest = Manifest(
         name=publication.name,
         splits=splits,
@@ -126,6 +139,17 @@ def publish(
         counters=dict(sorted(counters.items())),
         versions=publication.versions,
     )
+    links: dict[str, str] = {}
+    if publication.keep_months:
+        found = growing.grow(manifest, base, publication.keep_months, notes, tables, num_shards)
+        manifest, links = found.manifest, found.links
+    if base:
+        before = base.digests()
+        digests |= {name: before[old] for name, old in links.items()}
+        staged = moves.pop(REJECTS_FILE)
+        empty[REJECTS_FILE] = base.rejects() + storage.read_bytes(staged.staged)
+        digests[REJECTS_FILE] = checksums.sha256(empty[REJECTS_FILE])
+        statistics, notes = base.statistics(statistics), base.notes(notes)
     documents = _documents(publication, manifest, statistics, notes, shared)
     if tables:
         documents[data_card.NAME] = data_card.data_card(manifest, tables)
@@ -139,6 +163,7 @@ def publish(
         moves=moves,
         documents=empty | {name: text.encode() for name, text in documents.items()},
         last=COMPLETED,
+        links=links,
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rejoinder.pipelines.dumps.chunks import Chunk, FileSummary
     from rejoinder.pipelines.dumps.lines import Reject
     from rejoinder.pipelines.dumps.notes import ReadNotes
+    from rejoinder.pipelines.growth.state import Growth
     from rejoinder.pipelines.shards.bucket import Bucket
     from rejoinder.pipelines.shards.encode import Tokenize
 
@@ -67,6 +68,8 @@ class RedditComments:
             counts["sampled_out"] = total - parsed.height
         filters = build_filters(self.options)
         rows = to_rows(parsed, filters, self.options)
+        if self.options.keep_months:
+            notes.count_months(rows.get_column("month"))
         if notes.with_samples:
             sample_filtered(parsed, rows.get_column("reason"), filters, notes)
         if listed := {*self.options.subreddits, *self.options.block_subreddits} - notes.matched:
@@ -79,16 +82,20 @@ class RedditComments:
 
         return partition_threads(rows, num_buckets)
 
-    def pair_keys(self, blobs: Sequence[bytes]) -> Any:
+    def pair_keys(self, blobs: Sequence[bytes], growth: "Growth | None" = None) -> Any:
         """See `Extractor.pair_keys`."""
         from rejoinder.pipelines.reddit.pairs import reddit_pair_keys
 
-        return reddit_pair_keys(blobs, self.options)
+        return reddit_pair_keys(blobs, self.options, growth.carried if growth else None)
 
     def process(
-        self, blobs: Sequence[bytes], tokenize: "Tokenize", duplicates: Sequence[bytes]
+        self,
+        blobs: Sequence[bytes],
+        tokenize: "Tokenize",
+        duplicates: Sequence[bytes],
+        growth: "Growth | None" = None,
     ) -> "Bucket":
         """See `Extractor.process`."""
         from rejoinder.pipelines.reddit.pairs import process_bucket
 
-        return process_bucket(blobs, self.options, tokenize, duplicates, self.evaluation)
+        return process_bucket(blobs, self.options, tokenize, duplicates, growth, self.evaluation)

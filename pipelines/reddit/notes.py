@@ -13,6 +13,11 @@ from rejoinder.pipelines.shuffle import hashing
 _ORDER_SEED = 6
 
 
+def sample_order(ids: pl.Series) -> np.ndarray:
+    """Returns uint64 [n], by which the samples of comments are chosen, for ids, string [n]."""
+    return hashing.hash_strings(ids, _ORDER_SEED)
+
+
 def sample_filtered(
     parsed: pl.DataFrame, reasons: pl.Series, filters: Sequence[Filter], notes: ReadNotes
 ) -> None:
@@ -28,7 +33,7 @@ def sample_filtered(
     dropped = np.flatnonzero(reason != PASSED)
     reason = reason[dropped]
     ids = parsed.select("id")[dropped].to_series()
-    hashes = hashing.hash_strings(ids, _ORDER_SEED)
+    hashes = sample_order(ids)
     for counter, index, members in filter_counters(ids, [f.name for f in filters]):
         highest = np.uint64(notes.highest_order(counter))
         at = np.flatnonzero(members & (reason == index) & (hashes <= highest))

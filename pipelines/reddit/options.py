@@ -20,7 +20,10 @@ PRESETS: dict[str, dict[str, bool]] = {
 }
 
 # Options that the first release did not have.
-_LATER = ("after", "before", "submissions", "decontaminate", "evaluation_sha256")
+_LATER = (
+    *("keep_months", "after", "before", "submissions"),
+    *("decontaminate", "evaluation_sha256"),
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class ExtractOptions:
         keep_text: Whether the train split has the text features too.
         max_length: Most token ids per side, `<s>` and `</s>` included.
         num_shards: Shards per split, and buckets of the shuffle; 0 chooses by input size.
+        keep_months: Months of comments that the corpus keeps, so that later months can be
+            added; 0 keeps none.
     """
 
     min_chars: int = 9
@@ -73,6 +78,7 @@ class ExtractOptions:
     keep_text: bool = False
     max_length: int = 128
     num_shards: int = 0
+    keep_months: int = 0
 
     def __post_init__(self) -> None:
         check_ranges(
@@ -84,6 +90,7 @@ class ExtractOptions:
                 "limit": (0, 1 << 60),
                 "max_length": (3, 1 << 16),
                 "num_shards": (0, 99_999),
+                "keep_months": (0, 1200),
             },
         )
         if both := sorted({*self.subreddits} & {*self.block_subreddits}):

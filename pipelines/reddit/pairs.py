@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from rejoinder.corpus import features as names
 from rejoinder.corpus.naming import SPLITS
+from rejoinder.pipelines.growth import state
 from rejoinder.pipelines.reddit import contamination, filters, threads
 from rejoinder.pipelines.reddit.options import ExtractOptions
 from rejoinder.pipelines.shards.bucket import CONTAMINATED_PAIR, DUPLICATE_PAIR, Bucket
@@ -25,6 +26,7 @@ def process_bucket(
     options: ExtractOptions,
     tokenize: Tokenize,
     to_drop: Sequence[bytes] = (),
+    growth: state.Growth | None = None,
     evaluation: tuple[str, ...] = (),
 ) -> Bucket:
     """Makes a bucket's shards.
@@ -34,13 +36,45 @@ def process_bucket(
         options: The options of the extraction.
         tokenize: Texts to token ids.
         to_drop: Duplicate pairs to drop, from `duplicates.duplicates_to_drop`.
+        growth: What a corpus that can grow needs; None for any other.
         evaluation: N-grams of evaluations; pairs that contain one are dropped.
 
     Returns:
-        The shards, counters and statistics. They do not depend on the order of `blobs`.
+        The shards, counters and statistics. They do not depend on the order of `blobs`. Those
+        of an extension are what it adds to the corpus.
     """
-    found = _drop_duplicates(_join(blobs, options), to_drop)
-    return make_shards(_drop_contaminated(found, evaluation), options, tokenize)
+    carried = growth.carried if growth else None
+    found = _join(blobs, options, carried)
+    bucket = make_shards(
+        _drop_contaminated(_drop_duplicates(found, to_drop), evaluation), options, tokenize
+    )
+    if growth is None:
+        return bucket
+    if carried is not None:
+        bucket.statistics.thread_sizes.subtract(dict(state.thread_sizes(carried)))
+    return dataclasses.replace(bucket, state=state.encode(_next_state(found, growth, options)))
+
+
+def _next_state(
+    found: threads.Threads, growth: state.Growth, options: ExtractOptions
+) -> pl.DataFrame:
+    """Returns the comments that later months may need, with the columns of `state.SCHEMA`."""
+    total = found.rows.height
+    digest = pl.Series([None], dtype=pl.Binary).new_from_index(0, total)
+    if growth.carried is not None:  # its rows are the last ones
+        old = growth.carried.get_column("digest")
+        digest = digest.head(total - len(old)).append(old)
+    if options.drop_duplicates:
+        keys = _digests(found, found.rows.get_column("body"))
+        digest = digest.scatter(found.response, keys.get_column("digest"))
+    rows = found.rows.with_columns(waiting=pl.Series(found.waiting), digest=digest)
+    return state.kept(rows, growth.oldest_month)
+
+
+def _digests(found: threads.Threads, body: pl.Series) -> pl.DataFrame:
+    """Returns the keys of the pairs, see `duplicates.pair_keys`."""
+    origin = _pick(found.rows, ("thread", "id"), found.response)
+    return duplicates.pair_keys(body[found.parent[found.response]], body[found.response], origin)
 
 
 def make_shards(found: threads.Threads, options: ExtractOptions, tokenize: Tokenize) -> Bucket:
@@ -85,12 +119,24 @@ def _texts(found: threads.Threads, response: np.ndarray, kept: np.ndarray) -> pl
     return found.rows.get_column("body").gather(pl.Series(rows))
 
 
-def reddit_pair_keys(blobs: Sequence[bytes], options: ExtractOptions) -> pl.DataFrame:
-    """Returns the keys of a bucket's pairs, see `duplicates.pair_keys`."""
-    found = _join(blobs, options)
-    body = found.rows.get_column("body")
-    origin = _pick(found.rows, ("thread", "id"), found.response)
-    return duplicates.pair_keys(body[found.parent[found.response]], body[found.response], origin)
+def reddit_pair_keys(
+    blobs: Sequence[bytes], options: ExtractOptions, carried: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Returns the keys of a bucket's pairs, see `duplicates.pair_keys`.
+
+    Args:
+        blobs: The bucket's comments, from `partition.partition_threads`.
+        options: The options of the extraction.
+        carried: The bucket's rows of the state of a corpus that is extended. Its pairs have an
+            empty thread and id, which are the smallest: of equal pairs they are kept.
+    """
+    found = _join(blobs, options, carried)
+    keys = _digests(found, found.rows.get_column("body"))
+    if carried is None:
+        return keys
+    old = carried.select("digest").drop_nulls()
+    empty = pl.lit("", pl.String)
+    return pl.concat([keys, old.select(thread=empty, id=empty, digest="digest")])
 
 
 def _pick(rows: pl.DataFrame, columns: Sequence[str], picked: np.ndarray) -> pl.DataFrame:
@@ -98,9 +144,11 @@ def _pick(rows: pl.DataFrame, columns: Sequence[str], picked: np.ndarray) -> pl.
     return rows.select(columns)[picked]
 
 
-def _join(blobs: Sequence[bytes], options: ExtractOptions) -> threads.Threads:
+def _join(
+    blobs: Sequence[bytes], options: ExtractOptions, carried: pl.DataFrame | None
+) -> threads.Threads:
     filter_names = [f.name for f in filters.build_filters(options)]
-    return threads.join_threads(partition.merge(blobs), filter_names)
+    return threads.join_threads(partition.merge(blobs), filter_names, carried)
 
 
 def _drop_duplicates(found: threads.Threads, to_drop: Sequence[bytes]) -> threads.Threads:

@@ -31,15 +31,19 @@ class Threads:
         parent: int64 [n], row of the parent, -1 if there is none.
         response: int64 [p], rows of the responses; the context of each is its parent.
         counters: Every input row in exactly one counter.
+        waiting: bool [n], whether a comment passed the filters and its parent is missing.
     """
 
     rows: pl.DataFrame
     parent: np.ndarray
     response: np.ndarray
     counters: Counter[str]
+    waiting: np.ndarray
 
 
-def join_threads(rows: pl.DataFrame, filter_names: list[str]) -> Threads:
+def join_threads(
+    rows: pl.DataFrame, filter_names: list[str], carried: pl.DataFrame | None = None
+) -> Threads:
     """Joins every comment with its parent inside its thread.
 
     A pair is a response and its direct parent that both pass the filters, on a path
@@ -49,9 +53,22 @@ def join_threads(rows: pl.DataFrame, filter_names: list[str]) -> Threads:
     Args:
         rows: All comments of some threads, with `partition.COLUMNS`, in any order.
         filter_names: Names of the filters; the column `reason` is 1 + an index in here.
+        carried: The state of a corpus that is extended (`rejoinder.pipelines.growth.state`). Its
+            comments may be contexts, and those that wait for a parent may be responses; of
+            equal ids its comment counts. The counters are the differences to those of the corpus.
     """
     total = rows.height
     rows = _one_row_per_id(rows)
+    if carried is not None:
+        rows = rows.join(carried.select("thread", "id"), on=["thread", "id"], how="anti")
+    new = rows.height
+    open_rows = np.ones(new, bool)  # those whose outcome is not known from an earlier run
+    waited = 0
+    if carried is not None:
+        was_waiting = carried.get_column("waiting").to_numpy()
+        open_rows = np.concatenate([open_rows, was_waiting])
+        waited = int(np.sum(was_waiting))
+        rows = pl.concat([rows, carried.select(rows.columns)], rechunk=True)
     parent = _parent_rows(rows)
     passed = (rows.get_column("reason") == PASSED).to_numpy()
     has_parent_id = rows.get_column("parent").is_not_null().to_numpy()
@@ -59,22 +76,24 @@ def join_threads(rows: pl.DataFrame, filter_names: list[str]) -> Threads:
     found = parent >= 0
     parent_passed = np.zeros(rows.height, bool)
     parent_passed[found] = passed[parent[found]]
+    passed &= open_rows
     pair = passed & parent_passed & rooted
+    waiting = passed & has_parent_id & ~found
 
     counters: Counter[str] = Counter()
-    counters[DUPLICATE_ID] = total - rows.height
+    counters[DUPLICATE_ID] = total - new
     ids, reason = rows.get_column("id"), rows.get_column("reason").to_numpy()
-    for name, number, members in filter_counters(ids, filter_names):
-        counters[name] = int(np.sum(members & (reason == number)))
+    for name, number, members in filter_counters(ids[:new], filter_names):
+        counters[name] = int(np.sum(members & (reason[:new] == number)))
     is_submission = submission_rows(ids)
     counters[TOP_LEVEL] = int(np.sum(passed & ~has_parent_id & ~is_submission))
     if is_submission.any():
         counters[SUBMISSION] = int(np.sum(passed & is_submission))
-    counters[NO_PARENT] = int(np.sum(passed & has_parent_id & ~found))
+    counters[NO_PARENT] = int(np.sum(waiting)) - waited
     counters[CYCLE] = int(np.sum(passed & found & ~rooted))
     counters[PARENT_FILTERED] = int(np.sum(passed & found & rooted & ~parent_passed))
     counters[PAIR] = int(np.sum(pair))
-    return Threads(rows, parent, np.flatnonzero(pair), counters)
+    return Threads(rows, parent, np.flatnonzero(pair), counters, waiting)
 
 
 def submission_rows(ids: pl.Series) -> np.ndarray:

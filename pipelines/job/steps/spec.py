@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from rejoinder.corpus.table_files import TableFiles
+from rejoinder.pipelines.growth.spec import GrowthSpec
 from rejoinder.pipelines.job.extractor import Extractor
 
 # The shuffle key of the readers' reports; the keys of buckets are 0 and above.
@@ -28,6 +29,7 @@ class JobSpec:
         max_bad_ratio: Largest share of lines that may be rejected.
         with_samples: Whether the report shows texts that were dropped.
         tables: The files for other programs beside the shards; None writes none.
+        growth: The thread state of a corpus that can grow; None keeps none.
     """
 
     extractor: Extractor
@@ -41,3 +43,4 @@ class JobSpec:
     max_bad_ratio: float
     with_samples: bool
     tables: TableFiles | None
+    growth: GrowthSpec | None = None

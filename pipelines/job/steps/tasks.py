@@ -10,11 +10,12 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import apache_beam as beam
 
 from rejoinder.pipelines.dumps.input_files import Part
+from rejoinder.pipelines.growth.spec import newest_month
 from rejoinder.pipelines.job import claims, disk_shuffle, records, tokenizer_files
 from rejoinder.pipelines.job.progress import Progress
 from rejoinder.pipelines.job.steps.finish import publish_results
@@ -23,6 +24,9 @@ from rejoinder.pipelines.job.steps.results import Results, merge_all
 from rejoinder.pipelines.job.steps.spec import JobSpec
 from rejoinder.pipelines.job.steps.write import merge_reports, write_bucket
 from rejoinder.pipelines.publish.publish import Publication
+
+if TYPE_CHECKING:
+    from rejoinder.pipelines.growth.state import Growth
 
 _REPORT = "report"
 
@@ -133,8 +137,9 @@ class DigestBuckets:
 
         spec = self.spec
         flush: Iterable[tuple[int, bytes]] = ()
-        if blobs := _read(spec, ReadParts.step, self.num_parts, number):
-            keys = spec.extractor.pair_keys(blobs)
+        growth = _growth(spec, number)
+        if (blobs := _read(spec, ReadParts.step, self.num_parts, number)) or growth:
+            keys = spec.extractor.pair_keys(blobs, growth)
             flush = duplicates.partition_keys(keys, number, spec.num_buckets)
         return None, _write(spec, self.step, number, [flush], spec.num_buckets)
 
@@ -188,12 +193,13 @@ class WriteBuckets:
         """See `Tasks.run`."""
         spec = self.spec
         blobs = _read(spec, ReadParts.step, self.num_parts, number)
-        if not blobs:
+        growth = _growth(spec, number)
+        if not blobs and growth is None:
             return None, {}
         ranges = spec.num_buckets if spec.drop_duplicates else 0
         repeats = _read(spec, FindRepeats.step, ranges, number)
         files = tokenizer_files.stored(spec.staging)
-        result = write_bucket(spec, files, number, blobs, repeats)
+        result = write_bucket(spec, files, number, blobs, repeats, growth)
         shards = result.shards[number].values()
         return result.to_dict(), {
             os.path.relpath(s["staged"], spec.staging): s["sha256"] for s in shards
@@ -237,6 +243,19 @@ class PublishFinished(beam.DoFn):
         publication = dataclasses.replace(self._publication, tokenizer_files=files)
         publish_results(self._spec, publication, report.result, merge_all(found, count))
         records.end(self._spec.staging)
+
+
+def _growth(spec: JobSpec, bucket: int) -> "Growth | None":
+    """Returns what a bucket of a corpus that can grow needs, None for any other corpus."""
+    if spec.growth is None:
+        return None
+    from rejoinder.pipelines.growth.state import Growth, read_bucket
+
+    report = records.read(spec.staging, _REPORT)
+    assert report is not None
+    newest = newest_month(report.result["notes"]["months"], spec.growth.newest_month)
+    carried = read_bucket(spec.growth, bucket, spec.num_buckets)
+    return Growth(carried, spec.growth.oldest_month(newest))
 
 
 def _results(spec: JobSpec, step: str, count: int) -> Iterator[Any]:

@@ -5,7 +5,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 
@@ -15,8 +15,11 @@ from rejoinder.pipelines.job.steps.results import Results
 from rejoinder.pipelines.job.steps.spec import DUPLICATES, REPORT, ROWS, JobSpec
 from rejoinder.pipelines.job.steps.versions import SameVersions
 from rejoinder.pipelines.job.tokenizer_files import TokenizerFiles, tokenize_function
-from rejoinder.pipelines.publish.publish import table_key
+from rejoinder.pipelines.publish.publish import STATE_KEY, table_key
 from rejoinder.pipelines.publish.staging import stage
+
+if TYPE_CHECKING:
+    from rejoinder.pipelines.growth.state import Growth
 
 
 class WriteBucket(SameVersions, beam.DoFn):
@@ -47,6 +50,7 @@ def write_bucket(
     bucket: int,
     blobs: Sequence[bytes],
     duplicates: Sequence[bytes],
+    growth: "Growth | None" = None,
 ) -> Results:
     """Stages the shards of one bucket.
 
@@ -56,15 +60,18 @@ def write_bucket(
         bucket: Number of the bucket.
         blobs: All its rows, in any order.
         duplicates: Blobs that name the pairs to leave out.
+        growth: What a corpus that can grow needs.
     """
     tokenize = tokenize_function(tokenizer_files, spec.max_length)
-    made = spec.extractor.process(blobs, tokenize, duplicates)
+    made = spec.extractor.process(blobs, tokenize, duplicates, growth)
     staged = {}
     for split, shard in made.shards.items():
         staged[split] = stage(spec.staging, shard.data, shard.examples)
         if spec.tables:
             data = spec.tables.encode(shard.data)
             staged[table_key(split)] = stage(spec.staging, data, shard.examples)
+    if made.state is not None:
+        staged[STATE_KEY] = stage(spec.staging, made.state, 0)
     return Results(Counter(made.counters), made.statistics, {bucket: staged}, shared=made.shared)
 
 

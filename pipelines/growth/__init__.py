@@ -1,0 +1,1 @@
+"""A corpus that grows by further months: the comments that later ones may need."""
