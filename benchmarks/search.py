@@ -1,86 +1,136 @@
 """Measures search: time and memory of building, latency, and recall against exact search.
 
-    python -m benchmarks.search --corpus EMBEDDED [--queries 500]
+    python -m benchmarks.search --corpus EMBEDDED [--queries 500] [--dtype f16 i8 b1]
 
-EMBEDDED is a folder written by `rejoinder embed`. The queries are random texts of it with
-noise added to their embeddings, so each has near neighbours but is not in the index. The
-peer is exact search by one matrix product with NumPy in single precision.
+EMBEDDED is a folder written by `rejoinder embed --dtype float32`. The queries are random texts
+of it with noise added to their embeddings, so each has near neighbours but is not in the index.
+The peer is exact search by one matrix product with NumPy in single precision, also of the
+embeddings that `--dtype int8` and `binary` store. Each index is measured in a process of its own.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from rejoinder.corpus.embeddings import read_batches
+from rejoinder.models.quantize import quantize
+from rejoinder.models.similarity import scale_to_unit_length
 from rejoinder.retrieval.index import SearchIndex
 from rejoinder.retrieval.index_builder import build
+from rejoinder.retrieval.index_files import DTYPES
 
-_SETTINGS = (16, 64, 128, 256)
+_SETTINGS = (16, 64, 128, 256, 512, 2048)
 _K = 10
 
 
 def main() -> None:
-    """Prints one line of JSON for the build, one for exact search and one for each effort."""
+    """Prints lines of JSON: exact search, and for each index its build and each effort."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", required=True, help="written by `rejoinder embed`")
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument(
         "--noise", type=float, default=0.3, help="length of the noise added to a query"
     )
+    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=list(DTYPES))
     args = parser.parse_args()
+    runs = [(_measure_exact, args), *((_measure_index, args, dtype) for dtype in args.dtype)]
+    spawn = multiprocessing.get_context("spawn")
+    for function, *arguments in runs:
+        child = spawn.Process(target=function, args=arguments)
+        child.start()
+        child.join()
+        if child.exitcode:
+            raise SystemExit(child.exitcode)
+
+
+def _measure_exact(args: argparse.Namespace) -> None:
+    vectors, queries = _read(args)
+    stored: dict[str, Callable[[], np.ndarray]] = {
+        "float32": lambda: vectors,
+        "int8": lambda: scale_to_unit_length(quantize(vectors, "int8").astype(np.float32)),
+        "binary": lambda: np.where(vectors > 0, np.float32(1), np.float32(-1)),
+    }
+    least = _tenth_best(vectors, queries)
+    for name, values in stored.items():
+        rows = values()
+        start = time.perf_counter()
+        found = [np.argpartition(rows @ query, -_K)[-_K:] for query in queries]
+        _print(
+            step=f"exact, NumPy, embeddings {name}",
+            milliseconds=_milliseconds(start, queries),
+            recall_at_10=_recall(vectors, queries, found, least),
+        )
+
+
+def _measure_index(args: argparse.Namespace, dtype: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         start, before = time.perf_counter(), _peak_mib()
-        built = build(folder, read_batches(args.corpus), model="-", source=args.corpus)
+        batches = read_batches(args.corpus)
+        built = build(folder, batches, model="-", source=args.corpus, dtype=dtype)
         seconds, rows = time.perf_counter() - start, sum(built.segments)
-        size = sum(os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder))
+        sizes = {name: os.path.getsize(os.path.join(folder, name)) for name in os.listdir(folder)}
+        graphs = sum(size for name, size in sizes.items() if name.endswith(".usearch"))
         _print(
-            step="build",
+            step=f"build {dtype}",
             texts=rows,
             dimension=built.dimension,
             seconds=round(seconds, 1),
             texts_per_second=round(rows / seconds),
             peak_memory_mib=round(_peak_mib() - before),
-            index_mib=round(size / 2**20),
+            graph_mib=round(graphs / 2**20),
+            index_mib=round(sum(sizes.values()) / 2**20),
         )
-        vectors = np.concatenate([v for _, v in read_batches(args.corpus)])
-        queries = _queries(vectors, args.queries, args.noise)
+        vectors, queries = _read(args)
+        least = _tenth_best(vectors, queries)
         opened = SearchIndex(folder)
-        start = time.perf_counter()
-        tenth_best = [_tenth_best(vectors, query) for query in queries]
-        _print(step="exact, NumPy", milliseconds=_milliseconds(start, queries), recall_at_10=1.0)
+        starts = np.cumsum([0, *built.segments])
+        opened.rows(queries, _K)  # reads the files once, so that the disk is not measured
         for effort in _SETTINGS:
             start = time.perf_counter()
             found = [opened.rows(query, _K, effort=effort)[0] for query in queries]
-            milliseconds = _milliseconds(start, queries)
-            starts = np.cumsum([0, *built.segments])
-            # Equal texts have equal scores, so each of them is a correct result.
-            hits = [
-                np.mean(vectors[[starts[part] + row for _, part, row in rows]] @ query >= least)
-                for query, rows, least in zip(queries, found, tenth_best, strict=True)
-            ]
             _print(
-                step=f"index, effort {effort}",
-                milliseconds=milliseconds,
-                recall_at_10=round(float(np.mean(hits)), 4),
+                step=f"index {dtype}, effort {effort}",
+                milliseconds=_milliseconds(start, queries),
+                recall_at_10=_recall(
+                    vectors,
+                    queries,
+                    [[starts[part] + row for _, part, row in rows] for rows in found],
+                    least,
+                ),
             )
 
 
-def _queries(vectors: np.ndarray, count: int, noise: float) -> np.ndarray:
+def _read(args: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """Returns all embeddings and the queries."""
+    vectors = np.concatenate([part for _, part in read_batches(args.corpus)])
     rng = np.random.default_rng(0)
-    chosen = vectors[rng.choice(len(vectors), count, replace=False)]
+    chosen = vectors[rng.choice(len(vectors), args.queries, replace=False)]
     moved = rng.normal(size=chosen.shape).astype(np.float32)
-    chosen = chosen + noise * moved / np.linalg.norm(moved, axis=1, keepdims=True)
-    return chosen / np.linalg.norm(chosen, axis=1, keepdims=True)
+    chosen = chosen + args.noise * moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    return vectors, chosen / np.linalg.norm(chosen, axis=1, keepdims=True)
 
 
-def _tenth_best(vectors: np.ndarray, query: np.ndarray) -> float:
+def _tenth_best(vectors: np.ndarray, queries: np.ndarray) -> list[float]:
     # With a tolerance, because one product and many add in different orders.
-    return np.partition(vectors @ query, -_K)[-_K] - 1e-6
+    return [np.partition(vectors @ query, -_K)[-_K] - 1e-6 for query in queries]
+
+
+def _recall(
+    vectors: np.ndarray, queries: np.ndarray, found: Iterable[np.ndarray], least: list[float]
+) -> float:
+    # Equal texts have equal scores, so each of them is a correct result.
+    hits = [
+        np.mean(vectors[rows] @ query >= score)
+        for query, rows, score in zip(queries, found, least, strict=True)
+    ]
+    return round(float(np.mean(hits)), 4)
 
 
 def _milliseconds(start: float, queries: np.ndarray) -> float:
