@@ -66,6 +66,7 @@ def _serve(
     from rejoinder.serving.http.app import build_app
     from rejoinder.serving.http.draining import DrainingServer
     from rejoinder.serving.http.protocol import bounded_protocol
+    from rejoinder.serving.inflight import InflightBytes
     from rejoinder.serving.keys import ApiKeys
     from rejoinder.serving.metrics import Metrics
     from rejoinder.serving.service import Service
@@ -85,6 +86,7 @@ def _serve(
         predictor=Predictor(limits, metrics, workers=args.workers),
         metrics=metrics,
         limits=limits,
+        inflight=InflightBytes(limits.max_inflight_bytes, metrics),
         keys=ApiKeys(keys, metrics),
         hosts=options.allowed_hosts(args.host, args.allowed_host),
         origins=options.read_origins(args.cors_origin),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rejoinder.serving.engine.predict import Predictor
 from rejoinder.serving.engine.registry import Registry
+from rejoinder.serving.inflight import InflightBytes
 from rejoinder.serving.keys import ApiKeys
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
@@ -30,6 +31,7 @@ class Service:
         predictor: Tokenizes, batches and encodes.
         metrics: Counters for `/metrics`.
         limits: Bounds on requests.
+        inflight: Bytes of all running requests.
         keys: Keys that give access.
         hosts: Names of this server that a request may use; empty allows all.
         origins: Web origins whose scripts may call this server; `*` for all.
@@ -41,6 +43,7 @@ class Service:
     predictor: Predictor
     metrics: Metrics
     limits: Limits
+    inflight: InflightBytes
     keys: ApiKeys
     hosts: Collection[str] = ()
     origins: Sequence[str] = ()

@@ -2,64 +2,58 @@
 
 `PredictionService.Predict` and `GetModelMetadata`, `ModelService.GetModelStatus`.
 Classify and Regress return TensorFlow Serving's error for a model without such
-signatures; MultiInference, which runs both, is UNIMPLEMENTED.
+signatures; MultiInference, which runs both, is UNIMPLEMENTED. Health checks,
+reflection and limits are in `grpc_health`, `grpc_reflection` and `grpc_gate`.
 """
 
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
 import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
     model_pb2,
-    model_service_pb2_grpc,
     predict_pb2,
-    prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
+from rejoinder.serving.apis.grpc_gate import GrpcGate, UnaryMethod
+from rejoinder.serving.apis.grpc_health import HealthService
+from rejoinder.serving.apis.grpc_reflection import ReflectionService
 from rejoinder.serving.apis.rest import model_status
 from rejoinder.serving.engine.model_version import ModelVersion
-from rejoinder.serving.errors import Code, ServingError, invalid, log_failure
+from rejoinder.serving.errors import Code, ServingError, invalid
 from rejoinder.serving.service import Service
 
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_UNREAD_BYTES = 64 * 2**10
 
 
-class _Servicer:
-    """What both services share: keys, errors and metrics."""
+class _GrpcService:
+    """What both services share."""
 
-    def __init__(self, service: Service):
+    name: ClassVar[str]
+
+    def __init__(self, service: Service, gate: GrpcGate):
         self._service = service
+        self._gate = gate
 
-    async def _run(
-        self, context: grpc.aio.ServicerContext, name: str, work: Coroutine[Any, Any, Any]
-    ) -> Any:
-        """Awaits `work` and converts its errors to gRPC statuses."""
-        metrics = self._service.metrics
-        code = "OK"
-        try:
-            metadata = dict(context.invocation_metadata() or ())
-            self._service.keys.check(str(metadata.get("authorization", "")))
-            return await work
-        except ServingError as error:
-            code = error.code.name
-            if error.code is Code.INTERNAL and error.__cause__ is not None:
-                log_failure(error.__cause__)
-            if retry := error.headers.get("Retry-After"):
-                context.set_trailing_metadata((("retry-after", retry),))
-            status, message = _CODES[error.code.grpc], error.message
-        except Exception as error:
-            code = "INTERNAL"
-            log_failure(error)
-            status, message = grpc.StatusCode.INTERNAL, "internal error"
-        finally:
-            work.close()  # not started if the key was refused
-            metrics.requests.labels(f"grpc_{name}", code).inc()
-        await context.abort(status, message)
+    @property
+    def methods(self) -> dict[str, UnaryMethod]:
+        """The service's methods by name."""
+        raise NotImplementedError
+
+    @property
+    def handler(self) -> grpc.GenericRpcHandler:
+        """The service's methods, for a server."""
+        handlers = {name: self._gate.unary(method) for name, method in self.methods.items()}
+        return grpc.method_handlers_generic_handler(self.name, handlers)
 
     def _version(self, spec: model_pb2.ModelSpec) -> ModelVersion:
         if not spec.name:
@@ -72,31 +66,43 @@ class _Servicer:
         )
 
 
-class PredictionService(_Servicer, prediction_service_pb2_grpc.PredictionServiceServicer):
+class PredictionService(_GrpcService):
     """`tensorflow.serving.PredictionService`."""
 
-    async def Predict(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
-        """Runs a signature."""
-        return await self._run(context, "predict", self._predict(request))
+    name = "tensorflow.serving.PredictionService"
 
-    async def GetModelMetadata(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
-        """Returns the signatures of a version."""
-        return await self._run(context, "metadata", self._metadata(request))
-
-    async def Classify(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
-        """Refuses: the model has no classification signature."""
-        return await self._run(context, "classify", self._refuse(request, "classification"))
-
-    async def Regress(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
-        """Refuses: the model has no regression signature."""
-        return await self._run(context, "regress", self._refuse(request, "regression"))
-
-    async def MultiInference(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
-        """Refuses: the model has neither of the signatures that it runs."""
-        return await self._run(context, "multi_inference", self._unimplemented())
-
-    async def _unimplemented(self) -> None:
-        raise ServingError(Code.UNIMPLEMENTED, "MultiInference is not offered; use Predict")
+    @property
+    def methods(self) -> dict[str, UnaryMethod]:
+        """The service's methods by name."""
+        return {
+            "Predict": UnaryMethod(
+                "predict", predict_pb2.PredictRequest, predict_pb2.PredictResponse, self._predict
+            ),
+            "GetModelMetadata": UnaryMethod(
+                "metadata",
+                get_model_metadata_pb2.GetModelMetadataRequest,
+                get_model_metadata_pb2.GetModelMetadataResponse,
+                self._metadata,
+            ),
+            "Classify": UnaryMethod(
+                "classify",
+                classification_pb2.ClassificationRequest,
+                classification_pb2.ClassificationResponse,
+                self._classify,
+            ),
+            "Regress": UnaryMethod(
+                "regress",
+                regression_pb2.RegressionRequest,
+                regression_pb2.RegressionResponse,
+                self._regress,
+            ),
+            "MultiInference": UnaryMethod(
+                "multi_inference",
+                inference_pb2.MultiInferenceRequest,
+                inference_pb2.MultiInferenceResponse,
+                self._multi_inference,
+            ),
+        }
 
     async def _predict(self, request: predict_pb2.PredictRequest) -> predict_pb2.PredictResponse:
         version = self._version(request.model_spec)
@@ -133,18 +139,37 @@ class PredictionService(_Servicer, prediction_service_pb2_grpc.PredictionService
         response.metadata["signature_def"].Pack(signatures)
         return response
 
-    async def _refuse(self, request: Any, kind: str) -> None:
+    async def _classify(self, request: classification_pb2.ClassificationRequest) -> NoReturn:
+        self._refuse(request, "classification")
+
+    async def _regress(self, request: regression_pb2.RegressionRequest) -> NoReturn:
+        self._refuse(request, "regression")
+
+    async def _multi_inference(self, request: inference_pb2.MultiInferenceRequest) -> NoReturn:
+        raise ServingError(Code.UNIMPLEMENTED, "MultiInference is not offered; use Predict")
+
+    def _refuse(self, request: Any, kind: str) -> NoReturn:
         version = self._version(request.model_spec)
         used = version.signature_defs["serving_default"].method_name
         raise invalid(f"Expected {kind} signature method_name. Was: {used}")
 
 
-class ModelService(_Servicer, model_service_pb2_grpc.ModelServiceServicer):
+class ModelService(_GrpcService):
     """`tensorflow.serving.ModelService`."""
 
-    async def GetModelStatus(self, request: Any, context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
-        """Returns the states of a model's versions."""
-        return await self._run(context, "status", self._status(request))
+    name = "tensorflow.serving.ModelService"
+
+    @property
+    def methods(self) -> dict[str, UnaryMethod]:
+        """The service's methods by name."""
+        return {
+            "GetModelStatus": UnaryMethod(
+                "status",
+                get_model_status_pb2.GetModelStatusRequest,
+                get_model_status_pb2.GetModelStatusResponse,
+                self._status,
+            )
+        }
 
     async def _status(self, request: Any) -> Any:
         spec = request.model_spec
@@ -230,12 +255,23 @@ async def grpc_server(service: Service, host: str, port: int) -> AsyncIterator[i
     limit = service.limits.max_body_bytes
     server = grpc.aio.server(
         maximum_concurrent_rpcs=service.limits.max_connections,
-        options=[("grpc.max_receive_message_length", limit), ("grpc.so_reuseport", 0)],
+        options=[
+            ("grpc.max_receive_message_length", limit),
+            ("grpc.so_reuseport", 0),
+            # What a client may send of a message that is not read yet. gRPC would raise it.
+            ("grpc.http2.lookahead_bytes", _UNREAD_BYTES),
+            ("grpc.http2.bdp_probe", 0),
+        ],
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(service), server
-    )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(service), server)
+    gate = GrpcGate(service)
+    services: list[_GrpcService] = [
+        PredictionService(service, gate),
+        ModelService(service, gate),
+    ]
+    health = HealthService(service, [each.name for each in services])
+    reflection = ReflectionService(service, {each.name: each.methods for each in services})
+    handlers = [*(each.handler for each in services), health.handler, reflection.handler]
+    server.add_generic_rpc_handlers(handlers)
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     bound = server.add_insecure_port(address)
     await server.start()

@@ -17,8 +17,9 @@ from starlette.responses import Response
 
 from rejoinder.serving.apis.error_forms import ErrorForm
 from rejoinder.serving.apis.responses import encoded_json_response
-from rejoinder.serving.errors import Code, ServingError, invalid, log_failure, overloaded
+from rejoinder.serving.errors import Code, ServingError, invalid, log_failure
 from rejoinder.serving.http.compression import compressed
+from rejoinder.serving.inflight import InflightBytes
 from rejoinder.serving.keys import ApiKeys
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
@@ -32,11 +33,11 @@ _CLIENT_CLOSED_REQUEST = 499
 class Gate:
     """Checks, limits and counts the requests of all HTTP endpoints."""
 
-    def __init__(self, limits: Limits, metrics: Metrics, keys: ApiKeys):
+    def __init__(self, limits: Limits, metrics: Metrics, keys: ApiKeys, inflight: InflightBytes):
         self._limits = limits
         self._metrics = metrics
         self._keys = keys
-        self._inflight_bytes = 0
+        self._inflight = inflight
 
     def endpoint(
         self, name: str, handler: Handler, *, form: ErrorForm, guarded: bool = True
@@ -79,10 +80,7 @@ class Gate:
 
         def reserve(count: int) -> None:
             nonlocal reserved
-            if self._inflight_bytes + count > self._limits.max_inflight_bytes:
-                self._metrics.rejected.labels("inflight_bytes").inc()
-                raise overloaded("server is reading too many requests", retry_after=1)
-            self._inflight_bytes += count
+            self._inflight.reserve(count)
             reserved += count
 
         try:
@@ -100,7 +98,7 @@ class Gate:
             body = self._decoded(request, body, reserve)
             return await self._run(request, handler(request, body))
         finally:
-            self._inflight_bytes -= reserved
+            self._inflight.release(reserved)
 
     async def _read_body(self, request: Request, reserve: Callable[[int], None]) -> bytes | None:
         """Returns the body, or None if the client disconnected before its end."""
