@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 HEADER = "| client | version | what is sent | what was met | test |"
 # What the environments hold besides clients.
-NO_CLIENTS = {"protobuf", "@langchain/core", "ai"}
+NO_CLIENTS = {"protobuf", "@langchain/core", "ai", "@redocly/cli"}
 
 
 def section(title):
