@@ -82,6 +82,18 @@ class ExampleReader:
         pairs = zip(spans.begin.tolist(), spans.end.tolist(), strict=True)
         return [data[begin:end].decode() for begin, end in pairs]
 
+    def rows(self, spans: Spans) -> NDArray[np.uint8]:
+        """Returns the values of a bytes feature that all have the same length, uint8 [n, length].
+
+        Raises:
+            NotAnExampleError: They have not.
+        """
+        lengths = spans.end - spans.begin
+        if len(lengths) and (lengths != lengths[0]).any():
+            raise NotAnExampleError("has a vector of another length than the others")
+        width = int(lengths[0]) if len(lengths) else 0
+        return self._bytes[spans.begin[:, None] + np.arange(width)]
+
     def ids(self, spans: Spans) -> tuple[NDArray[np.int64], Offsets]:
         """Returns the values of an int64 feature, int64 [m], and row_splits int64 [n + 1]."""
         return decode_varints(self._bytes, spans.begin, spans.end)

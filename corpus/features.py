@@ -27,6 +27,12 @@ TEXT_FEATURES = (
 )
 
 
+# bytes: int8 vectors of the model of `rejoinder mine --guide` (`rejoinder.models.quantize`).
+GUIDE_CONTEXT = "guide_context"
+GUIDE_RESPONSE = "guide_response"
+GUIDES = (GUIDE_CONTEXT, GUIDE_RESPONSE)
+
+
 def negative_ids(index: int) -> str:
     """Returns the feature name of a pair's `index`-th hard negative (0 = most similar).
 

@@ -9,7 +9,7 @@ import numpy as np
 from rejoinder import storage
 from rejoinder.corpus import tfrecord
 from rejoinder.corpus.examples import ExampleReader, NotAnExampleError, Spans
-from rejoinder.corpus.features import holds_ids
+from rejoinder.corpus.features import GUIDES, holds_ids
 from rejoinder.corpus.manifest import Shard, load_manifest
 from rejoinder.errors import UserError
 
@@ -57,7 +57,7 @@ def read_columns(
 
 
 def decode(record: bytes) -> dict[str, Any]:
-    """Returns an example's features: lists of ids, and texts.
+    """Returns an example's features: lists of ids, texts, and bytes for vectors of a guide.
 
     Raises:
         google.protobuf.message.DecodeError: The record is not an example.
@@ -65,24 +65,30 @@ def decode(record: bytes) -> dict[str, Any]:
         UnicodeDecodeError: A text is not UTF-8.
     """
     feature = _example_class().FromString(record).features.feature
-    return {
-        name: list(value.int64_list.value)
-        if holds_ids(name)
-        else value.bytes_list.value[0].decode("utf-8")
-        for name, value in feature.items()
-    }
+    return {name: _value(name, value) for name, value in feature.items()}
 
 
-def with_ids(record: bytes, lists: Mapping[str, Sequence[int]]) -> bytes:
-    """Returns an example with further lists of ids; its features stay in alphabetical order.
+def _value(name: str, feature: Any) -> list[int] | str | bytes:
+    if holds_ids(name):
+        return list(feature.int64_list.value)
+    data: bytes = feature.bytes_list.value[0]
+    return data if name in GUIDES else data.decode("utf-8")
+
+
+def with_features(record: bytes, values: Mapping[str, Sequence[int] | bytes]) -> bytes:
+    """Returns an example with further features; they are in alphabetical order again.
 
     Args:
         record: A serialized example of a corpus.
-        lists: The ids by the name of their feature.
+        values: Token ids or bytes, by the name of their feature.
     """
     example = _example_class().FromString(record)
-    for name, ids in lists.items():
-        example.features.feature[name].int64_list.value.extend(ids)
+    for name, value in values.items():
+        feature = example.features.feature[name]
+        if isinstance(value, bytes):
+            feature.bytes_list.value.append(value)
+        else:
+            feature.int64_list.value.extend(value)
     return bytes(example.SerializeToString(deterministic=True))
 
 

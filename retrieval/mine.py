@@ -57,6 +57,12 @@ def build_parser() -> argparse.ArgumentParser:
     negatives.add_argument(
         "--exact", action="store_true", help="compare each context with every response"
     )
+    negatives.add_argument(
+        "--guide",
+        action="store_true",
+        help="also store the model's vectors of each pair, for task.loss.guide (two bytes for "
+        "each dimension of the model)",
+    )
     return parser
 
 
@@ -92,6 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         negatives=args.negatives,
         share=args.max_score_share,
         exact=args.exact,
+        guide=args.guide,
         overwrite=args.overwrite,
     )
     start = time.perf_counter()

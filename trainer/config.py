@@ -78,6 +78,9 @@ class LossOptions(base_config.Config):
         gather_negatives: Whether each context is scored against the hard negatives of all
             pairs of the batch, as MultipleNegativesRankingLoss of sentence-transformers does.
             False: against those of its own pair only.
+        guide: Remove from a row's negatives every column that the model with which the corpora
+            were mined finds closer to the row than its own partner (GISTEmbed,
+            https://arxiv.org/abs/2402.16829); the corpora are made by `rejoinder mine --guide`.
     """
 
     symmetric: bool = True
@@ -90,6 +93,7 @@ class LossOptions(base_config.Config):
     matryoshka_dims: list[int] = dataclasses.field(default_factory=list)
     hard_negatives: int = 0
     gather_negatives: bool = True
+    guide: bool = False
 
 
 @dataclasses.dataclass

@@ -13,6 +13,7 @@ import tensorflow as tf
 from rejoinder.errors import UserError
 from rejoinder.trainer.config import LossOptions
 from rejoinder.trainer.distribution.collectives import first_row, gather_rows, replicas
+from rejoinder.trainer.guide import guide_masks
 from rejoinder.trainer.hard_negatives import HardNegatives
 from rejoinder.trainer.loss_ops import MASKED, equal_keys, prefix
 
@@ -48,7 +49,8 @@ def contrastive_loss(
         scale: Factor on the cosine similarities.
         features: `context_key`, `response_key` int32 [n, 2] and `context_log_q`,
             `response_log_q` float32 [n], each needed only if the options use it;
-            `negative_key` int32 [n, m, 2] with m columns of negatives, 0 where one is missing.
+            `guide_context`, `guide_response` int8 [n, g], likewise; `negative_key` int32
+            [n, m, 2] with m columns of negatives, 0 where one is missing.
         options: The loss; `scale` above replaces its scale.
         negatives: Unit vectors of m hard negatives of each pair, float32 [n, d] each. They are
             further columns of the direction from context to response.
@@ -59,12 +61,16 @@ def contrastive_loss(
     all_context, all_response = tf.split(columns, 2, axis=-1)
     labels = first_row(count) + tf.range(count)
     truth = tf.one_hot(labels, total)
-    mask = _duplicate_mask(features, truth) if options.mask_duplicates else 0.0
+    masks = guide_masks(features, truth) if options.guide else (0.0, 0.0)
+    if options.mask_duplicates:
+        duplicates = _duplicate_mask(features, truth)
+        masks = (tf.minimum(masks[0], duplicates), tf.minimum(masks[1], duplicates))
     hard = HardNegatives.of(negatives, features, options) if negatives else None
 
     def direction(
         rows: tf.Tensor,
         cols: tf.Tensor,
+        mask: tf.Tensor | float,
         log_q: tf.Tensor | None,
         hard: HardNegatives | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -82,13 +88,17 @@ def contrastive_loss(
         forward, logits = direction(
             prefix(context, dim),
             prefix(all_response, dim),
+            masks[0],
             features.get("response_log_q"),
             hard.prefix(dim) if hard else None,
         )
         loss = forward
         if options.symmetric:
             backward, _ = direction(
-                prefix(response, dim), prefix(all_context, dim), features.get("context_log_q")
+                prefix(response, dim),
+                prefix(all_context, dim),
+                masks[1],
+                features.get("context_log_q"),
             )
             loss = (forward + backward) / 2
         losses.append(loss)

@@ -11,7 +11,7 @@ from rejoinder.models.checkpoints import latest_checkpoint
 from rejoinder.trainer import resume_check
 from rejoinder.trainer.best_folder import check_name, check_not_best
 from rejoinder.trainer.config import ExperimentConfig
-from rejoinder.trainer.data.corpora import Corpus, check_negatives, folders, open_corpora
+from rejoinder.trainer.data.corpora import Corpus, check_mined, folders, open_corpora
 from rejoinder.trainer.distribution.hosts import Hosts
 from rejoinder.trainer.initialization import BaseModel, check_tokenizer, find_base_model
 from rejoinder.trainer.loss import loss_widths
@@ -141,7 +141,8 @@ def _check(run: Run) -> None:
     check_tokenizer(run.base, [*run.train_corpora, *run.validation_corpora])
     loss_widths(config.task.loss.matryoshka_dims, run.base.config.hidden_size)
     if run.trains:
-        check_negatives(run.train_corpora, config.task.loss.hard_negatives)
+        loss = config.task.loss
+        check_mined(run.train_corpora, loss.hard_negatives, loss.guide)
         check_not_best(run.model_dir)
     resume_check.check_model(run.model_dir, config, run.base.config, training=run.trains)
     if run.trains:

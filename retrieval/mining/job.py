@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from rejoinder.corpus.embeddings import TEXT
 from rejoinder.corpus.features import (
     CONTEXT,
     CONTEXT_IDS,
+    GUIDES,
     RESPONSE,
     RESPONSE_IDS,
     THREAD_ID,
@@ -25,8 +26,9 @@ from rejoinder.corpus.features import (
 )
 from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.corpus.naming import COMPLETED, MANIFEST, TOKENIZER_FOLDER
-from rejoinder.corpus.reading import read_records, with_ids
+from rejoinder.corpus.reading import read_records, with_features
 from rejoinder.corpus.texts import text_features
+from rejoinder.models.quantize import quantize
 from rejoinder.models.similarity import scale_to_unit_length
 from rejoinder.pipelines.publish.tfds_metadata import documents as tfds_documents
 from rejoinder.publishing import Move, publish
@@ -55,6 +57,7 @@ class MiningOptions:
         negatives: Negatives of each pair.
         share: Highest score of a negative, as a share of the true pair's.
         exact: Whether each context is compared with every response.
+        guide: Whether each pair gets the model's vectors of its texts.
         overwrite: Whether a finished corpus at `output` is replaced.
     """
 
@@ -64,6 +67,7 @@ class MiningOptions:
     negatives: int
     share: float
     exact: bool
+    guide: bool
     overwrite: bool
 
 
@@ -113,17 +117,13 @@ def mine(options: MiningOptions, manifest: Manifest, encoder: "Encoder", staging
     mined, moves, entries, first = Mined(), dict[str, Move](), list[Shard](), 0
     with _progress("contexts", total) as bar:
         for shard in shards:
-            negatives: list[list[Candidate]] = []
+            new: list[dict[str, Sequence[int] | bytes]] = []
             for rows in read_pairs(options.corpus, shard):
-                negatives += _of_rows(index, rows, first + len(negatives), encoder, options, mined)
+                new += _new_features(index, rows, first + len(new), encoder, options, mined)
                 bar.update(len(rows.threads))
-            first += len(negatives)
-            data = tfrecord.frame(
-                with_ids(record, {negative_ids(i): one.ids for i, one in enumerate(found)})
-                for record, found in zip(
-                    read_records(options.corpus, shard), negatives, strict=True
-                )
-            )
+            first += len(new)
+            records = read_records(options.corpus, shard)
+            data = tfrecord.frame(map(with_features, records, new))
             path = storage.join(staging, shard.name)
             storage.write_bytes(path, data)
             moves[shard.name] = Move(path, len(data))
@@ -156,19 +156,20 @@ def _embed(encoder: "Encoder", texts: list[str]) -> NDArray[np.float32]:
     return scale_to_unit_length(np.concatenate(list(encoder.stream(texts))))
 
 
-def _of_rows(
+def _new_features(
     index: SearchIndex,
     rows: PairRows,
     first: int,
     encoder: "Encoder",
     options: MiningOptions,
     mined: Mined,
-) -> list[list[Candidate]]:
-    """Returns the negatives of consecutive pairs, of which `first` is the number of the first."""
+) -> list[dict[str, Sequence[int] | bytes]]:
+    """Returns what is added to consecutive pairs; `first` is the number of the first one."""
     contexts = _embed(encoder, rows.texts[CONTEXT])
     own = index.vectors(first, len(contexts))
     scores = np.sum(contexts * own, axis=1)
     nearest = index.rows(contexts, _FETCHED * options.negatives, exact=options.exact)
+    guides = [quantize(vectors, "int8") for vectors in (contexts, own)] if options.guide else []
     result = []
     for number, found in enumerate(nearest):
         pair = Pair(
@@ -187,7 +188,10 @@ def _of_rows(
             mined.examples.append(
                 (rows.texts[CONTEXT][number], rows.texts[RESPONSE][number], texts)
             )
-        result.append(chosen)
+        features: dict[str, Sequence[int] | bytes] = {
+            name: vectors[number].tobytes() for name, vectors in zip(GUIDES, guides, strict=False)
+        }
+        result.append(features | {negative_ids(i): one.ids for i, one in enumerate(chosen)})
     return result
 
 
@@ -209,6 +213,7 @@ def _publish(
         "negatives": options.negatives,
         "share": options.share,
         "exact": options.exact,
+        "guide": options.guide,
     }
     new = dataclasses.replace(
         manifest,

@@ -12,6 +12,7 @@ import tensorflow as tf
 from rejoinder.corpus import checksums, features, reading
 from rejoinder.corpus.manifest import Manifest, Shard, load_manifest
 from rejoinder.errors import UserError
+from rejoinder.models.quantize import quantize
 from rejoinder.pipelines import verify
 from rejoinder.pipelines.publish import tfds_metadata
 from rejoinder.retrieval.mine import main
@@ -139,7 +140,8 @@ def test_the_new_corpus_is_complete_and_differs_in_nothing_else(corpus, tmp_path
     assert verify.main([str(tmp_path / "out"), "--workers", "1"]) == 0
     old, new = load_manifest(corpus), load_manifest(str(tmp_path / "out"))
     assert new.hard_negatives == 3
-    assert new.options["mine"] == {"model": "m", "negatives": 3, "share": 0.95, "exact": True}
+    own = {"model": "m", "negatives": 3, "share": 0.95, "exact": True, "guide": False}
+    assert new.options["mine"] == own
     assert new.splits["test"] == old.splits["test"]
     for before, after in zip(
         reading.read_examples(corpus, "train"),
@@ -160,6 +162,18 @@ def test_the_trainer_reads_the_negatives_of_each_pair(corpus, tmp_path):
     assert pairs.negatives[1].lengths.tolist() == [0, 0]
 
 
+def test_the_trainer_reads_the_vectors_of_the_guide(corpus, tmp_path):
+    mine(corpus, tmp_path / "out", "--guide")
+    assert verify.main([str(tmp_path / "out"), "--workers", "1"]) == 0
+    manifest = load_manifest(str(tmp_path / "out"))
+    assert (manifest.guide, load_manifest(corpus).guide) == ("m", "")
+    pairs = read_shard(str(tmp_path / "out"), manifest.splits["train"][0], guide=True)
+    counts = np.concatenate(list(LetterCounts().stream([pair[0] for pair in PAIRS[:3]])))
+    units = counts / np.linalg.norm(counts, axis=1, keepdims=True)
+    np.testing.assert_array_equal(pairs.extra["guide_context"], quantize(units, "int8"))
+    assert pairs.extra["guide_response"].shape == (3, 8)
+
+
 def test_the_same_input_gives_the_same_bytes(corpus, tmp_path):
     mine(corpus, tmp_path / "one")
     mine(corpus, tmp_path / "two")
@@ -172,7 +186,7 @@ def test_the_same_input_gives_the_same_bytes(corpus, tmp_path):
 def test_a_record_without_new_lists_keeps_its_bytes(corpus):
     (shard, _) = load_manifest(corpus).splits["train"]
     for record in reading.read_records(corpus, shard):
-        assert reading.with_ids(record, {}) == record
+        assert reading.with_features(record, {}) == record
 
 
 def test_what_cannot_be_mined_is_refused_before_anything_is_written(corpus, tmp_path):

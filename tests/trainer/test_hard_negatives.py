@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from rejoinder.errors import UserError
 from rejoinder.trainer.config import LossOptions
-from rejoinder.trainer.data.corpora import Corpus, check_negatives
+from rejoinder.trainer.data.corpora import Corpus, check_mined
 from rejoinder.trainer.data.layout import PackedLayout, PaddedLayout
 from rejoinder.trainer.data.records import Pairs, Ragged, read_shard
 from rejoinder.trainer.data.sampler import Batch, DataSet
@@ -155,6 +155,8 @@ def test_a_corpus_without_negatives_reads_as_one_that_lacks_all(tmp_path):
     pairs = read_shard(folder, shard, negatives=2)
     assert [texts.lengths.tolist() for texts in pairs.negatives] == [[0] * 8] * 2
     corpora = [Corpus(DataSet("corpus", folder, (shard,)), 1, manifest)]
-    check_negatives(corpora, 0)
+    check_mined(corpora, 0, guide=False)
     with pytest.raises(UserError, match=r"hard_negatives: 2, but .* has none; .*rejoinder mine"):
-        check_negatives(corpora, 2)
+        check_mined(corpora, 2, guide=False)
+    with pytest.raises(UserError, match=r"guide: .* has no vectors of a guide; .*--guide"):
+        check_mined(corpora, 0, guide=True)

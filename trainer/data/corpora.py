@@ -71,20 +71,33 @@ def open_corpora(
     return corpora
 
 
-def check_negatives(corpora: Sequence[Corpus], count: int) -> None:
-    """Checks that corpora carry hard negatives.
+def check_mined(corpora: Sequence[Corpus], count: int, guide: bool) -> None:
+    """Checks that corpora carry what `rejoinder mine` adds.
 
     Args:
         corpora: The corpora to train on.
         count: `task.loss.hard_negatives`.
+        guide: `task.loss.guide`.
 
     Raises:
-        UserError: One has fewer.
+        UserError: One has fewer negatives, or no vectors of a guide, or vectors of another guide
+            than the first.
     """
     for corpus in corpora:
+        folder, first = corpus.data_set.folder, corpora[0]
+        if guide and not corpus.manifest.guide:
+            raise UserError(
+                f"task.loss.guide: {folder} has no vectors of a guide; make a corpus with "
+                "`rejoinder mine --guide`"
+            )
+        if guide and corpus.manifest.guide != first.manifest.guide:
+            raise UserError(
+                f"task.loss.guide: {folder} was mined with {corpus.manifest.guide}, and "
+                f"{first.data_set.folder} with {first.manifest.guide}; use one model for both"
+            )
         if (found := corpus.manifest.hard_negatives) < count:
             raise UserError(
-                f"task.loss.hard_negatives: {count}, but {corpus.data_set.folder} has "
+                f"task.loss.hard_negatives: {count}, but {folder} has "
                 f"{found or 'none'}; make a corpus with `rejoinder mine --negatives {count}`"
             )
 

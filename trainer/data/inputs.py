@@ -99,6 +99,7 @@ class TrainInput:
             shuffle=data.shuffle,
             log_frequency=task.loss.log_q,
             negatives=task.loss.hard_negatives,
+            guide=task.loss.guide,
         )
         samples = [sample_pairs(corpus, task.loss.hard_negatives) for corpus in corpora]
         self.layout = make_layout(task, data, samples, pad_id(corpora), shares, TRAIN_DEVIATIONS)

@@ -73,8 +73,8 @@ class Pairs:
     Attributes:
         context: Token ids of the contexts.
         response: Token ids of the responses.
-        extra: Further arrays [n] by name: `context_log_q` and `response_log_q`
-            float32, if requested.
+        extra: Further arrays by name, if requested: `context_log_q` and `response_log_q`
+            float32 [n], `guide_context` and `guide_response` int8 [n, d].
         negatives: Token ids of the hard negatives, the most similar ones first; an empty row
             for a pair that has fewer.
     """
@@ -119,13 +119,14 @@ class Pairs:
         )
 
 
-def read_shard(folder: str, shard: Shard, negatives: int = 0) -> Pairs:
+def read_shard(folder: str, shard: Shard, negatives: int = 0, guide: bool = False) -> Pairs:
     """Reads one shard.
 
     Args:
         folder: Corpus folder, on any file system of `rejoinder.storage`.
         shard: The shard's entry in the manifest.
         negatives: Hard negatives to read for each pair.
+        guide: Whether to read the guide's vectors.
 
     Raises:
         UserError: The file is missing or damaged, or does not match the manifest.
@@ -134,13 +135,18 @@ def read_shard(folder: str, shard: Shard, negatives: int = 0) -> Pairs:
     if not storage.exists(path):
         raise UserError(f"{path}: shard is missing; make the corpus again")
     names = [*features.ID_FEATURES, *map(features.negative_ids, range(negatives))]
+    guides = features.GUIDES if guide else ()
     columns: dict[str, list[Ragged]] = {name: [] for name in names}
-    for reader, spans in read_columns(path, names, _BATCH):
+    vectors: dict[str, list[NDArray[np.int8]]] = {name: [] for name in guides}
+    for reader, spans in read_columns(path, [*names, *guides], _BATCH):
+        for name, blocks in vectors.items():
+            blocks.append(reader.rows(spans[name]).view(np.int8))
         for name, parts in columns.items():
             values, splits = reader.ids(spans[name])
             parts.append(Ragged(values.astype(np.int32), splits))
     context, response, *hard = (Ragged.concatenate(parts) for parts in columns.values())
-    pairs = Pairs(context, response, negatives=tuple(hard))
+    extra = {name: np.concatenate(blocks) for name, blocks in vectors.items() if blocks}
+    pairs = Pairs(context, response, extra, tuple(hard))
     if len(pairs) != shard.examples:
         raise UserError(
             f"{path}: contains {len(pairs)} pairs, manifest.json says {shard.examples}; "

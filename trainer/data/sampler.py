@@ -56,6 +56,7 @@ class Sampler:
         shuffle: False keeps the order of the corpus.
         log_frequency: Whether to count how often each text occurs in its window.
         negatives: Hard negatives of each pair.
+        guide: Whether to read the guide's vectors.
 
     Raises:
         UserError: `datasets_per_batch` does not divide `batch_size`.
@@ -73,6 +74,7 @@ class Sampler:
         shuffle: bool = True,
         log_frequency: bool = False,
         negatives: int = 0,
+        guide: bool = False,
     ):
         if batch_size % datasets_per_batch:
             raise UserError(
@@ -87,7 +89,9 @@ class Sampler:
             shards = tuple(shard for shard in data_set.shards if shard.examples)
             sizes = tuple(shard.examples for shard in shards)
             order = Order(sizes, window, (seed, data_set.name), shuffle)
-            self._streams.append(_Stream(data_set.folder, shards, order, log_frequency, negatives))
+            self._streams.append(
+                _Stream(data_set.folder, shards, order, log_frequency, negatives, guide)
+            )
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of step `step` ≥ 0.
@@ -116,12 +120,14 @@ class _Stream:
         order: Order,
         log_frequency: bool,
         negatives: int,
+        guide: bool,
     ):
         self._folder = folder
         self._files = shards
         self._order = order
         self._log_frequency = log_frequency
         self._negatives = negatives
+        self._guide = guide
         self._shards: dict[int, Future[Pairs]] = {}
         self._windows: dict[Window, tuple[Pairs, NDArray[np.int64]]] = {}
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="shards")
@@ -145,7 +151,7 @@ class _Stream:
         for shard in (*window.shards, *following.shards):
             if shard not in self._shards:  # read the next window in advance
                 self._shards[shard] = self._pool.submit(
-                    read_shard, self._folder, self._files[shard], self._negatives
+                    read_shard, self._folder, self._files[shard], self._negatives, self._guide
                 )
         pairs = Pairs.concatenate([self._shards[shard].result() for shard in window.shards])
         if self._log_frequency:

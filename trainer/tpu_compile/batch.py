@@ -1,11 +1,13 @@
 """Features with the shapes of a configuration's largest batch."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rejoinder.corpus.features import GUIDES
 from rejoinder.models.mpnet import MPNetConfig
 from rejoinder.trainer.config import TaskConfig
 from rejoinder.trainer.data.corpora import Corpus
@@ -57,6 +59,9 @@ def make_features(
     pairs = samples[0].take(np.resize(np.arange(len(samples[0])), data.global_batch_size))
     if task.loss.log_q:
         pairs = with_log_frequency(pairs)
+    if task.loss.guide:  # its dimension is that of a guide as large as the encoder
+        vectors = np.zeros([len(pairs), sizes.hidden_size], np.int8)
+        pairs = dataclasses.replace(pairs, extra=pairs.extra | dict.fromkeys(GUIDES, vectors))
     arranged = layout.arrange(Batch(pairs, np.zeros([len(pairs)], np.int32))).replicas[0]
     if isinstance(layout, PackedLayout):
         rows = layout.row_counts[-1], layout.row_length

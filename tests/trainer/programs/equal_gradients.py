@@ -25,7 +25,9 @@ from rejoinder.trainer.gradients import gradients
 from rejoinder.trainer.loss import contrastive_loss
 
 PAIRS, WIDTH, SEGMENTS = 16, 24, 6
-OPTIONS = LossOptions(log_q=True, margin=0.05, matryoshka_dims=[8, 16], hard_negatives=1)
+OPTIONS = LossOptions(
+    log_q=True, margin=0.05, matryoshka_dims=[8, 16], hard_negatives=1, guide=True
+)
 
 
 def batch() -> Batch:
@@ -43,7 +45,12 @@ def batch() -> Batch:
         for side in (0, 1)
     ]
     frequency = rng.uniform(0, 1, [2, PAIRS]).astype(np.float32)
-    extra = {"context_log_q": frequency[0], "response_log_q": frequency[1]}
+    extra: dict[str, np.ndarray] = {
+        "context_log_q": frequency[0],
+        "response_log_q": frequency[1],
+        "guide_context": rng.integers(-99, 99, [PAIRS, 4], np.int8),
+        "guide_response": rng.integers(-99, 99, [PAIRS, 4], np.int8),
+    }
     # Each pair's negative is the response of another; pair 4 has none.
     context, response = sides
     negatives = Ragged.concatenate(
