@@ -10,6 +10,11 @@ from rejoinder.corpus.naming import COMPLETED, MANIFEST
 from rejoinder.errors import UserError
 
 FORMAT_VERSION = 1
+# Format of a corpus that can grow: the same, with `generations` and `state`.
+GROWING_FORMAT_VERSION = 2
+_FORMAT_VERSIONS = (FORMAT_VERSION, GROWING_FORMAT_VERSION)
+# Fields that a corpus which cannot grow does not have.
+_GROWING = ("generations", "state")
 # Counter of the pairs beyond the first of their line (a set, a list of positives).
 FURTHER_PAIR = "further_pair"
 
@@ -41,6 +46,10 @@ class Manifest:
         counters: Every line and every further pair ends in exactly one of these; see
             `counted_lines`.
         versions: Versions of the software that wrote the corpus.
+        generations: One entry per run that added to the corpus: paths of its inputs, lines, shards
+            and pairs by split; empty if the corpus keeps no thread state.
+        state: The thread state (`rejoinder.corpus.thread_state`): months to keep, the newest
+            month, counted from year 0, and the number of files; empty if there is none.
     """
 
     name: str
@@ -55,6 +64,8 @@ class Manifest:
     counters: dict[str, int] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
+    generations: list[dict[str, Any]] = field(default_factory=list)
+    state: dict[str, int] = field(default_factory=dict)
 
     def examples(self, split: str) -> int:
         """Returns the number of pairs in `split`."""
@@ -71,13 +82,19 @@ class Manifest:
         mined = self.options.get("mine", {})
         return str(mined["model"]) if mined.get("guide") else ""
 
+    @property
+    def extra_contexts(self) -> int:
+        """Earlier turns whose token ids the pairs carry, at most; 0 if they carry none."""
+        return int(self.options.get("context_ids", 0))
+
     def stored_bytes(self) -> int:
         """Returns the size of all shards."""
         return sum(shard.bytes for shards in self.splits.values() for shard in shards)
 
     def to_json(self) -> str:
         """Returns the file's text: sorted keys, so the same corpus gives the same bytes."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        values = {k: v for k, v in asdict(self).items() if v or k not in _GROWING}
+        return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, source: str = MANIFEST) -> "Manifest":
@@ -89,10 +106,11 @@ class Manifest:
         try:
             values = json.loads(text)
             version = values.get("format_version")
-            if version != FORMAT_VERSION:
+            if version not in _FORMAT_VERSIONS:
                 raise UserError(
                     f"{source}: format_version is {version!r}, this release reads "
-                    f"{FORMAT_VERSION}; make the corpus again with this release"
+                    f"{' and '.join(map(str, _FORMAT_VERSIONS))}; make the corpus again with this "
+                    "release"
                 )
             values["splits"] = {
                 split: [Shard(**shard) for shard in shards]
