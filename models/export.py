@@ -1,6 +1,7 @@
 """Exports a model for serving: a versioned SavedModel and a sentence-transformers folder.
 
     rejoinder export --model MODEL_DIR --output exports/reddit
+    rejoinder export --model gs://BUCKET/MODEL_DIR --output gs://BUCKET/exports/reddit
 
 writes `exports/reddit/<version>/` for TensorFlow Serving and `rejoinder serve`, and
 `exports/reddit-sentence-transformers/<version>/` for sentence-transformers and Text
@@ -10,12 +11,12 @@ Embeddings Inference.
 import argparse
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rejoinder import storage
 from rejoinder.errors import UserError
-from rejoinder.models.saved_model.publish import require_local
 from rejoinder.output import check_place, resolve, surroundings
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 def export_model(
     model: str,
-    base: Path,
+    base: str,
     *,
     name: str | None = None,
     version: int | None = None,
@@ -41,12 +42,12 @@ def export_model(
     precision: str = "float32",
     sentence_transformers: bool = True,
     card: "CardDetails | None" = None,
-) -> Path:
+) -> str:
     """Exports one model version.
 
     Args:
         model: Any path or name that `rejoinder.models.loading.load_model` accepts.
-        base: Local folder of versions.
+        base: Folder of versions, on any file system of `rejoinder.storage`.
         name: Model name in warm-up records and manifest; by default base's last component.
         version: Version number; by default the next.
         checkpoint: Checkpoint of a trainer MODEL_DIR; by default its latest.
@@ -62,12 +63,14 @@ def export_model(
         UserError: An argument is wrong, the version exists, the model puts a prompt before
             every text, or the saved model does not reproduce the encoder.
     """
-    name = name or base.resolve().name
+    base = str(Path(base)) if storage.is_local(base) else base.rstrip("/")
+    name = name or default_name(base)
     if not _NAME.fullmatch(name):
         raise UserError(f"--name: must be 1 to 64 letters, digits, '.', '_' and '-', got {name!r}")
     from rejoinder.models.loading import load_model
     from rejoinder.models.model_dir import is_model_dir, trained_dimensions
-    from rejoinder.models.saved_model.publish import publish, versions
+    from rejoinder.models.saved_model.manifest import MANIFEST_FILE
+    from rejoinder.models.saved_model.publish import versions
 
     loaded = load_model(model, checkpoint=checkpoint, dtype=_POLICIES[precision])
     prompt = loaded.settings.prompts.get(loaded.settings.default_prompt_name or "")
@@ -77,9 +80,10 @@ def export_model(
             "do; remove default_prompt_name from config_sentence_transformers.json and send "
             "texts with the prompt"
         )
-    sibling = base.with_name(base.name + SENTENCE_TRANSFORMERS_SUFFIX)
+    sibling = base + SENTENCE_TRANSFORMERS_SUFFIX
     if version is None:
         version = max(versions(base) + versions(sibling), default=0) + 1
+    folder, twin = (storage.join(each, str(version)) for each in (base, sibling))
     if sentence_transformers:
         # First, so that every published SavedModel has its sentence-transformers folder.
         from rejoinder.models.card_data import CardDetails
@@ -92,10 +96,10 @@ def export_model(
             source=model,
             is_trained_here=is_model_dir(model),
             checkpoint=checkpoint,
-            snippet_path=card.snippet_path or str(sibling / str(version)),
-            saved_model=None if card.snippet_path else str(base / str(version)),
+            snippet_path=card.snippet_path or twin,
+            saved_model=None if card.snippet_path else folder,
         )
-        publish(
+        _publish(
             sibling,
             lambda folder: save_sentence_transformers(
                 folder,
@@ -106,8 +110,9 @@ def export_model(
                 card=card,
             ),
             version=version,
+            last="modules.json",
         )
-    return publish(
+    _publish(
         base,
         lambda folder: write_saved_model(
             folder,
@@ -119,7 +124,24 @@ def export_model(
             trained_dimensions=trained_dimensions(model) if is_model_dir(model) else (),
         ),
         version=version,
+        last=MANIFEST_FILE,
     )
+    return folder
+
+
+def default_name(base: str) -> str:
+    """Returns the last component of a folder of versions, which is the model's name."""
+    return Path(base).resolve().name if storage.is_local(base) else base.rpartition("/")[2]
+
+
+def _publish(base: str, write: Callable[[Path], None], *, version: int, last: str) -> None:
+    from rejoinder.models.saved_model.bucket import publish_in_bucket
+    from rejoinder.models.saved_model.publish import publish
+
+    if storage.is_local(base):
+        publish(Path(base), write, version=version)
+    else:
+        publish_in_bucket(base, write, version=version, last=last)
 
 
 def write_saved_model(
@@ -215,7 +237,10 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--checkpoint", help="checkpoint of a MODEL_DIR (default: the latest)")
     export = parser.add_argument_group("export")
     export.add_argument(
-        "--output", required=True, metavar="BASE", help="local folder of all versions"
+        "--output",
+        required=True,
+        metavar="BASE",
+        help="folder of all versions, local or in a bucket",
     )
     export.add_argument("--name", help="model name (default: BASE's last component)")
     export.add_argument("--version", type=int, help="version number (default: the next free one)")
@@ -258,21 +283,25 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command line."""
     args = _parser().parse_args(argv)
     from rejoinder.models.card_data import CardDetails
+    from rejoinder.models.saved_model.bucket import check_bucket
 
     if args.version is not None and args.version < 1:
         raise UserError(f"--version: must be at least 1, got {args.version}")
     check_place(args.output, resolve(args.output), surroundings([("--model", args.model)]))
-    require_local(args.output)
+    if not storage.is_local(args.output):
+        check_bucket(args.output)
     if args.push_to_hub:
         from rejoinder.models.hub import make_repository
 
+        if not storage.is_local(args.output):
+            raise UserError("--push-to-hub: needs a local --output, from which files are uploaded")
         if args.no_sentence_transformers:
             raise UserError("--push-to-hub: cannot be combined with --no-sentence-transformers")
         # Before the export: a name that cannot be uploaded to is an error now.
         make_repository(args.push_to_hub, private=args.private)
     folder = export_model(
         args.model,
-        Path(args.output),
+        args.output,
         name=args.name,
         version=args.version,
         checkpoint=args.checkpoint,
@@ -287,14 +316,15 @@ def main(argv: list[str] | None = None) -> int:
             datasets=tuple(args.dataset),
         ),
     )
+    base, _, version = folder.rpartition("/")
     print(f"SavedModel             {folder}")
     if not args.no_sentence_transformers:
-        twin = folder.parent.with_name(folder.parent.name + SENTENCE_TRANSFORMERS_SUFFIX)
-        print(f"sentence-transformers  {twin / folder.name}")
+        twin = storage.join(base + SENTENCE_TRANSFORMERS_SUFFIX, version)
+        print(f"sentence-transformers  {twin}")
         if args.push_to_hub:
             from rejoinder.models.hub import push_folder
 
-            print(f"hub                    {push_folder(twin / folder.name, args.push_to_hub)}")
-    name = args.name or folder.parent.resolve().name
-    print(f"serve it with          rejoinder serve --model {name}={folder.parent}")
+            print(f"hub                    {push_folder(Path(twin), args.push_to_hub)}")
+    name = args.name or default_name(base)
+    print(f"serve it with          rejoinder serve --model {name}={base}")
     return 0

@@ -86,6 +86,51 @@ def gs_emulator(
     return run
 
 
+@pytest.fixture(scope="session")
+def store_environment() -> Callable[..., AbstractContextManager[None]]:
+    """Returns a context manager that sets environment variables for clients of object stores."""
+
+    @contextlib.contextmanager
+    def environment(**variables: str) -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            object_store._filesystem.cache_clear()
+            yield
+        object_store._filesystem.cache_clear()
+
+    return environment
+
+
+@pytest.fixture(scope="module")
+def gs(gs_emulator, store_environment) -> Iterator[str]:
+    """A bucket of the Cloud Storage emulator."""
+    with gs_emulator("bucket") as address, store_environment(STORAGE_EMULATOR_HOST=address):
+        yield "gs://bucket"
+
+
+@pytest.fixture(scope="module")
+def s3(store_environment) -> Iterator[str]:
+    """A bucket of moto's S3 server."""
+    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        with store_environment(
+            AWS_ENDPOINT_URL=f"http://{host}:{port}",
+            AWS_ACCESS_KEY_ID="test",
+            AWS_SECRET_ACCESS_KEY="test",
+            AWS_DEFAULT_REGION="us-east-1",
+        ):
+            # moto keeps its buckets as long as the process.
+            object_store.filesystem("s3://bucket").makedirs("bucket", exist_ok=True)
+            yield "s3://bucket"
+    finally:
+        server.stop()
+
+
 @pytest.fixture
 def local_objects(monkeypatch):
     """Local files behind the object store's functions: no folder to make, none to rename."""

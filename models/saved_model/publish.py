@@ -21,7 +21,6 @@ from rejoinder.errors import UserError
 _STAGING_PREFIX = ".export-"
 _STAGING = re.compile(re.escape(_STAGING_PREFIX) + "[0-9a-f]{32}")
 _LOCK = ".export.lock"
-_BUCKET = re.compile(r"[a-z0-9]{2,}:/")
 
 
 def versions(base: str | Path) -> list[int]:
@@ -54,8 +53,7 @@ def publish(base: Path, write: Callable[[Path], None], *, version: int | None = 
     """Writes one version folder and publishes it by rename.
 
     Args:
-        base: Local folder of all versions; created if missing. Buckets cannot rename
-            a folder: export to a local folder and copy the version there.
+        base: Local folder of all versions; created if missing.
         write: Writes the version's files into the folder it is given.
         version: Version number; by default one above the highest present.
 
@@ -63,18 +61,13 @@ def publish(base: Path, write: Callable[[Path], None], *, version: int | None = 
         The published folder, `base/<version>`.
 
     Raises:
-        UserError: The version exists, another export holds `base`, or `base` is
-            not a local folder.
+        UserError: The version exists, or another export holds `base`.
     """
-    require_local(base)
     with _exclusive(base) as lock:
         number = version if version is not None else max(versions(base), default=0) + 1
         target = base / str(number)
         if target.exists():
-            raise UserError(
-                f"{target}: exists, and a published version is never overwritten; "
-                "leave --version out to take the next number, or remove the folder"
-            )
+            raise existing_version(target)
         staging = base / f"{_STAGING_PREFIX}{uuid.uuid4().hex}"
         # First its name, which the next export removes if this one is killed.
         lock.write(f"{staging.name}\n")
@@ -91,17 +84,12 @@ def publish(base: Path, write: Callable[[Path], None], *, version: int | None = 
     return target
 
 
-def require_local(base: str | Path) -> None:
-    """Checks that the folder of all versions is local.
-
-    Raises:
-        UserError: It is in a bucket; `Path` has removed one of the slashes after its scheme.
-    """
-    if _BUCKET.match(str(base)):
-        raise UserError(
-            f"{base}: buckets cannot rename a folder, which publishing a version needs; "
-            "export to a local folder and copy the version folder there"
-        )
+def existing_version(folder: str | Path) -> UserError:
+    """Returns the error for a version that exists."""
+    return UserError(
+        f"{folder}: exists, and a published version is never overwritten; "
+        "leave --version out to take the next number, or remove the folder"
+    )
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 from huggingface_hub import ModelCard
 
+from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.models.encoder import Encoder
 from rejoinder.models.export import main
@@ -23,6 +24,7 @@ from rejoinder.models.sentence_transformers import save_sentence_transformers
 from rejoinder.models.testing import tiny_config
 from rejoinder.models.tokenizer import Tokenizer
 from rejoinder.serving.engine.model_version import ModelVersion
+from rejoinder.serving.engine.version_files import check_complete, fetch
 from rejoinder.serving.options import read_models
 from rejoinder.serving.parser import make_parser
 
@@ -75,6 +77,37 @@ print(json.dumps([out["embedding"].numpy().tolist(), foreign]))
     embedding, foreign = json.loads(done.stdout.splitlines()[-1])
     np.testing.assert_allclose(embedding, Encoder.load(model_folder).encode(TEXTS), atol=1e-5)
     assert foreign == []
+
+
+def test_an_export_to_a_bucket_is_that_of_a_folder(
+    gs, model_folder, base, tmp_path, capsys, monkeypatch
+):
+    from rejoinder.models import export
+
+    def copy(folder, *_, **__):  # writing it once more takes seconds
+        shutil.copytree(base / "1", folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr(export, "write_saved_model", copy)
+    arguments = ["--model", str(model_folder), "--output", f"{gs}/exports/small/"]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert f"SavedModel             {gs}/exports/small/1\n" in printed
+    assert f"rejoinder serve --model small={gs}/exports/small\n" in printed
+    for name in ("small", "small-sentence-transformers"):
+        here = storage.list_states(str(base.with_name(name) / "1"))
+        assert storage.list_states(f"{gs}/exports/{name}/1").keys() == here.keys()
+    folder = f"{gs}/exports/small/1"
+    manifest = check_complete(folder, storage.list_states(folder))
+    assert manifest == ExportManifest.read(base / "1")
+    copy = fetch(folder, str(tmp_path / "cache"), manifest)
+    assert (copy / "saved_model.pb").read_bytes() == (base / "1/saved_model.pb").read_bytes()
+    here = base.with_name("small-sentence-transformers") / "1" / "model.safetensors"
+    there = f"{gs}/exports/small-sentence-transformers/1/model.safetensors"
+    assert storage.read_bytes(there) == here.read_bytes()
+    with pytest.raises(UserError, match="never overwritten"):
+        main([*arguments, "--version", "1", "--no-sentence-transformers"])
+    with pytest.raises(UserError, match="needs a local --output"):
+        main([*arguments, "--push-to-hub", "me/small"])
 
 
 def test_a_sentence_transformers_folder_is_written_beside_the_versions(base, model_folder):
@@ -218,7 +251,8 @@ def test_wrong_arguments_are_refused(model_folder, tmp_path, arguments, message)
         ("home", "is the home folder"),
         ("~/export", "did not replace ~"),
         ("gs:/bucket", "two slashes after gs:"),
-        ("s3://bucket/model", "buckets cannot rename a folder"),
+        ("s3://bucket", "is a whole bucket"),
+        ("http://host/model", "http:// is not supported"),
         ("model", "is --model"),
     ],
 )

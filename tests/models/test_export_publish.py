@@ -7,7 +7,7 @@ import time
 import pytest
 
 from rejoinder.errors import UserError
-from rejoinder.models.saved_model.publish import publish, require_local, versions
+from rejoinder.models.saved_model.publish import publish, versions
 
 
 def write_file(folder):
@@ -43,17 +43,6 @@ def test_a_failed_write_leaves_nothing(tmp_path):
         publish(tmp_path, fail)
     assert versions(tmp_path) == []
     assert list(tmp_path.glob(".export-*/")) == []
-
-
-@pytest.mark.parametrize("base", ["gs://bucket/model", "s3://bucket/model"])
-def test_buckets_are_refused_with_an_alternative(tmp_path, monkeypatch, base):
-    monkeypatch.chdir(tmp_path)
-    for form in (type(tmp_path)(base), base):
-        with pytest.raises(UserError, match="copy the version folder"):
-            require_local(form)
-    with pytest.raises(UserError, match="copy the version folder"):
-        publish(type(tmp_path)(base), write_file)
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", [".export-notes", f".export-{'0' * 32}", ".export-old/1"])

@@ -1,12 +1,11 @@
 """One specification for local folders, the Cloud Storage emulator and an S3 server."""
 
-import contextlib
 import errno
 import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -14,44 +13,6 @@ import pytest
 
 from rejoinder import object_store, storage
 from rejoinder.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def gs(gs_emulator) -> Iterator[str]:
-    """A bucket of the Cloud Storage emulator."""
-    with gs_emulator("bucket") as address, _environment(STORAGE_EMULATOR_HOST=address):
-        yield "gs://bucket"
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """A bucket of moto's S3 server."""
-    from moto.moto_server.threaded_moto_server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    try:
-        with _environment(
-            AWS_ENDPOINT_URL=f"http://{host}:{port}",
-            AWS_ACCESS_KEY_ID="test",
-            AWS_SECRET_ACCESS_KEY="test",
-            AWS_DEFAULT_REGION="us-east-1",
-        ):
-            object_store.filesystem("s3://bucket").mkdir("bucket")
-            yield "s3://bucket"
-    finally:
-        server.stop()
-
-
-@contextlib.contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        object_store._filesystem.cache_clear()
-        yield
-    object_store._filesystem.cache_clear()
 
 
 @pytest.fixture(params=["local", "gs", "s3"])
@@ -72,6 +33,30 @@ def test_what_is_written_is_read_back(folder):
         storage.write_bytes(path, data)
         assert storage.read_bytes(path) == data
         assert storage.size(path) == len(data)
+
+
+def test_the_state_of_a_file_differs_when_it_was_changed(folder):
+    assert storage.list_states(folder) == {}
+    storage.write_bytes(storage.join(folder, "a", "b"), b"1")
+    storage.write_bytes(storage.join(folder, "c"), b"22")
+    first = storage.list_states(folder)
+    assert {name: state.size for name, state in first.items()} == {"a/b": 1, "c": 2}
+    assert storage.list_states(folder) == first
+    time.sleep(0.02)  # longer than a tick of the file system's clock
+    storage.write_bytes(storage.join(folder, "a", "b"), b"2")
+    second = storage.list_states(folder)
+    assert {name for name in first if first[name] != second[name]} == {"a/b"}
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_a_local_file_is_uploaded(scheme, request, tmp_path):
+    path = storage.join(request.getfixturevalue(scheme), tmp_path.name, "a", "b")
+    (tmp_path / "file").write_bytes(b"12345" * 1000)
+    storage.upload(str(tmp_path / "file"), path)
+    assert storage.read_bytes(path) == b"12345" * 1000
+    missing = f"{scheme}://missing-bucket/a"
+    with pytest.raises(UserError, match=f"^{missing}: cannot be written"):
+        storage.upload(str(tmp_path / "file"), missing)
 
 
 def test_a_file_is_replaced_completely_or_not_at_all(folder, monkeypatch):
@@ -269,10 +254,10 @@ def test_the_path_of_a_file_link_and_a_download_are_proposed():
         storage.glob("https://host/RC")
 
 
-def test_s3_without_its_package_names_the_extra(monkeypatch):
+def test_s3_without_its_package_names_the_extra(monkeypatch, store_environment):
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with (
-        _environment(),
+        store_environment(),
         pytest.raises(
             UserError, match=r"^s3://bucket/a: s3:// paths need the s3 extra: pip install"
         ),
