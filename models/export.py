@@ -21,6 +21,7 @@ from rejoinder.output import check_place, resolve, surroundings
 
 if TYPE_CHECKING:
     from rejoinder.models.card_data import CardDetails
+    from rejoinder.models.saved_model.int8 import Int8
 
 SENTENCE_TRANSFORMERS_SUFFIX = "-sentence-transformers"
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -42,6 +43,8 @@ def export_model(
     precision: str = "float32",
     sentence_transformers: bool = True,
     card: "CardDetails | None" = None,
+    openvino: bool = False,
+    int8: "Int8 | None" = None,
 ) -> str:
     """Exports one model version.
 
@@ -55,6 +58,8 @@ def export_model(
         sentence_transformers: Whether to write a sentence-transformers folder too.
         card: License and other metadata for the model card; the name, the source and the
             paths are filled in.
+        openvino: Whether to write a model for `serve --engine openvino`, too.
+        int8: How to quantize that model, or None.
 
     Returns:
         The published SavedModel folder.
@@ -122,6 +127,8 @@ def export_model(
             precision=precision,
             dimension=loaded.dimension,
             trained_dimensions=trained_dimensions(model) if is_model_dir(model) else (),
+            openvino=openvino,
+            int8=int8,
         ),
         version=version,
         last=MANIFEST_FILE,
@@ -153,6 +160,8 @@ def write_saved_model(
     precision: str = "float32",
     dimension: int | None = None,
     trained_dimensions: Sequence[int] = (),
+    openvino: bool = False,
+    int8: "Int8 | None" = None,
 ) -> None:
     """Writes SavedModel, warm-up, batching parameters and manifest into `folder`.
 
@@ -165,9 +174,12 @@ def write_saved_model(
         precision: `float32` or `bfloat16`, in which the encoder computes.
         dimension: Components of an embedding that are kept; all by default.
         trained_dimensions: Fewer components for which the model was trained, too.
+        openvino: Whether to write a model for OpenVINO, too.
+        int8: How to quantize that model, or None.
 
     Raises:
-        UserError: The saved model's embeddings differ from the encoder's.
+        UserError: The saved model's embeddings differ from the encoder's, or int8 is not
+            accurate enough.
     """
     import numpy as np
     import tensorflow as tf
@@ -205,6 +217,22 @@ def write_saved_model(
     write_batching_params(folder)
     if hasattr(tokenizer, "vocabulary_json"):  # the tokenizer of tests has none
         (folder / manifest.VOCABULARY_FILE).write_text(tokenizer.vocabulary_json)
+    description: dict[str, Any] = {}
+    if openvino:
+        from rejoinder.models.saved_model.int8 import add_openvino
+
+        def tokenize(texts: Sequence[str]) -> list[Any]:
+            ids = tokenizer(tf.constant(texts), max_length=loaded.max_length).ids
+            return np.split(ids.flat_values.numpy(), ids.row_splits.numpy()[1:-1])
+
+        description = add_openvino(
+            folder,
+            module.encode_packed.get_concrete_function(),
+            tokenize,
+            probes=_PROBES,
+            expected=expected,
+            int8=int8,
+        )
     manifest.ExportManifest(
         name=name,
         dimension=expected.shape[-1],
@@ -219,6 +247,7 @@ def write_saved_model(
         versions=manifest.software_versions(),
         files=manifest.hash_files(folder),
         trained_dimensions=sorted(trained_dimensions),
+        openvino=description,
     ).write(folder)
 
 
@@ -251,6 +280,24 @@ def _parser() -> argparse.ArgumentParser:
         help="bfloat16 computes faster where the processor has such instructions",
     )
     export.add_argument(
+        "--openvino",
+        action="store_true",
+        help="write a model for `rejoinder serve --engine openvino`, too",
+    )
+    export.add_argument(
+        "--int8",
+        metavar="CORPUS",
+        help="write that model with int8 weights; the test pairs of CORPUS set their ranges and "
+        "measure the accuracy",
+    )
+    export.add_argument(
+        "--int8-max-loss",
+        type=float,
+        default=1.0,
+        metavar="POINTS",
+        help="refuse int8 if it lowers the 1-of-100 accuracy by more (default: 1)",
+    )
+    export.add_argument(
         "--no-sentence-transformers",
         action="store_true",
         help="write the SavedModel only",
@@ -279,6 +326,31 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _read_int8(args: argparse.Namespace) -> "Int8 | None":
+    """Checks the options of the OpenVINO model and reads the pairs of `--int8`."""
+    if not (args.openvino or args.int8):
+        return None
+    from rejoinder import extras
+
+    flag = "--int8" if args.int8 else "--openvino"
+    extras.check_installed("openvino", f"export {flag}")
+    if args.precision != "float32":
+        raise UserError(f"{flag}: needs --precision float32; the server chooses its precision")
+    if not args.int8:
+        return None
+    from rejoinder.evaluation.pairs import load_pairs
+    from rejoinder.evaluation.ranking import CANDIDATES, in_batch_accuracy
+    from rejoinder.models.saved_model.int8 import CALIBRATION_TEXTS, PAIRS, Int8
+
+    pairs = load_pairs(args.int8, limit=CALIBRATION_TEXTS + PAIRS)
+    if len(pairs) < CALIBRATION_TEXTS + CANDIDATES:
+        raise UserError(
+            f"--int8 {args.int8}: has {len(pairs)} test pairs, and at least "
+            f"{CALIBRATION_TEXTS + CANDIDATES} are needed"
+        )
+    return Int8(pairs.contexts, pairs.responses, in_batch_accuracy, args.int8_max_loss)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Runs the command line."""
     args = _parser().parse_args(argv)
@@ -290,6 +362,7 @@ def main(argv: list[str] | None = None) -> int:
     check_place(args.output, resolve(args.output), surroundings([("--model", args.model)]))
     if not storage.is_local(args.output):
         check_bucket(args.output)
+    int8 = _read_int8(args)
     if args.push_to_hub:
         from rejoinder.models.hub import make_repository
 
@@ -315,6 +388,8 @@ def main(argv: list[str] | None = None) -> int:
             languages=tuple(args.language),
             datasets=tuple(args.dataset),
         ),
+        openvino=args.openvino or int8 is not None,
+        int8=int8,
     )
     base, _, version = folder.rpartition("/")
     print(f"SavedModel             {folder}")

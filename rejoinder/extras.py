@@ -24,6 +24,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         *("starlette", "uvicorn", "httptools", "orjson", "prometheus_client", "grpc"),
         "tensorflow_serving",
     ),
+    "openvino": ("openvino", "nncf"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Finds TPUs and NVIDIA cards in /sys and /dev, without their drivers' libraries."""
+"""Finds TPUs, NVIDIA cards and bfloat16 instructions, without their drivers' libraries."""
 
 import re
 from collections.abc import Iterator, MutableMapping
@@ -55,6 +55,19 @@ def find_hardware(root: Path = Path("/")) -> Hardware:
     driver = any((dev / name).exists() for name in _NVIDIA_NODES)
     card = any(vendor == _NVIDIA and kind[:6] in _DISPLAY_CLASSES for vendor, _, kind in cards)
     return Hardware(chips, nodes, card or driver, driver)
+
+
+def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Returns whether the processor multiplies matrices of bfloat16 (AMX or AVX512-BF16).
+
+    Args:
+        cpuinfo: The kernel's description of the processors.
+    """
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", cpuinfo.read_text(), re.MULTILINE)
+    except OSError:
+        return False
+    return bool(flags and {"amx_bf16", "avx512_bf16"} & set(flags[1].split()))
 
 
 def leave_tpu_alone(environment: MutableMapping[str, str]) -> None:

@@ -4,6 +4,7 @@ import argparse
 import os
 from dataclasses import fields
 
+from rejoinder.serving.engine_options import ENGINES, PRECISIONS
 from rejoinder.serving.limits import Limits
 
 KEYS_VARIABLE = "REJOINDER_API_KEYS"
@@ -103,6 +104,19 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         help="log the endpoint, status and time of each request",
     )
     compute = parser.add_argument_group("compute")
+    compute.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="tensorflow",
+        help="library that computes embeddings; openvino needs an export with --openvino or "
+        "--int8 (default: tensorflow)",
+    )
+    compute.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="auto is bfloat16 where the processor has such instructions (default: auto)",
+    )
     compute.add_argument(
         "--workers", type=int, default=1, metavar="N", help="concurrent batches (default: 1)"
     )

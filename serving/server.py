@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from rejoinder import extras
 from rejoinder.errors import UserError
 from rejoinder.serving import options
+from rejoinder.serving.engine_options import EngineOptions
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.model_options import ModelOptions
 from rejoinder.serving.parser import KEYS_VARIABLE, make_parser
@@ -30,6 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     limits = options.read_limits(args)
     models = options.read_models(args)
     index_folders = options.read_indexes(args)
+    if args.engine == "openvino":
+        extras.check_installed("openvino", "serve --engine openvino")
     if args.workers < 1 or args.threads < 0:
         raise UserError("--workers must be at least 1 and --threads at least 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -79,7 +82,8 @@ def _serve(
 
         indexes = {name: SearchIndex(folder) for name, folder in index_folders.items()}
     metrics = Metrics()
-    registry = Registry(models, limits, metrics)
+    engine = EngineOptions(args.engine, args.precision, args.threads, args.workers)
+    registry = Registry(models, limits, metrics, engine)
     tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     service = Service(
         registry=registry,

@@ -36,6 +36,8 @@ class ExportManifest:
         files: Path inside the folder → size in bytes and sha256.
         trained_dimensions: Fewer dimensions for which the model was trained, too
             (`task.loss.matryoshka_dims`), as far as is known.
+        openvino: The OpenVINO model, if there is one: `precision` `float32` or `int8`; for int8
+            also the 1-of-100 accuracy of both, in `one_of_100`, on so many `pairs`.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ExportManifest:
     versions: dict[str, str]
     files: dict[str, dict[str, Any]]
     trained_dimensions: list[int] = field(default_factory=list)
+    openvino: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
     def write(self, folder: Path) -> None:

@@ -14,11 +14,22 @@ from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.models.saved_model.manifest import VOCABULARY_FILE, ExportManifest
 from rejoinder.models.tokenizer.spans import Span, Vocabulary
+from rejoinder.serving.engine.engines import Engine, TensorFlowEngine, make_engine
 from rejoinder.serving.engine.packing import pack_rows
+from rejoinder.serving.engine_options import EngineOptions
 from rejoinder.serving.errors import Code, ServingError
 
 # The server needs these signatures to run a model at all.
 _NEEDED = {"serving_default", "tokenize", "encode_tokens"}
+_DEFAULT_ENGINE = EngineOptions(precision="float32")
+# Texts on which the precision is compared with float32.
+_PROBES = (
+    b"Yes.",
+    b"What do you think of it?",
+    b"I have had the same problem, and a new battery fixed it.",
+    b"na\xc3\xafve caf\xc3\xa9",
+    b"the answer is in the manual " * 20,
+)
 
 
 class ModelVersion:
@@ -31,16 +42,19 @@ class ModelVersion:
         first_id: Id of the token that begins each text, `<s>`.
         last_id: Id of the token that ends each text, `</s>`.
         measured: Tokens and seconds of two batches, the smallest first; set by `warm_up`.
+        precision: In which the engine computes.
+        cosine: Least cosine of its embeddings of `_PROBES` to those in float32.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, options: EngineOptions = _DEFAULT_ENGINE):
         """Loads a version.
 
         Args:
             folder: A published version folder.
+            options: Engine and precision.
 
         Raises:
-            UserError: The folder is not an export of this project.
+            UserError: The folder is not an export of this project, or not for this engine.
         """
         self.number = int(folder.name)
         self._vocabulary_file = folder / VOCABULARY_FILE
@@ -61,7 +75,15 @@ class ModelVersion:
                 f"{folder}: was exported by an older release; run `rejoinder export` again"
             )
         self._tokenize = self._module.signatures["tokenize"]
-        self._encode = self._module.encode_packed
+        probes, _ = self.tokenize(_PROBES)
+        encode_packed = self._module.encode_packed
+        # First in the precision of the export: afterwards its weights may be gone.
+        self._engine: Engine = TensorFlowEngine(encode_packed)
+        expected, _ = self.encode(probes)
+        self._engine, self.precision = make_engine(options, folder, self.manifest, encode_packed)
+        found, _ = self.encode(probes)
+        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+        self.cosine = float(np.min((found * expected).sum(axis=1) / norms))
         self.first_id, self.last_id = map(int, self.tokenize([b""])[0][0])
 
     def spans(self, texts: Sequence[bytes], rows: Sequence[NDArray[np.int32]]) -> list[list[Span]]:
@@ -110,7 +132,7 @@ class ModelVersion:
         packed = pack_rows(rows, pad_id=self.manifest.pad_id, longest=self.manifest.max_length)
         embeddings = np.zeros([len(rows), self.manifest.dimension], np.float32)
         if packed.token_ids.size:
-            found = self._encode(*map(tf.constant, packed[:3])).numpy()
+            found = self._engine(*packed[:3])
             row, number = packed.slots[:, 0], packed.slots[:, 1]
             inside = (row >= 0) & (number < found.shape[1])
             embeddings[inside] = found[row[inside], number[inside]]

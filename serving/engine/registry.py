@@ -30,6 +30,7 @@ from rejoinder.serving.engine.version_files import (
     fetch,
     remove_copy,
 )
+from rejoinder.serving.engine_options import EngineOptions
 from rejoinder.serving.errors import Code, ServingError, invalid
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
@@ -44,10 +45,17 @@ _RETRY_SECONDS = (2.0, 300.0)
 class Registry:
     """All served models. Lookups take no lock: one event loop owns the registry."""
 
-    def __init__(self, models: Sequence[ModelOptions], limits: Limits, metrics: Metrics):
+    def __init__(
+        self,
+        models: Sequence[ModelOptions],
+        limits: Limits,
+        metrics: Metrics,
+        engine: EngineOptions | None = None,
+    ):
         self._models = {options.name: Model(options) for options in models}
         self._limits = limits
         self._metrics = metrics
+        self._engine = engine or EngineOptions()
         # What the last look at a model's folder failed with, so that it is logged once.
         self._troubles: dict[str, str] = {}
 
@@ -184,7 +192,13 @@ class Registry:
         logger.info("%s: loading %s (%s)", label, folder, format_bytes(size))
         try:
             version = await asyncio.to_thread(
-                _load_and_warm_up, label, folder, cache, manifest, self._limits.max_batch_tokens
+                _load_and_warm_up,
+                label,
+                folder,
+                cache,
+                manifest,
+                self._limits.max_batch_tokens,
+                self._engine,
             )
         except Exception as error:
             self._fail(model, number, state, error)
@@ -236,7 +250,12 @@ def _why_none(model: Model) -> str:
 
 
 def _load_and_warm_up(
-    label: str, folder: str, cache: str, manifest: ExportManifest, full_tokens: int
+    label: str,
+    folder: str,
+    cache: str,
+    manifest: ExportManifest,
+    full_tokens: int,
+    engine: EngineOptions,
 ) -> ModelVersion:
     """Checks, loads and warms up a version; one in a bucket is copied to `cache` first."""
     start = time.monotonic()
@@ -246,8 +265,16 @@ def _load_and_warm_up(
     else:
         local = fetch(folder, cache, manifest)
         logger.info("%s: copied to %s in %.1f s", label, local, time.monotonic() - start)
-    version = ModelVersion(local)
+    version = ModelVersion(local, engine)
     logger.info("%s: loaded in %.1f s", label, time.monotonic() - start)
+    logger.info(
+        "%s: %s in %s, cosine to the export in %s at least %.5f",
+        label,
+        engine.engine,
+        version.precision,
+        version.manifest.precision,
+        version.cosine,
+    )
     logger.info("%s: warmed up in %.1f s", label, version.warm_up(full_tokens))
     return version
 

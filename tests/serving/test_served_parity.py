@@ -45,7 +45,7 @@ def served(start, tmp_path_factory):
         [sys.executable, "-m", "rejoinder", "export", "--model", str(MPNET), "--output", str(base)],
         check=True,
     )
-    running = start(base)
+    running = start(base, "--precision", "float32")
     yield running
     assert running.stop() == 0
 
