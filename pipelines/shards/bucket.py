@@ -21,12 +21,12 @@ class Bucket:
         shards: One shard per split of `rejoinder.corpus.naming.SPLITS`.
         counters: Every line of the bucket in exactly one counter.
         statistics: Histograms for the report.
-        state: The bucket's file of the thread state; None if the corpus keeps none.
         shared: The texts of each split, to find those that both have.
+        state: The bucket's file of the thread state; None if the corpus keeps none.
     """
 
     shards: dict[str, ShardData]
     counters: Counter[str]
     statistics: PairStatistics
-    state: bytes | None = None
     shared: SharedTexts = field(default_factory=SharedTexts)
+    state: bytes | None = None
