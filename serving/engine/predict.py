@@ -155,7 +155,8 @@ class Predictor:
         self._check_items(2 * count)
         self._batcher.admit(version, 2 * count)
         tokens = await self.tokenize(version, contexts + responses)
-        truncated = np.asarray(tokens.truncated, bool).reshape(2, count).any(axis=0)
+        either = np.asarray(tokens.truncated, bool).reshape(2, count)
+        truncated = either[0] | either[1]
         if too_long is not None and truncated.any():
             raise too_long.error(int(truncated.argmax()), version.manifest.max_length)
         embeddings = await self._batcher.encode(version, tokens.rows)
