@@ -137,6 +137,7 @@ def app_routes(monkeypatch):
 
     monkeypatch.setattr(app, "Starlette", Recorder)
     service = MagicMock(limits=Limits(), origins=[], hosts=[])
+    service.registry.names = ["reddit"]
     app.build_app(service)
     assert all(isinstance(route, Route) for route in found)
     return found
