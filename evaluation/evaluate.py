@@ -53,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=args.seed,
         keyword_methods=not args.no_baselines,
         batch_size=args.batch_size,
+        extra_contexts=args.extra_contexts,
     )
     evaluation.command = shlex.join(["rejoinder", "evaluate", *argv])
     print(render_markdown(evaluation))
@@ -134,6 +135,13 @@ def parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=0, metavar="N", help="seed of the pairs' order (default: 0)"
     )
     how.add_argument("--no-baselines", action="store_true", help="leave out TF-IDF and BM25")
+    how.add_argument(
+        "--extra-contexts",
+        type=_at_least(0),
+        default=0,
+        metavar="N",
+        help="score each model with up to N earlier turns of each context, too (default: 0)",
+    )
     encoding = parser.add_argument_group("encoding")
     encoding.add_argument(
         "--batch-size",

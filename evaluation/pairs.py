@@ -6,12 +6,13 @@ the number of shards or on the order in which they were written.
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from rejoinder.corpus.features import CONTEXT, RESPONSE, SUBREDDIT, THREAD_ID
+from rejoinder.corpus.features import CONTEXT, RESPONSE, SUBREDDIT, THREAD_ID, extra_context
 from rejoinder.corpus.texts import read_text, require_text
+from rejoinder.errors import UserError
 
 FEATURES = (CONTEXT, RESPONSE, SUBREDDIT, THREAD_ID)
 
@@ -23,12 +24,21 @@ _LEAST_READ = 200_000
 
 @dataclass(frozen=True)
 class Pairs:
-    """Columns of equal length. A subreddit or thread that is unknown is an empty string."""
+    """Columns of equal length. A subreddit or thread that is unknown is an empty string.
+
+    Attributes:
+        contexts: The last turns.
+        responses: The responses.
+        subreddits: Their subreddits.
+        threads: Their threads.
+        earlier: The earlier turns of each pair, nearest first; empty if they were not read.
+    """
 
     contexts: list[str]
     responses: list[str]
     subreddits: list[str]
     threads: list[str]
+    earlier: list[list[str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -44,7 +54,7 @@ def select_pairs(
     """Returns at most `limit` of `rows`, ordered by a seeded hash.
 
     Args:
-        rows: (context, response, subreddit, thread) of each pair.
+        rows: (context, response, subreddit, thread, earlier turn…) of each pair.
         limit: Maximum number of pairs.
         seed: Seed of the hash: another seed gives another sample.
         deduplicate: Whether to keep only the first pair of each context, as the reference
@@ -53,7 +63,7 @@ def select_pairs(
     salt = str(seed).encode()
 
     def key(row: Sequence[str]) -> bytes:
-        text = "\0".join(row).encode()
+        text = "\0".join(row[: len(FEATURES)]).encode()
         return hashlib.blake2b(text, digest_size=16, key=salt).digest()
 
     ordered = sorted(rows, key=key)
@@ -62,8 +72,10 @@ def select_pairs(
         for row in ordered:
             first.setdefault(row[0], row)
         ordered = list(first.values())
-    columns: list[list[str]] = [list(column) for column in zip(*ordered[:limit], strict=True)]
-    return Pairs(*columns) if columns else Pairs([], [], [], [])
+    kept = ordered[:limit]
+    columns = [[row[index] for row in kept] for index in range(len(FEATURES))]
+    turns = [list(filter(None, row[len(FEATURES) :])) for row in kept]
+    return Pairs(*columns, earlier=turns if any(turns) else [])
 
 
 def load_pairs(
@@ -73,6 +85,7 @@ def load_pairs(
     limit: int,
     seed: int = 0,
     deduplicate: bool = False,
+    extra_contexts: int = 0,
 ) -> Pairs:
     """Reads pairs of a corpus and selects among them, see `select_pairs`.
 
@@ -85,13 +98,22 @@ def load_pairs(
         limit: Maximum number of pairs.
         seed: Seed of the sample and its order.
         deduplicate: Whether to keep only one pair of each context.
+        extra_contexts: Earlier turns to read, at most.
 
     Raises:
-        UserError: the folder is not a finished corpus, or a split has no text features.
+        UserError: the folder is not a finished corpus, a split has no text features, or it has
+            fewer earlier turns.
     """
     shards = []
     for split in splits:
-        shards.extend(require_text(folder, split).splits[split])
+        manifest = require_text(folder, split)
+        shards.extend(manifest.splits[split])
+        if (found := manifest.options.get("extra_contexts", 0)) < extra_contexts:
+            raise UserError(
+                f"--extra-contexts {extra_contexts}: {folder} has {found or 'no'} earlier turns; "
+                f"make it with `rejoinder preprocess --extra-contexts {extra_contexts}`"
+            )
+    features = [*FEATURES, *map(extra_context, range(extra_contexts))]
     order = np.random.default_rng(seed).permutation(len(shards))
     chosen, examples = [], 0
     for index in order:
@@ -100,6 +122,6 @@ def load_pairs(
         chosen.append(shards[index].name)
         examples += shards[index].examples
     rows: list[tuple[str, ...]] = []
-    for columns in read_text(folder, chosen, FEATURES):
-        rows.extend(zip(*(columns[name] for name in FEATURES), strict=True))
+    for columns in read_text(folder, chosen, features):
+        rows.extend(zip(*(columns[name] for name in features), strict=True))
     return select_pairs(rows, limit=limit, seed=seed, deduplicate=deduplicate)

@@ -44,6 +44,7 @@ def evaluate(
     seed: int = 0,
     keyword_methods: bool = True,
     batch_size: int | None = None,
+    extra_contexts: int = 0,
 ) -> Evaluation:
     """Returns the figures of all `models` and, with `corpus`, of the keyword baselines.
 
@@ -61,6 +62,7 @@ def evaluate(
         seed: Seed of the pairs' order and of the bootstrap.
         keyword_methods: Whether to compare with TF-IDF and BM25.
         batch_size: Maximum number of texts encoded at once; None chooses by their lengths.
+        extra_contexts: With how many earlier turns of each context the models are scored, too.
 
     Raises:
         UserError: an input cannot be read. All data is read before the first model.
@@ -73,7 +75,14 @@ def evaluate(
     pairs = None
     if corpus is not None:
         limit = batches * candidates
-        pairs = load_pairs(corpus, splits, limit=limit, seed=seed, deduplicate=deduplicate)
+        pairs = load_pairs(
+            corpus,
+            splits,
+            limit=limit,
+            seed=seed,
+            deduplicate=deduplicate,
+            extra_contexts=extra_contexts,
+        )
         if not pairs:
             raise UserError(f"{corpus}: the {' and '.join(splits)} split holds no pairs")
     methods: list[Method] = []
@@ -81,6 +90,8 @@ def evaluate(
         evaluation.curves += read_curves(name, models[name])
         if pairs is not None:
             methods.append(encode_pairs(name, encode, pairs))
+            if extra_contexts:
+                methods.append(_with_turns(methods[-1], encoder, pairs, extra_contexts, batch_size))
         evaluation.similarity += [
             SimilarityResult(name, evaluate_similarity(file, encode)) for file in scored
         ]
@@ -130,6 +141,20 @@ def _load_models(
             return scale_to_unit_length(encoder.encode(list(texts), batch_size=batch_size))
 
         yield name, encoder, encode
+
+
+def _with_turns(
+    method: Method, encoder: "Encoder", pairs: Pairs, count: int, batch_size: int | None
+) -> Method:
+    """Returns the method of the same model whose contexts have their earlier turns."""
+    turns = pairs.earlier or [[]] * len(pairs)
+    contexts = encoder.encode_context(pairs.contexts, extra_contexts=turns, batch_size=batch_size)
+    return Method(
+        name=f"{method.name} with {count} earlier turns",
+        is_model=True,
+        contexts=scale_to_unit_length(contexts),
+        responses=method.responses,
+    )
 
 
 def _add_details(

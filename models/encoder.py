@@ -8,7 +8,7 @@ embeddings = encoder.encode(["This is an example sentence", "Each sentence is co
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +203,63 @@ class Encoder:
                 `document`.
         """
         return self.encode(texts, **self._with_prompt(options, "document", "passage", "corpus"))
+
+    def encode_context(
+        self,
+        texts: str | Sequence[str],
+        *,
+        extra_contexts: Sequence[str] | Sequence[Sequence[str]] | None = None,
+        batch_size: int | None = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+    ) -> np.ndarray:
+        """Embeds contexts, with the earlier turns of the conversation where there are any.
+
+        The embedding is the mean of that of the context and that of its earlier turns as one
+        text, scaled to unit length, as a model is trained with `task.loss.extra_contexts`
+        (ConveRT, https://arxiv.org/abs/1911.03688, section 2.2).
+
+        Args:
+            texts: The last turn of one conversation, or of several.
+            extra_contexts: The earlier turns, nearest first: of one conversation a sequence of
+                texts, of several one sequence for each, which may be empty.
+            batch_size: As in `encode`.
+            normalize_embeddings: As in `encode`.
+            truncate_dim: As in `encode`.
+
+        Returns:
+            float32 [n, dimension]; [dimension] for a single string.
+
+        Raises:
+            TypeError: As in `encode`.
+            ValueError: As in `encode`, or there are not as many conversations as texts.
+        """
+        single = isinstance(texts, str)
+        last = [texts] if isinstance(texts, str) else list(texts)
+        turns: list[Any] = [[]] * len(last) if extra_contexts is None else list(extra_contexts)
+        turns = [turns] if single and extra_contexts is not None else turns
+        if len(turns) != len(last):
+            raise ValueError(
+                f"extra_contexts must have as many sequences as texts, {len(last)}; "
+                f"got {len(turns)}"
+            )
+        if any(isinstance(one, str) for one in turns):
+            raise TypeError(
+                "extra_contexts must be a sequence of texts for each text, got a string"
+            )
+        most = self._embedder.dimension
+        embeddings = self.encode(last, batch_size=batch_size, truncate_dim=most)
+        with_turns = [index for index, one in enumerate(turns) if len(one)]
+        if with_turns:
+            # Spaces between them: the tokenizer splits there, so these are the tokens of each.
+            joined = [" ".join(turns[index]) for index in with_turns]
+            earlier = self.encode(joined, batch_size=batch_size, truncate_dim=most)
+            both = scale_to_unit_length(embeddings[with_turns]) + scale_to_unit_length(earlier)
+            embeddings[with_turns] = scale_to_unit_length(both)
+        embeddings = embeddings[:, : truncate_dim or self.dimension]
+        if normalize_embeddings:
+            embeddings = scale_to_unit_length(embeddings)
+        return embeddings[0] if single else embeddings
 
     def stream(
         self,

@@ -75,6 +75,10 @@ class LossOptions(base_config.Config):
             with that of the whole embedding (https://arxiv.org/abs/2205.13147).
         hard_negatives: Hard negatives of each pair that the context→response direction scores
             as well; the corpora are made by `rejoinder mine`.
+        extra_contexts: Earlier turns of each pair to train with: the mean of three losses, for the
+            last turn, for the earlier turns as one text, and for both (ConveRT,
+            https://arxiv.org/abs/1911.03688, section 2.2); the corpora are made by
+            `rejoinder preprocess --extra-contexts`. 0: the last turn only.
         gather_negatives: Whether each context is scored against the hard negatives of all
             pairs of the batch, as MultipleNegativesRankingLoss of sentence-transformers does.
             False: against those of its own pair only.
@@ -92,6 +96,7 @@ class LossOptions(base_config.Config):
     margin: float = 0.0
     matryoshka_dims: list[int] = dataclasses.field(default_factory=list)
     hard_negatives: int = 0
+    extra_contexts: int = 0
     gather_negatives: bool = True
     guide: bool = False
 

@@ -26,12 +26,13 @@ def encode_rows(
 
 
 def split_pairs(segments: tf.Tensor, features: dict[str, tf.Tensor]) -> list[tf.Tensor]:
-    """Returns contexts, responses and each column of negatives from all segments, [n, d] each."""
+    """Returns contexts, responses, each column of negatives, and earlier turns, [n, d] each."""
     if "slots" in features:
         sentences = gather_segments(segments, features["slots"])
     else:
         sentences = segments[:, 0]
-    columns: list[tf.Tensor] = tf.split(sentences, 2 + negatives_of(features), axis=0)
+    count = 2 + negatives_of(features) + ("earlier_key" in features)
+    columns: list[tf.Tensor] = tf.split(sentences, count, axis=0)
     return columns
 
 

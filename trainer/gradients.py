@@ -31,8 +31,8 @@ def gradients(
     Args:
         encoder: The sentence encoder.
         features: One replica's features (`rejoinder.trainer.data.layout`).
-        loss: Function from the embeddings of contexts, responses and each column of negatives
-            ([n, d] each) to the loss.
+        loss: Function from the embeddings of contexts, responses, each column of negatives, and
+            earlier turns ([n, d] each) to the loss.
         variables: Variables with respect to which to differentiate.
         max_segments: Maximum sentences in a packed row.
         chunks: Number of chunks in which the rows are encoded; must divide their number.

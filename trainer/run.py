@@ -11,7 +11,13 @@ from rejoinder.models.checkpoints import latest_checkpoint
 from rejoinder.trainer import resume_check
 from rejoinder.trainer.best_folder import check_name, check_not_best
 from rejoinder.trainer.config import ExperimentConfig
-from rejoinder.trainer.data.corpora import Corpus, check_mined, folders, open_corpora
+from rejoinder.trainer.data.corpora import (
+    Corpus,
+    check_extra_contexts,
+    check_mined,
+    folders,
+    open_corpora,
+)
 from rejoinder.trainer.distribution.hosts import Hosts
 from rejoinder.trainer.initialization import BaseModel, check_tokenizer, find_base_model
 from rejoinder.trainer.loss import loss_widths
@@ -143,6 +149,7 @@ def _check(run: Run) -> None:
     if run.trains:
         loss = config.task.loss
         check_mined(run.train_corpora, loss.hard_negatives, loss.guide)
+        check_extra_contexts(run.train_corpora, loss.extra_contexts)
         check_not_best(run.model_dir)
     resume_check.check_model(run.model_dir, config, run.base.config, training=run.trains)
     if run.trains:

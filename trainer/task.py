@@ -18,7 +18,8 @@ from rejoinder.trainer.distribution.collectives import sum_over_replicas
 from rejoinder.trainer.encoding import encode_rows, row_features, split_pairs
 from rejoinder.trainer.gradients import gradients
 from rejoinder.trainer.initialization import load_weights
-from rejoinder.trainer.loss import LossResult, contrastive_loss
+from rejoinder.trainer.loss import LossResult
+from rejoinder.trainer.multi_context import pair_loss
 from rejoinder.trainer.run import Run
 
 _MIN_SCALE = 1.0  # lower bound of a learned scale: below, the softmax is almost uniform
@@ -113,9 +114,7 @@ class DualEncoderTask(base_task.Task):
         grads, result = gradients(
             model,
             inputs,
-            lambda context, response, *negatives: contrastive_loss(
-                context, response, self.scale(), inputs, config.loss, negatives
-            ),
+            lambda *columns: pair_loss(columns, self.scale(), inputs, config.loss),
             variables,
             max_segments=config.train_data.max_segments,
             chunks=config.grad_cache_chunks,

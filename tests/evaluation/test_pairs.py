@@ -26,6 +26,16 @@ def test_deduplicate_keeps_one_pair_of_each_context():
     assert sorted(pairs.contexts) == sorted({row[0] for row in ROWS})
 
 
+def test_earlier_turns_do_not_change_the_order():
+    rows = [(*row, *(["before", "", "first"][: i % 3])) for i, row in enumerate(ROWS)]
+    rows = [(*row, *[""] * (6 - len(row))) for row in rows]
+    pairs, plain = select_pairs(rows, limit=100), select_pairs(ROWS, limit=100)
+    assert (pairs.contexts, pairs.responses) == (plain.contexts, plain.responses)
+    numbers = [int(text.split()[1]) for text in pairs.responses]
+    assert pairs.earlier == [["before"] if i % 3 else [] for i in numbers]
+    assert plain.earlier == []
+
+
 def test_no_rows_give_no_pairs():
     assert len(select_pairs([], limit=5)) == 0
 

@@ -66,6 +66,40 @@ def test_embeddings_come_in_input_order(folder, texts):
     np.testing.assert_allclose(encoder.encode(iter(mixed)), embeddings, atol=1e-6)
 
 
+def test_a_context_with_earlier_turns_is_the_mean_of_both(folder, texts):
+    encoder = Encoder.load(folder)
+    turns = [[], texts[3:5], [texts[5]]]
+    found = encoder.encode_context(texts[:3], extra_contexts=turns)
+    last = encoder.encode(texts[:3])
+    np.testing.assert_allclose(found[0], last[0], atol=1e-6)
+    for row, one in enumerate(turns[1:], 1):
+        mean = last[row] + encoder.encode(" ".join(one))
+        np.testing.assert_allclose(found[row], mean / np.linalg.norm(mean), atol=1e-5)
+    single = encoder.encode_context(texts[1], extra_contexts=texts[3:5])
+    np.testing.assert_allclose(single, found[1], atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_context(texts[:3]), last, atol=1e-6)
+    short = encoder.encode_context(
+        texts[:3], extra_contexts=turns, truncate_dim=8, normalize_embeddings=True
+    )
+    expected = found[:, :8] / np.linalg.norm(found[:, :8], axis=1, keepdims=True)
+    np.testing.assert_allclose(short, expected, atol=1e-5)
+
+
+def test_earlier_turns_are_checked(folder, texts):
+    encoder = Encoder.load(folder)
+    with pytest.raises(ValueError, match="as many sequences as texts, 2; got 1"):
+        encoder.encode_context(texts[:2], extra_contexts=[[]])
+    with pytest.raises(TypeError, match="a sequence of texts for each text, got a string"):
+        encoder.encode_context(texts[:2], extra_contexts=["one", "two"])
+
+
+def test_the_tokens_of_joined_turns_are_those_of_each(folder):
+    encoder, turns = Encoder.load(folder), ["Wow, the fox!", "?what a (great) dog"]
+    ids, mask = encoder.tokenize([" ".join(turns)]).values()
+    each = [encoder.tokenize([text])["input_ids"][0][1:-1].tolist() for text in turns]
+    assert ids[0][: mask.sum()].tolist()[1:-1] == [*each[0], *each[1]]
+
+
 def test_a_string_is_one_text_and_no_texts_are_no_rows(folder):
     encoder = Encoder.load(folder)
     assert encoder.encode("the fox").shape == (16,)

@@ -102,6 +102,25 @@ def check_mined(corpora: Sequence[Corpus], count: int, guide: bool) -> None:
             )
 
 
+def check_extra_contexts(corpora: Sequence[Corpus], count: int) -> None:
+    """Checks that corpora carry earlier turns.
+
+    Args:
+        corpora: The corpora to train on.
+        count: `task.loss.extra_contexts`.
+
+    Raises:
+        UserError: One has fewer.
+    """
+    for corpus in corpora:
+        if (found := corpus.manifest.extra_contexts) < count:
+            raise UserError(
+                f"task.loss.extra_contexts: {count}, but {corpus.data_set.folder} has token ids "
+                f"of {found or 'none'}; make it with `rejoinder preprocess --extra-contexts "
+                f"{count}`"
+            )
+
+
 def folders(data: PairData, key: str) -> list[tuple[str, str, int]]:
     """Returns name, folder and draw weight of each corpus.
 

@@ -13,7 +13,7 @@ from rejoinder.trainer.data.corpora import Corpus
 from rejoinder.trainer.data.layout import HostBatch, PackedLayout, PaddedLayout, rows_needed
 from rejoinder.trainer.data.layout_check import check_chunks, check_row_length
 from rejoinder.trainer.data.mixture import Mixture, integer_weights
-from rejoinder.trainer.data.records import Pairs, read_shard
+from rejoinder.trainer.data.records import Pairs, Turns, read_shard
 from rejoinder.trainer.data.sampler import Sampler
 from rejoinder.trainer.distribution.hosts import Hosts
 
@@ -100,8 +100,12 @@ class TrainInput:
             log_frequency=task.loss.log_q,
             negatives=task.loss.hard_negatives,
             guide=task.loss.guide,
+            turns=earlier_turns(task),
         )
-        samples = [sample_pairs(corpus, task.loss.hard_negatives) for corpus in corpora]
+        samples = [
+            sample_pairs(corpus, task.loss.hard_negatives, earlier_turns(task))
+            for corpus in corpora
+        ]
         self.layout = make_layout(task, data, samples, pad_id(corpora), shares, TRAIN_DEVIATIONS)
 
     def __call__(self, step: int) -> HostBatch:
@@ -196,7 +200,7 @@ def make_layout(
     if data.layout not in LAYOUTS:
         raise UserError(f"task.*.layout: must be one of {', '.join(LAYOUTS)}, got {data.layout!r}")
     if trains:
-        rows = (2 + task.loss.hard_negatives) * data.global_batch_size // shares.total
+        rows = sentences_of_a_pair(task) * data.global_batch_size // shares.total
         check_chunks(task.grad_cache_chunks, rows, padded=True)
     shorter = sorted(w for w in data.bucket_lengths if w < max_length)
     lengths = [*shorter, max_length] if data.layout == "bucketed" else [max_length]
@@ -210,10 +214,23 @@ def _levels(data: PairData, deviations: float) -> list[float]:
     return [float(x) for x in np.linspace(deviations, _FEWEST_DEVIATIONS, data.row_counts)]
 
 
-def sample_pairs(corpus: Corpus, negatives: int = 0) -> Pairs:
+def earlier_turns(task: TaskConfig) -> Turns | None:
+    """Returns the earlier turns that a training reads; None for none."""
+    length = task.model.max_length
+    if task.train_data.layout == "packed":
+        length = task.train_data.row_length or length
+    return Turns(task.loss.extra_contexts, length) if task.loss.extra_contexts else None
+
+
+def sentences_of_a_pair(task: TaskConfig) -> int:
+    """Returns the number of texts that are encoded for a pair of the training."""
+    return 2 + task.loss.hard_negatives + (task.loss.extra_contexts > 0)
+
+
+def sample_pairs(corpus: Corpus, negatives: int = 0, turns: Turns | None = None) -> Pairs:
     """Returns the first pairs of the first shard of a corpus that is not empty."""
     shard = next(shard for shard in corpus.data_set.shards if shard.examples)
-    pairs = read_shard(corpus.data_set.folder, shard, negatives)
+    pairs = read_shard(corpus.data_set.folder, shard, negatives, turns)
     return pairs.take(np.arange(min(len(pairs), _SAMPLE)))
 
 

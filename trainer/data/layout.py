@@ -205,13 +205,13 @@ class PaddedLayout:
 
 
 def all_sentences(pairs: Pairs) -> Ragged:
-    """Returns all contexts, all responses, then all negatives of each column.
+    """Returns all contexts, all responses, all negatives of each column, and earlier turns.
 
     A negative that is missing becomes one token, the first one of its pair's context, because
     every row of the encoder needs a token; the loss removes it by its key.
     """
     filled = [_fill_empty(texts, pairs.context) for texts in pairs.negatives]
-    return Ragged.concatenate([pairs.context, pairs.response, *filled])
+    return Ragged.concatenate([pairs.context, pairs.response, *filled, *pairs.earlier])
 
 
 def _fill_empty(texts: Ragged, others: Ragged) -> Ragged:
@@ -245,6 +245,8 @@ def _pair_features(pairs: Pairs, data_set: NDArray[np.int32]) -> Features:
         "data_set": data_set,
         **pairs.extra,
     }
+    for texts in pairs.earlier:
+        features["earlier_key"] = _int32_halves(texts.keys())
     if pairs.negatives:  # the key of an empty row is 0
         keys = [_int32_halves(texts.keys()) for texts in pairs.negatives]
         features["negative_key"] = np.stack(keys, axis=1)

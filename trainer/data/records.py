@@ -77,20 +77,23 @@ class Pairs:
             float32 [n], `guide_context` and `guide_response` int8 [n, d].
         negatives: Token ids of the hard negatives, the most similar ones first; an empty row
             for a pair that has fewer.
+        earlier: Empty, or token ids of the earlier turns as one text; that of the context for a
+            pair without any.
     """
 
     context: Ragged
     response: Ragged
     extra: dict[str, NDArray[Any]] = field(default_factory=dict)
     negatives: tuple[Ragged, ...] = ()
+    earlier: tuple[Ragged, ...] = ()
 
     def __len__(self) -> int:
         return len(self.context.splits) - 1
 
     @property
     def sentences(self) -> tuple[Ragged, ...]:
-        """Everything that is encoded: contexts, responses, then each column of negatives."""
-        return (self.context, self.response, *self.negatives)
+        """All that is encoded: contexts, responses, columns of negatives, earlier turns."""
+        return (self.context, self.response, *self.negatives, *self.earlier)
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -101,7 +104,8 @@ class Pairs:
         """Returns the given pairs, in that order."""
         extra = {name: array[rows] for name, array in self.extra.items()}
         negatives = tuple(texts.take(rows) for texts in self.negatives)
-        return Pairs(self.context.take(rows), self.response.take(rows), extra, negatives)
+        earlier = tuple(texts.take(rows) for texts in self.earlier)
+        return Pairs(self.context.take(rows), self.response.take(rows), extra, negatives, earlier)
 
     @staticmethod
     def concatenate(parts: Sequence["Pairs"]) -> "Pairs":
@@ -112,14 +116,75 @@ class Pairs:
             Ragged.concatenate([part.context for part in parts]),
             Ragged.concatenate([part.response for part in parts]),
             {name: np.concatenate([part.extra[name] for part in parts]) for name in parts[0].extra},
-            tuple(
-                Ragged.concatenate(columns)
-                for columns in zip(*(part.negatives for part in parts), strict=True)
+            *(
+                tuple(map(Ragged.concatenate, zip(*columns, strict=True)))
+                for columns in (
+                    [part.negatives for part in parts],
+                    [part.earlier for part in parts],
+                )
             ),
         )
 
 
-def read_shard(folder: str, shard: Shard, negatives: int = 0, guide: bool = False) -> Pairs:
+@dataclass(frozen=True)
+class Turns:
+    """Which earlier turns of a pair to read.
+
+    Attributes:
+        count: At most so many.
+        max_length: Tokens of all of them together, `<s>` and `</s>` included.
+    """
+
+    count: int = 0
+    max_length: int = 0
+
+
+def join_turns(turns: Sequence[Ragged], max_length: int) -> Ragged:
+    """Returns the earlier turns of each pair as one text.
+
+    The ids are those of the texts with spaces between them, because a tokenizer splits at spaces
+    first: `<s>`, the tokens of the nearest turn, those of the next one, …, `</s>`.
+
+    Args:
+        turns: For each distance, the ids of each pair's turn, with `<s>` and `</s>`; an empty row
+            where there is none.
+        max_length: Ids at which the text is cut; `</s>` stays.
+
+    Returns:
+        The ids; an empty row for a pair without turns.
+    """
+    lengths = np.stack([np.maximum(turn.lengths - 2, 0) for turn in turns])  # [k, n]
+    ends = np.minimum(np.cumsum(lengths, axis=0), max_length - 2)
+    begins = np.concatenate([np.zeros_like(ends[:1]), ends[:-1]])
+    present = turns[0].lengths > 0
+    splits = np.concatenate([[0], np.cumsum(np.where(present, ends[-1] + 2, 0))])
+    values = np.zeros(splits[-1], np.int32)
+    first = splits[:-1][present]
+    values[first] = turns[0].values[turns[0].splits[:-1][present]]
+    values[splits[1:][present] - 1] = turns[0].values[turns[0].splits[1:][present] - 1]
+    for turn, begin, end in zip(turns, begins, ends, strict=True):
+        kept = end - begin
+        inside = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
+        target = np.repeat(splits[:-1] + 1 + begin, kept) + inside
+        values[target] = turn.values[np.repeat(turn.splits[:-1] + 1, kept) + inside]
+    return Ragged(values, splits)
+
+
+def _or_context(earlier: Ragged, context: Ragged) -> Ragged:
+    """Returns the earlier turns, and the context where a pair has none."""
+    both = Ragged.concatenate([earlier, context])
+    count = len(context.lengths)
+    rows = np.arange(count)
+    return both.take(np.where(earlier.lengths > 0, rows, rows + count))
+
+
+def read_shard(
+    folder: str,
+    shard: Shard,
+    negatives: int = 0,
+    guide: bool = False,
+    turns: Turns | None = None,
+) -> Pairs:
     """Reads one shard.
 
     Args:
@@ -127,6 +192,7 @@ def read_shard(folder: str, shard: Shard, negatives: int = 0, guide: bool = Fals
         shard: The shard's entry in the manifest.
         negatives: Hard negatives to read for each pair.
         guide: Whether to read the guide's vectors.
+        turns: The earlier turns to read; None reads none.
 
     Raises:
         UserError: The file is missing or damaged, or does not match the manifest.
@@ -136,6 +202,8 @@ def read_shard(folder: str, shard: Shard, negatives: int = 0, guide: bool = Fals
         raise UserError(f"{path}: shard is missing; make the corpus again")
     names = [*features.ID_FEATURES, *map(features.negative_ids, range(negatives))]
     guides = features.GUIDES if guide else ()
+    if turns:
+        names += map(features.extra_context_ids, range(turns.count))
     columns: dict[str, list[Ragged]] = {name: [] for name in names}
     vectors: dict[str, list[NDArray[np.int8]]] = {name: [] for name in guides}
     for reader, spans in read_columns(path, [*names, *guides], _BATCH):
@@ -144,9 +212,11 @@ def read_shard(folder: str, shard: Shard, negatives: int = 0, guide: bool = Fals
         for name, parts in columns.items():
             values, splits = reader.ids(spans[name])
             parts.append(Ragged(values.astype(np.int32), splits))
-    context, response, *hard = (Ragged.concatenate(parts) for parts in columns.values())
+    context, response, *further = (Ragged.concatenate(parts) for parts in columns.values())
+    hard, above = further[:negatives], further[negatives:]
+    earlier = [_or_context(join_turns(above, turns.max_length), context)] if turns else []
     extra = {name: np.concatenate(blocks) for name, blocks in vectors.items() if blocks}
-    pairs = Pairs(context, response, extra, tuple(hard))
+    pairs = Pairs(context, response, extra, tuple(hard), tuple(earlier))
     if len(pairs) != shard.examples:
         raise UserError(
             f"{path}: contains {len(pairs)} pairs, manifest.json says {shard.examples}; "
@@ -158,7 +228,9 @@ def read_shard(folder: str, shard: Shard, negatives: int = 0, guide: bool = Fals
 def with_log_frequency(pairs: Pairs) -> Pairs:
     """Adds the logarithm of how often each text occurs among these pairs, for logQ."""
     extra = dict(pairs.extra)
-    for side, texts in (("context", pairs.context), ("response", pairs.response)):
+    sides = {"context": pairs.context, "response": pairs.response}
+    sides |= dict(zip(("earlier",), pairs.earlier, strict=False))
+    for side, texts in sides.items():
         _, index, counts = np.unique(texts.keys(), return_inverse=True, return_counts=True)
         extra[f"{side}_log_q"] = np.log(counts[index]).astype(np.float32)
     return dataclasses.replace(pairs, extra=extra)

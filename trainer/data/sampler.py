@@ -17,7 +17,7 @@ from rejoinder.corpus.manifest import Shard
 from rejoinder.errors import UserError
 from rejoinder.trainer.data.mixture import Mixture
 from rejoinder.trainer.data.order import Order, Window
-from rejoinder.trainer.data.records import Pairs, read_shard, with_log_frequency
+from rejoinder.trainer.data.records import Pairs, Turns, read_shard, with_log_frequency
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Sampler:
         log_frequency: Whether to count how often each text occurs in its window.
         negatives: Hard negatives of each pair.
         guide: Whether to read the guide's vectors.
+        turns: Earlier turns of each pair; None reads none.
 
     Raises:
         UserError: `datasets_per_batch` does not divide `batch_size`.
@@ -75,6 +76,7 @@ class Sampler:
         log_frequency: bool = False,
         negatives: int = 0,
         guide: bool = False,
+        turns: Turns | None = None,
     ):
         if batch_size % datasets_per_batch:
             raise UserError(
@@ -90,7 +92,7 @@ class Sampler:
             sizes = tuple(shard.examples for shard in shards)
             order = Order(sizes, window, (seed, data_set.name), shuffle)
             self._streams.append(
-                _Stream(data_set.folder, shards, order, log_frequency, negatives, guide)
+                _Stream(data_set.folder, shards, order, log_frequency, negatives, guide, turns)
             )
 
     def batch(self, step: int) -> Batch:
@@ -121,6 +123,7 @@ class _Stream:
         log_frequency: bool,
         negatives: int,
         guide: bool,
+        turns: Turns | None,
     ):
         self._folder = folder
         self._files = shards
@@ -128,6 +131,7 @@ class _Stream:
         self._log_frequency = log_frequency
         self._negatives = negatives
         self._guide = guide
+        self._turns = turns
         self._shards: dict[int, Future[Pairs]] = {}
         self._windows: dict[Window, tuple[Pairs, NDArray[np.int64]]] = {}
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="shards")
@@ -151,7 +155,12 @@ class _Stream:
         for shard in (*window.shards, *following.shards):
             if shard not in self._shards:  # read the next window in advance
                 self._shards[shard] = self._pool.submit(
-                    read_shard, self._folder, self._files[shard], self._negatives, self._guide
+                    read_shard,
+                    self._folder,
+                    self._files[shard],
+                    self._negatives,
+                    self._guide,
+                    self._turns,
                 )
         pairs = Pairs.concatenate([self._shards[shard].result() for shard in window.shards])
         if self._log_frequency:

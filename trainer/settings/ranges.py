@@ -87,6 +87,7 @@ _RANGES = {
     "task.loss.margin": Range(0, 2),  # cosines differ by at most 2
     "task.loss.matryoshka_dims": _COUNT,
     "task.loss.hard_negatives": _NOT_NEGATIVE,
+    "task.loss.extra_contexts": Range(0, 100),  # as many as --extra-contexts accepts
     **{f"task.train_data.{key}": numbers for key, numbers in _PAIR_DATA.items()},
     **{f"task.validation_data.{key}": numbers for key, numbers in _PAIR_DATA.items()},
     "task.evaluation.batches": _COUNT,

@@ -15,12 +15,14 @@ from rejoinder.trainer.data.inputs import (
     TRAIN_DEVIATIONS,
     Shares,
     check_batch_size,
+    earlier_turns,
     make_layout,
     pad_id,
     sample_pairs,
+    sentences_of_a_pair,
 )
 from rejoinder.trainer.data.layout import PackedLayout
-from rejoinder.trainer.data.records import Pairs, Ragged, with_log_frequency
+from rejoinder.trainer.data.records import Pairs, Ragged, Turns, with_log_frequency
 from rejoinder.trainer.data.sampler import Batch
 from rejoinder.trainer.encoding import ROW_FEATURES
 
@@ -46,10 +48,11 @@ def make_features(
     shares, data = Shares(replicas=replicas), task.train_data
     check_batch_size(data, shares, "task.train_data")
     negatives = task.loss.hard_negatives
-    samples = [sample_pairs(corpus, negatives) for corpus in corpora]
+    turns = earlier_turns(task)
+    samples = [sample_pairs(corpus, negatives, turns) for corpus in corpora]
     assumptions = []
     if not corpora:
-        samples = [assumed_pairs(task.model.max_length, negatives)]
+        samples = [assumed_pairs(task.model.max_length, negatives, turns)]
         if data.layout == "packed":  # the others pad to the longest sentence there can be
             assumptions.append(
                 f"{MEAN_LENGTH} tokens a sentence, geometrically distributed (no --corpus)"
@@ -66,24 +69,29 @@ def make_features(
     if isinstance(layout, PackedLayout):
         rows = layout.row_counts[-1], layout.row_length
     else:
-        sentences = (2 + negatives) * data.global_batch_size
+        sentences = sentences_of_a_pair(task) * data.global_batch_size
         rows = sentences // replicas, task.model.max_length
     largest = {name: np.zeros(rows, np.int32) for name in ROW_FEATURES if name in arranged}
     return {**arranged, **largest}, assumptions
 
 
-def assumed_pairs(max_length: int, negatives: int = 0) -> Pairs:
+def assumed_pairs(max_length: int, negatives: int = 0, turns: Turns | None = None) -> Pairs:
     """Returns pairs with the assumed lengths; their ids have no meaning.
 
     Args:
         max_length: Length at which sentences are cut, tokens.
         negatives: Hard negatives of each pair.
+        turns: The earlier turns; they are assumed to be there, and as many as there can be.
     """
     rng = np.random.default_rng(0)
 
-    def side() -> Ragged:
-        lengths = _SPECIAL + rng.geometric(1 / (MEAN_LENGTH - _SPECIAL), _SAMPLE)
-        splits = np.concatenate([[0], np.cumsum(np.minimum(lengths, max_length))])
+    def side(texts: int = 1, longest: int = max_length) -> Ragged:
+        shape = [texts, _SAMPLE]
+        lengths = _SPECIAL + rng.geometric(1 / (MEAN_LENGTH - _SPECIAL), shape).sum(axis=0)
+        splits = np.concatenate([[0], np.cumsum(np.minimum(lengths, longest))])
         return Ragged(np.zeros(splits[-1], np.int32), splits)
 
-    return Pairs(side(), side(), negatives=tuple(side() for _ in range(negatives)))
+    pair, hard = (side(), side()), tuple(side() for _ in range(negatives))
+    return Pairs(
+        *pair, negatives=hard, earlier=(side(turns.count, turns.max_length),) if turns else ()
+    )
