@@ -35,6 +35,8 @@ def take_out(
     values = {inner.name: outer for outer, inner in captures if outer.dtype != tf.resource}
     graph = rewrite(function.graph.as_graph_def())
     read, gathered = _take_weights(graph, handles)
+    # An encoder need not look at all of its arguments, and a graph takes no others.
+    used = {name for node in graph.node for name in node.input}
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in arguments]
 
     @tf.function(input_signature=specs)
@@ -46,6 +48,7 @@ def take_out(
             **{f"{name}:0": variable.read_value() for name, variable in read.items()},
             **{f"{name}:0": capture(variable.handle) for name, variable in gathered.items()},
         }
+        inputs = {name: value for name, value in inputs.items() if name[:-2] in used}
         (output,) = function.outputs
         return tf.graph_util.import_graph_def(graph, inputs, [output.name], name="packed")[0]
 

@@ -111,6 +111,12 @@ def test_bfloat16_is_that_of_an_encoder_with_a_mixed_policy(model, folder):
     np.testing.assert_allclose(version.encode([row])[0], expected, atol=1e-6)
 
 
+def test_an_encoder_without_matrix_products_is_not_changed_by_bfloat16(tiny_base):
+    tiny = tiny_base / "1"
+    version = ModelVersion(tiny, EngineOptions("tensorflow", "bfloat16"))
+    np.testing.assert_array_equal(embed(version), embed(ModelVersion(tiny)))
+
+
 def test_bfloat16_weights_are_stored_in_bfloat16(folder):
     version = ModelVersion(folder, EngineOptions("tensorflow", "bfloat16"))
     weights = version._engine._encode.get_concrete_function().captured_inputs
