@@ -163,6 +163,18 @@ $(VENV)/.parity: $(VENV)/.installed requirements/parity.txt
 .PHONY: setup-parity
 setup-parity: $(VENV)/.parity ## Add torch, sentence-transformers and mteb, for parity tests and benchmarks
 
+# infinity and sentence-transformers with OpenVINO need older packages than $(VENV) has.
+SERVE_PEERS := build/serve-peers
+
+$(SERVE_PEERS)/.installed: requirements/serve-peers.txt $(VENV)/.installed
+	@$(PYTHON) -m venv --clear $(SERVE_PEERS)
+	@$(SERVE_PEERS)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.8.0
+	@$(UV) pip install --quiet --python $(SERVE_PEERS)/bin/python --no-deps -r requirements/serve-peers.txt
+	@touch $@
+
+.PHONY: setup-serve-peers
+setup-serve-peers: $(SERVE_PEERS)/.installed ## Install the peers of benchmarks/serve.py in a folder of their own (about 6 GB)
+
 # Where `train --dry-run --tpu-topology` looks for its compiler (trainer/tpu_compile/environment.py).
 TPU_COMPILER := $(HOME)/.cache/rejoinder/tpu-compiler
 # libtpu has wheels for this platform only.

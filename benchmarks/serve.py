@@ -8,12 +8,13 @@ r"""Measures throughput and latency of servers with real texts: ours and its pee
 Start the servers first, each with the same model under the name `--model`; they are
 measured in turn, one at a time, for each number of clients. Clients are closed
 loops: each sends a text, waits for the response, then sends the next. Any server with
-OpenAI's embeddings API can be measured: ours, infinity, or the plain peer that
-`--serve-sentence-transformers FOLDER` starts (sentence-transformers behind FastAPI,
-one encode call per request). Prints Markdown rows; the last column is the throughput
-of the first server divided by that of the row. With `--repeat`, the memory of PID is
-printed over time. Refusals (429) are counted separately; after one, a client pauses
-`--pause` seconds and ignores Retry-After.
+OpenAI's embeddings API can be measured: ours, infinity, or `benchmarks.serve_peer`
+(sentence-transformers behind FastAPI). With `--export BASE` the servers are started
+here, one after another, ours in each engine and precision and those peers whose folders
+are given, and the ratios to the best peer of each precision are printed. Prints Markdown
+rows; the last column is the throughput of the first server divided by that of the row.
+With `--repeat`, the memory of PID is printed over time. Refusals (429) are counted
+separately; after one, a client pauses `--pause` seconds and ignores Retry-After.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import math
 import os
 import random
 import statistics
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -31,6 +33,8 @@ from pathlib import Path
 
 import aiohttp
 import numpy as np
+
+from benchmarks.serve_contenders import PORT, Contender, contenders, running
 
 
 async def client(
@@ -84,8 +88,8 @@ async def load(
     return len(latencies) / seconds, latencies, statuses.total() - statuses[200]
 
 
-def report(args: argparse.Namespace, clients: int, texts: list[str]) -> None:
-    """Measures every server with `clients` clients and prints a row for each."""
+def report(args: argparse.Namespace, clients: int, texts: list[str]) -> float:
+    """Measures every server with `clients` clients and prints its row; returns the last rate."""
     first = 0.0
     for name, url, *pid in args.server:
         # Every measurement starts at the same text.
@@ -101,6 +105,7 @@ def report(args: argparse.Namespace, clients: int, texts: list[str]) -> None:
             f"| {first / rate if rate else math.inf:.2f} |",
             flush=True,
         )
+    return rate
 
 
 def model_alone(folder: Path, texts: list[str], seconds: float) -> float:
@@ -140,27 +145,24 @@ def read_texts(path: Path) -> list[str]:
     return texts
 
 
-def serve_sentence_transformers(folder: str, port: int) -> None:
-    """Runs the plain peer: sentence-transformers behind FastAPI, in OpenAI's format."""
-    import base64
-
-    import uvicorn
-    from fastapi import FastAPI
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(folder, device="cpu")
-    app = FastAPI()
-
-    @app.post("/v1/embeddings")
-    def embeddings(body: dict) -> dict:
-        vectors = model.encode(body["input"])
-        data = [
-            {"object": "embedding", "index": i, "embedding": base64.b64encode(v.tobytes()).decode()}
-            for i, v in enumerate(vectors)
-        ]
-        return {"object": "list", "data": data, "model": body.get("model")}
-
-    uvicorn.run(app, port=port, log_level="warning")
+def compare(args: argparse.Namespace, found: list[Contender], texts: list[str]) -> None:
+    """Starts each contender in turn, measures it, and prints our rate beside the best peer's."""
+    rates: dict[tuple[str, int], float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, contender in enumerate(found):
+            with running(contender, Path(folder) / f"{number}.log") as pid:
+                url = f"http://127.0.0.1:{PORT}/v1/embeddings"
+                server = argparse.Namespace(**vars(args) | {"server": [(contender.name, url, pid)]})
+                for clients in args.clients:
+                    rates[contender.name, clients] = report(server, clients, texts)
+    for clients in args.clients:
+        for precision in (*dict.fromkeys(each.precision for each in found), "any"):
+            alike = [each for each in found if precision in (each.precision, "any")]
+            ours = [rates[each.name, clients] for each in alike if each.is_ours]
+            peers = [rates[each.name, clients] for each in alike if not each.is_ours]
+            if ours and peers:
+                ratio = max(ours) / max(peers)
+                print(f"{clients} clients, {precision}: {ratio:.2f} times the best peer")
 
 
 def main() -> None:
@@ -168,8 +170,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--serve-sentence-transformers", metavar="FOLDER", help="start the peer")
-    parser.add_argument("--port", type=int, default=8600, help="port of the peer")
     parser.add_argument(
         "--server",
         nargs="+",
@@ -185,6 +185,14 @@ def main() -> None:
         metavar="FOLDER",
         help="an exported version: its rate without a server is printed first",
     )
+    group = parser.add_argument_group("servers that are started here, one after another")
+    group.add_argument("--export", metavar="BASE", help="ours; made with `export --openvino`")
+    group.add_argument("--int8-export", metavar="BASE", help="ours; made with `export --int8`")
+    group.add_argument("--folder", metavar="DIR", help="the model, for sentence-transformers")
+    group.add_argument(
+        "--onnx", metavar="DIR", help="the model as `optimum-cli export onnx` writes it"
+    )
+    group.add_argument("--peers-python", metavar="PATH", help="of `make setup-serve-peers`")
     parser.add_argument("--model", default="encoder", help="model name in requests")
     parser.add_argument("--texts", type=Path, help="texts: plain lines, or JSON lines")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
@@ -193,11 +201,9 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.05, help="after a refusal, in seconds")
     parser.add_argument("--repeat", type=int, default=1, help="rounds, to see memory over time")
     args = parser.parse_args()
-    if args.serve_sentence_transformers:
-        serve_sentence_transformers(args.serve_sentence_transformers, args.port)
-        return
-    if not args.server or not args.texts:
-        parser.error("--server and --texts are needed")
+    started = contenders(args)
+    if not (args.server or started) or not args.texts:
+        parser.error("--texts, and --server or --export, are needed")
     texts = read_texts(args.texts)
     # Texts near each other in a file are similar; without shuffling, a faster server
     # would meet texts of other lengths.
@@ -207,7 +213,9 @@ def main() -> None:
     if args.limit:
         rate = model_alone(args.limit, texts, args.seconds)
         print(f"| the model alone | - | {rate:.1f} | - | - | - | - | - |", flush=True)
-    for _ in range(args.repeat):
+    if started:
+        compare(args, started, texts)
+    for _ in range(args.repeat if args.server else 0):
         for clients in args.clients:
             report(args, clients, texts)
 

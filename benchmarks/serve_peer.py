@@ -1,0 +1,55 @@
+"""The plain peer: sentence-transformers behind FastAPI, one call of `encode` per request.
+
+    python -m benchmarks.serve_peer --folder FOLDER --port 8600 --backend openvino
+
+answers OpenAI's `/v1/embeddings`, with vectors in base64.
+"""
+
+import argparse
+import base64
+from typing import Any
+
+
+def main() -> None:
+    """Runs the server."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", required=True, help="sentence-transformers folder")
+    parser.add_argument("--port", type=int, default=8600)
+    parser.add_argument("--backend", choices=["torch", "openvino"], default="torch")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    args = parser.parse_args()
+    if args.backend == "openvino":
+        import sys
+
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    import uvicorn
+    from fastapi import FastAPI
+    from sentence_transformers import SentenceTransformer
+
+    options: dict[str, Any] = {}
+    if args.backend == "openvino":
+        hint = "bf16" if args.precision == "bfloat16" else "f32"
+        options = {"model_kwargs": {"ov_config": {"INFERENCE_PRECISION_HINT": hint}}}
+    model = SentenceTransformer(args.folder, device="cpu", backend=args.backend, **options)
+    app = FastAPI()
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.post("/v1/embeddings")
+    def embeddings(body: dict) -> dict:
+        vectors = model.encode(body["input"])
+        data = [
+            {"object": "embedding", "index": i, "embedding": base64.b64encode(v.tobytes()).decode()}
+            for i, v in enumerate(vectors)
+        ]
+        return {"object": "list", "data": data, "model": body.get("model")}
+
+    uvicorn.run(app, port=args.port, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()
