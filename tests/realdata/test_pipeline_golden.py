@@ -2,6 +2,7 @@
 
 import bz2
 import io
+import itertools
 import json
 import os
 from collections import Counter
@@ -83,6 +84,21 @@ def test_equals_the_reference(tmp_path, case, extra_contexts):
             canonical(e, extra_contexts) for e in reading.read_examples(str(output), split)
         )
         assert ours == golden(name.format(split), extra_contexts)
+
+
+@pytest.mark.parametrize("order", itertools.permutations(range(3)), ids=str)
+def test_months_added_in_any_order_equal_the_reference(tmp_path, order):
+    name, inputs = CASES["months_zst"]
+    output = extract(tmp_path, inputs[order[0]], arguments=("--keep-months", "3"))
+    for month in order[1:]:
+        added = ["--extend", str(output), "--input", str(inputs[month])]
+        preprocess.main([*added, "--quiet", "--workers", "1"])
+    for split in ("train", "test"):
+        ours = Counter(canonical(e, 0) for e in reading.read_examples(str(output), split))
+        assert ours == golden(name.format(split), 0)
+    counters = load_manifest(str(output)).counters
+    assert sum(counters.values()) == 1_075 + 3_666 + 9_095
+    assert (counters["pair/train"], counters["pair/test"]) == (553, 65)
 
 
 @pytest.mark.parametrize("case", ["awkward", "months_zst"])
