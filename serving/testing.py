@@ -49,6 +49,8 @@ class RunningServer:
 def start_server(base: Path, *options: str, env: dict[str, str] | None = None) -> RunningServer:
     """Serves the model in `base` as `tiny` on free ports of the loopback.
 
+    It computes in float32, so that it gives the same embeddings on every processor.
+
     Args:
         base: the model's folder of versions.
         *options: further options of `rejoinder serve`.
@@ -63,7 +65,7 @@ def start_server(base: Path, *options: str, env: dict[str, str] | None = None) -
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "rejoinder", "serve", "--model", f"tiny={base}"),
-            *("--port", "0", "--grpc-port", "0", *options),
+            *("--port", "0", "--grpc-port", "0", "--precision", "float32", *options),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
