@@ -19,7 +19,12 @@ import time
 from collections.abc import Callable
 
 PEER_BATCHES = (8, 16, 32, 64)
-RUNNERS = ("ours float32", "ours bfloat16", "torch float32", "torch bfloat16", "onnx float32")
+RUNNERS = (
+    *("ours float32", "ours bfloat16", "ours openvino float32", "ours openvino bfloat16"),
+    *("torch float32", "torch bfloat16", "onnx float32", "openvino float32", "openvino bfloat16"),
+)
+# Peers whose packages are older than this project's.
+_OTHER_PYTHON = ("onnx", "openvino")
 
 
 def load_texts(args: argparse.Namespace) -> list[str]:
@@ -42,7 +47,9 @@ def work(name: str, args: argparse.Namespace) -> None:
     texts = load_texts(args)
     clock = time.process_time if args.cpu_seconds else time.perf_counter
     try:
-        if name.startswith("ours"):
+        if name.startswith("ours openvino"):
+            encode, batch, tokens = load_our_openvino(name, args)
+        elif name.startswith("ours"):
             encode, batch, tokens = load_ours(name, args, texts)
         else:
             encode, batch, tokens = load_peer(name, args, texts)
@@ -77,6 +84,33 @@ def load_ours(name: str, args: argparse.Namespace, texts: list[str]):
     return encoder.encode, None, int(tf.reduce_sum(tokens))
 
 
+def load_our_openvino(name: str, args: argparse.Namespace):
+    """Returns the encode function of the server's OpenVINO engine, without the server."""
+    from pathlib import Path
+
+    import numpy as np
+
+    from rejoinder.models.embedders import STEP_TOKENS, cut_steps
+    from rejoinder.serving.engine.model_version import ModelVersion
+    from rejoinder.serving.engine_options import EngineOptions
+
+    if not args.export:
+        raise ImportError("--export names no export made with --openvino")
+    options = EngineOptions("openvino", name.split()[-1], threads=args.threads)
+    version = ModelVersion(Path(args.export), options)
+
+    def encode(texts):
+        rows, _ = version.tokenize([text.encode() for text in texts])
+        rows = [row[: args.max_length] for row in rows]
+        lengths = np.array([len(row) for row in rows])
+        result = np.empty([len(rows), version.manifest.dimension], np.float32)
+        for step in cut_steps(lengths, np.argsort(-lengths, kind="stable"), STEP_TOKENS // 16):
+            result[step] = version.encode([rows[i] for i in step])[0]
+        return result
+
+    return encode, None, None
+
+
 def load_peer(name: str, args: argparse.Namespace, texts: list[str]):
     """Returns sentence-transformers' encode function at its best batch size."""
     import contextlib
@@ -85,12 +119,22 @@ def load_peer(name: str, args: argparse.Namespace, texts: list[str]):
     from sentence_transformers import SentenceTransformer
 
     if name.startswith("onnx"):
-        import optimum.onnxruntime  # noqa: F401 - fails here if it is not installed
+        import optimum.onnxruntime
+    if name.startswith("openvino"):
+        sys.modules["openvino_telemetry"] = None  # reports its use to its makers
+        import optimum.intel  # noqa: F401
     torch.set_num_threads(args.threads)
-    backend = "onnx" if name.startswith("onnx") else "torch"
-    model = SentenceTransformer(os.path.expanduser(args.model), device="cpu", backend=backend)
+    backend, precision = name.split()
+    options = {}
+    if backend == "openvino":
+        hints = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32"}
+        options["model_kwargs"] = {
+            "ov_config": {**hints, "INFERENCE_NUM_THREADS": str(args.threads)}
+        }
+    path = os.path.expanduser(args.model)
+    model = SentenceTransformer(path, device="cpu", backend=backend, **options)
     model.max_seq_length = args.max_length
-    half = name.endswith("bfloat16")
+    half = name == "torch bfloat16"
 
     def encode(texts, batch_size=None):
         cast = torch.autocast("cpu", torch.bfloat16) if half else contextlib.nullcontext()
@@ -191,7 +235,7 @@ def report(
         if "missing" in runner.info:
             print(f"| {runner.name} | not measured: {runner.info['missing']} | | | |")
             continue
-        precision = runner.name.split()[1]
+        precision = runner.name.split()[-1]
         floor = rates[precision] / flops / (tokens / texts)
         rate, middle = speed[runner.name], texts / statistics.median(runner.seconds)
         ratio = rate / speed[f"torch {precision}"] if f"torch {precision}" in speed else 0
@@ -224,11 +268,14 @@ def main() -> None:
     parser.add_argument("--max-chars", type=int, default=127)
     parser.add_argument("--runners", nargs="+", default=list(RUNNERS), choices=RUNNERS)
     parser.add_argument(
-        "--onnx-python",
+        "--peers-python",
         default=sys.executable,
         metavar="PATH",
-        help="Python with sentence-transformers[onnx] and zstandard, which at present asks for"
-        " an older transformers than this project and so needs an environment of its own",
+        help="Python of `make setup-serve-peers`, for ONNX Runtime and OpenVINO behind"
+        " sentence-transformers, which ask for an older transformers than this project",
+    )
+    parser.add_argument(
+        "--export", metavar="FOLDER", help="version made with `export --openvino`, for ours"
     )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -239,9 +286,13 @@ def main() -> None:
 
     import numpy as np
 
-    pythons = {"onnx float32": args.onnx_python}
     runners = [
-        Runner(name, pythons.get(name, sys.executable), sys.argv[1:]) for name in args.runners
+        Runner(
+            name,
+            args.peers_python if name.startswith(_OTHER_PYTHON) else sys.executable,
+            sys.argv[1:],
+        )
+        for name in args.runners
     ]
     present = [runner for runner in runners if "missing" not in runner.info]
     with tempfile.TemporaryDirectory() as folder:
