@@ -73,9 +73,12 @@ def select_pairs(
             first.setdefault(row[0], row)
         ordered = list(first.values())
     kept = ordered[:limit]
-    columns = [[row[index] for row in kept] for index in range(len(FEATURES))]
+    contexts, responses, subreddits, threads = (
+        [row[index] for row in kept] for index in range(len(FEATURES))
+    )
     turns = [list(filter(None, row[len(FEATURES) :])) for row in kept]
-    return Pairs(*columns, earlier=turns if any(turns) else [])
+    earlier = turns if any(turns) else []
+    return Pairs(contexts, responses, subreddits, threads, earlier)
 
 
 def load_pairs(

@@ -38,7 +38,8 @@ class SharedTexts:
     @classmethod
     def of(cls, train: pl.Series, test: pl.Series) -> "SharedTexts":
         """Hashes the texts of one bucket, string [n] each."""
-        return _fitting(*(np.unique(hashing.hash_strings(t, _SEED)) for t in (train, test)), 0)
+        of_train, of_test = (np.unique(hashing.hash_strings(t, _SEED)) for t in (train, test))
+        return _fitting(of_train, of_test, 0)
 
     def __add__(self, other: "SharedTexts") -> "SharedTexts":
         """Returns the texts of both."""

@@ -10,6 +10,7 @@ from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.errors import UserError
 from rejoinder.trainer.config import LossOptions
 from rejoinder.trainer.data.corpora import Corpus, check_extra_contexts
+from rejoinder.trainer.data.inputs import sample_pairs
 from rejoinder.trainer.data.layout import PackedLayout, PaddedLayout
 from rejoinder.trainer.data.records import Ragged, Turns, join_turns, read_shard
 from rejoinder.trainer.data.sampler import Batch, DataSet
@@ -80,6 +81,13 @@ def test_a_pair_without_earlier_turns_has_its_context_in_their_place(tmp_path):
     one = read_shard(str(tmp_path), shard, turns=Turns(1, 8))
     assert rows(one.earlier[0])[2] == [0, 13, 2]
     assert read_shard(str(tmp_path), shard).earlier == ()
+
+
+def test_the_sample_that_decides_the_number_of_rows_has_earlier_turns(tmp_path):
+    shard = write_shard(tmp_path, PAIRS)
+    manifest = Manifest("a", {"train": [shard]}, 8, "f", 1, 50, [], options={"context_ids": 2})
+    corpus = Corpus(DataSet("a", str(tmp_path), (shard,)), 1, manifest)
+    assert sample_pairs(corpus, 0, Turns(2, 8)).lengths.tolist() == [9, 10, 11]
 
 
 @pytest.mark.parametrize("layout", [PackedLayout(1, 16, [4], 8, 1), PaddedLayout(1, [8], 1)])

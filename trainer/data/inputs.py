@@ -230,7 +230,7 @@ def sentences_of_a_pair(task: TaskConfig) -> int:
 def sample_pairs(corpus: Corpus, negatives: int = 0, turns: Turns | None = None) -> Pairs:
     """Returns the first pairs of the first shard of a corpus that is not empty."""
     shard = next(shard for shard in corpus.data_set.shards if shard.examples)
-    pairs = read_shard(corpus.data_set.folder, shard, negatives, turns)
+    pairs = read_shard(corpus.data_set.folder, shard, negatives, turns=turns)
     return pairs.take(np.arange(min(len(pairs), _SAMPLE)))
 
 
