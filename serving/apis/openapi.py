@@ -118,10 +118,16 @@ class _Schemas:
     def __init__(self) -> None:
         self.components: dict[str, Any] = {}
 
-    def of(self, types: tuple[Any, ...]) -> dict[str, Any]:
-        """Returns the schema of a value of one of the types."""
+    def of(self, types: tuple[Any, ...], name: str = "") -> dict[str, Any]:
+        """Returns the schema of a value of one of the types; of several, it is called `name`.
+
+        Generators of Go clients cannot write a choice that has no name of its own.
+        """
         found = [self._of_type(kind) for kind in types]
-        return found[0] if len(found) == 1 else {"anyOf": found}
+        if len(found) == 1:
+            return found[0]
+        self.components[name] = {"anyOf": found}
+        return {"$ref": _REF.format(model=name)}
 
     def _of_type(self, kind: Any) -> dict[str, Any]:
         schema = TypeAdapter(kind).json_schema(ref_template=_REF, schema_generator=_OpenApi30)
@@ -134,6 +140,7 @@ class _Schemas:
 
 def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
     is_post = operation.method == "POST"
+    kind = operation.id.partition("_of_")[0].title()
     described: dict[str, Any] = {
         "operationId": operation.id,
         "summary": operation.summary,
@@ -146,11 +153,13 @@ def _operation(operation: Operation, schemas: _Schemas) -> dict[str, Any]:
             for name in names
         ]
     if operation.requests:
-        content = {"application/json": {"schema": schemas.of(operation.requests)}}
+        content = {"application/json": {"schema": schemas.of(operation.requests, f"{kind}Body")}}
         described["requestBody"] = {"required": True, "content": content}
     success: dict[str, Any] = {"description": "Success"}
     if operation.answers:
-        success["content"] = {"application/json": {"schema": schemas.of(operation.answers)}}
+        success["content"] = {
+            "application/json": {"schema": schemas.of(operation.answers, f"{kind}Result")}
+        }
     else:
         success["content"] = {"text/plain": {"schema": {"type": "string"}}}
     if is_post:
