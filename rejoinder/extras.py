@@ -22,9 +22,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     "search": ("sklearn", "usearch", *_READ_CORPUS),
     "serve": (
         *("starlette", "uvicorn", "httptools", "orjson", "prometheus_client", "grpc"),
-        "tensorflow_serving",
+        *("tensorflow_serving", "psutil"),
     ),
     "openvino": ("openvino", "nncf"),
+    "telemetry": ("opentelemetry.exporter.otlp.proto.http",),
 }
 
 
@@ -53,5 +54,7 @@ def check_installed(extra: str, user: str) -> None:
 def _is_found(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # a package that it is in is missing
+        return False
     except ValueError:  # `sys.modules` holds it without a spec
         return True

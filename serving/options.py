@@ -17,6 +17,7 @@ from rejoinder.serving.parser import KEYS_VARIABLE
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ORIGIN = re.compile(r"https?://[^/\s]+")
+_URL = re.compile(r"https?://[^/\s]+(/\S*)?")
 _LABEL = re.compile(r"([^:=/]+):([^:=/]+)=(\d{1,18})")
 
 
@@ -151,6 +152,16 @@ def read_origins(texts: Sequence[str]) -> list[str]:
                 f"--cors-origin {text}: write scheme://host[:port] without a path, or *"
             )
     return list(texts)
+
+
+def check_url(flag: str, text: str) -> None:
+    """Checks an option that is the URL of another server.
+
+    Raises:
+        UserError: It is not one.
+    """
+    if not _URL.fullmatch(text):
+        raise UserError(f"{flag} {text}: write http://host:port or https://host[:port]")
 
 
 def read_limits(args: argparse.Namespace) -> Limits:

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from rejoinder.serving.engine_options import ENGINES, PRECISIONS
 from rejoinder.serving.limits import Limits
+from rejoinder.serving.logs import FORMATS
 
 KEYS_VARIABLE = "REJOINDER_API_KEYS"
 
@@ -102,6 +103,18 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--access-log",
         action="store_true",
         help="log the endpoint, status and time of each request",
+    )
+    network.add_argument(
+        "--log-format",
+        choices=FORMATS,
+        default="text",
+        help="json writes one object a line, with request ids (default: text)",
+    )
+    network.add_argument(
+        "--otlp-endpoint",
+        metavar="URL",
+        help="OTLP/HTTP receiver of OpenTelemetry traces, as in http://localhost:4318 "
+        "(default: no traces)",
     )
     compute = parser.add_argument_group("compute")
     compute.add_argument(

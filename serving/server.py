@@ -11,18 +11,20 @@ http://localhost:8501/. New versions in a model's folder are loaded while servin
 import argparse
 import asyncio
 import contextlib
-import logging
 import socket
-import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rejoinder import extras
 from rejoinder.errors import UserError
-from rejoinder.serving import options
+from rejoinder.serving import logs, options
 from rejoinder.serving.engine_options import EngineOptions
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.model_options import ModelOptions
 from rejoinder.serving.parser import KEYS_VARIABLE, make_parser
+
+if TYPE_CHECKING:
+    from rejoinder.serving.tracing import Tracing
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,17 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         extras.check_installed("openvino", "serve --engine openvino")
     if args.workers < 1 or args.threads < 0:
         raise UserError("--workers must be at least 1 and --threads at least 0")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    logging.getLogger("rejoinder.access").setLevel(
-        logging.INFO if args.access_log else logging.WARNING
-    )
+    if args.otlp_endpoint is not None:
+        extras.check_installed("telemetry", "serve --otlp-endpoint")
+        options.check_url("--otlp-endpoint", args.otlp_endpoint)
+    logs.configure(args.log_format, access_log=args.access_log)
     keys = options.read_keys(args.api_key_file)
     if not keys and not options.is_loopback(args.host):
-        print(
-            f"warning: {args.host} can be reached from other machines and no key is set; "
-            f"use --api-key-file or {KEYS_VARIABLE}",
-            file=sys.stderr,
+        logs.warn(
+            f"{args.host} can be reached from other machines and no key is set; "
+            f"use --api-key-file or {KEYS_VARIABLE}"
         )
     listener = _bind(args.host, args.port)
     _serve(args, models, index_folders, limits, keys, listener)
@@ -74,7 +74,7 @@ def _serve(
     from rejoinder.serving.metrics import Metrics
     from rejoinder.serving.service import Service
 
-    print(f"device: {use_first_gpu()}", flush=True)
+    logs.announce(f"device: {use_first_gpu()}")
     indexes = {}
     if index_folders:
         extras.check_installed("search", "serve --index")
@@ -95,6 +95,7 @@ def _serve(
         hosts=options.allowed_hosts(args.host, args.allowed_host),
         origins=options.read_origins(args.cors_origin),
         indexes=indexes,
+        tracing=_tracing(args.otlp_endpoint),
     )
     config = uvicorn.Config(
         build_app(service),
@@ -117,13 +118,13 @@ def _serve(
                 from rejoinder.serving.apis.grpc import grpc_server
 
                 server = grpc_server(service, args.host, args.grpc_port)
-                print(f"gRPC on {args.host}:{await stack.enter_async_context(server)}", flush=True)
+                logs.announce(f"gRPC on {args.host}:{await stack.enter_async_context(server)}")
             listener.listen(config.backlog)  # a client that reads the next line may connect
             host = f"[{args.host}]" if ":" in args.host else args.host
             url = f"http://{host}:{listener.getsockname()[1]}"
-            print(f"HTTP on {url}/", flush=True)
+            logs.announce(f"HTTP on {url}/")
             predict = f"{url}/v1/models/{models[0].name}:predict"
-            print(f"""next: curl -d '{{"instances": ["How are you?"]}}' {predict}""", flush=True)
+            logs.announce(f"""next: curl -d '{{"instances": ["How are you?"]}}' {predict}""")
             drain = DrainingServer(config, service.readiness, delay=args.drain_delay)
             await drain.serve(sockets=[listener])
 
@@ -132,6 +133,17 @@ def _serve(
             runner.run(serve())
     finally:
         service.predictor.close()
+        if service.tracing is not None:
+            service.tracing.close()
+
+
+def _tracing(endpoint: str | None) -> "Tracing | None":
+    if endpoint is None:
+        return None
+    from rejoinder.serving.tracing import Tracing
+    from rejoinder.versions import installed_version
+
+    return Tracing(endpoint, installed_version("rejoinder") or "source")
 
 
 def _bind(host: str, port: int) -> socket.socket:

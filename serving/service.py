@@ -13,6 +13,7 @@ from rejoinder.serving.metrics import Metrics
 
 if TYPE_CHECKING:  # opening an index needs usearch; a server without an index does not
     from rejoinder.retrieval.index import SearchIndex
+    from rejoinder.serving.tracing import Tracing
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Service:
         origins: Web origins whose scripts may call this server; `*` for all.
         readiness: What `/ready` reports.
         indexes: Search indexes by name.
+        tracing: Exports a trace of each request, if not None.
     """
 
     registry: Registry
@@ -49,3 +51,4 @@ class Service:
     origins: Sequence[str] = ()
     readiness: Readiness = field(default_factory=Readiness)
     indexes: Mapping[str, "SearchIndex"] = field(default_factory=dict)
+    tracing: "Tracing | None" = None

@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 from rejoinder.serving.errors import Code, ServingError, invalid, log_failure
 from rejoinder.serving.inflight import InflightBytes
 from rejoinder.serving.limits import Limits
-from rejoinder.serving.metrics import Metrics
+from rejoinder.serving.observation import Observation
 from rejoinder.serving.service import Service
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
@@ -164,7 +164,11 @@ class GrpcGate:
             self._service.keys.check(str(metadata.get("authorization", "")))
 
     def _outcome(self, label: str, context: grpc.aio.ServicerContext) -> "_Outcome":
-        return _Outcome(self._service.metrics, label, context)
+        metadata = dict(context.invocation_metadata() or ())
+        headers = {name: value for name, value in metadata.items() if isinstance(value, str)}
+        service = self._service
+        observation = Observation(service.metrics, service.tracing, f"grpc_{label}", headers)
+        return _Outcome(observation, context)
 
 
 class _Outcome:
@@ -175,9 +179,8 @@ class _Outcome:
     only after the request's own functions have ended: else messages would pile up.
     """
 
-    def __init__(self, metrics: Metrics, label: str, context: grpc.aio.ServicerContext):
-        self._metrics = metrics
-        self._label = label
+    def __init__(self, observation: Observation, context: grpc.aio.ServicerContext):
+        self._observation = observation
         self._context = context
         self._status = grpc.StatusCode.OK
         self._message = ""
@@ -200,7 +203,7 @@ class _Outcome:
             self._status, self._message = grpc.StatusCode.INTERNAL, "internal error"
         elif error is not None:
             code = "CANCELLED"
-        self._metrics.requests.labels(f"grpc_{self._label}", code).inc()
+        self._observation.finish(code, failed=code == "INTERNAL")
         return isinstance(error, Exception)
 
     async def abort(self) -> Any:

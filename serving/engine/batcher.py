@@ -30,6 +30,7 @@ from rejoinder.serving.errors import Code, ServingError, overloaded
 from rejoinder.serving.keys import current_client
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
+from rejoinder.serving.request_record import note
 
 
 @dataclass(eq=False, slots=True)
@@ -127,6 +128,10 @@ class Batcher:
         self._queues.setdefault(version, FairQueue()).add(request)
         self._start_batches()
         await done
+        now = time.monotonic()
+        self._metrics.queue_seconds.observe(request.started - request.arrived)
+        note("queue", request.arrived, request.started)
+        note("batch", request.started, now, rows=len(rows), tokens=sum(map(len, rows)))
         return embeddings
 
     def close(self) -> None:
@@ -195,6 +200,7 @@ class Batcher:
                 break
             room -= tokens
             rows.append(_Row(request, request.taken))
+            request.started = request.started or time.monotonic()
             request.taken += 1
             if request.waiting:
                 queue.pass_turn()
@@ -228,6 +234,7 @@ class Batcher:
             return
         seconds = time.monotonic() - start
         self._cost(version).observe(sum(row_tokens(row.ids) for row in rows), seconds)
+        self._metrics.batch_seconds.observe(seconds)
         tokens = sum(len(row.ids) for row in rows)
         self._metrics.batch(rows=len(rows), tokens=tokens, padded=padded)
         for row, embedding in zip(rows, embeddings, strict=True):

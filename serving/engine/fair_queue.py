@@ -18,6 +18,7 @@ class QueuedRequest:
         embeddings: float32 [n, d], filled by the batches.
         done: Resolved when all rows are embedded, or with an error.
         arrived: Monotonic time of the call in seconds.
+        started: Monotonic time in seconds at which its first batch began; 0 before.
         taken: Rows that batches have taken.
         delivered: Rows whose embeddings have been written.
     """
@@ -35,6 +36,7 @@ class QueuedRequest:
         self.embeddings = embeddings
         self.done = done
         self.arrived = arrived
+        self.started = 0.0
         self.taken = 0
         self.delivered = 0
         # Tokens of the first i rows, at index i.

@@ -12,6 +12,7 @@ from rejoinder.serving.engine.tokenizing import TokenizingStage, Tokens
 from rejoinder.serving.errors import TooLong, invalid, too_many_items
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
+from rejoinder.serving.request_record import annotate
 
 _TEXT_SIGNATURES = ("serving_default", "encode_context", "encode_response")
 
@@ -57,6 +58,8 @@ class Predictor:
             ServingError: An input has the wrong shape or exceeds a limit, or the
                 server is overloaded.
         """
+        if signature in version.signature_defs:
+            annotate(signature=signature, version=version.number)
         if signature in _TEXT_SIGNATURES:
             texts = _text_rows("text", inputs["text"])
             embeddings, tokens = await self.embed(version, texts, too_long=too_long)

@@ -5,6 +5,7 @@ texts that arrive during one call share the next.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.errors import Code, ServingError
+from rejoinder.serving.request_record import note
 
 
 class Tokens(NamedTuple):
@@ -51,7 +53,10 @@ class TokenizingStage:
         if not self._running:
             self._running = True
             self._task = loop.create_task(self._run())
-        return await tokens
+        start = time.monotonic()
+        result = await tokens
+        note("tokenize", start, time.monotonic(), texts=len(texts))
+        return result
 
     def close(self) -> None:
         """Waits for the running call and ends the thread."""

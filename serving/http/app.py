@@ -38,7 +38,7 @@ _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 def build_app(service: Service) -> ASGIApp:
     """Returns the ASGI application."""
-    gate = Gate(service.limits, service.metrics, service.keys, service.inflight)
+    gate = Gate(service.limits, service.metrics, service.keys, service.inflight, service.tracing)
     rest = RestApi(service.registry, service.predictor, service.limits)
     openai = OpenAiApi(service.registry, service.predictor)
     cohere = CohereApi(openai, service.predictor)

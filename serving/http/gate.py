@@ -6,11 +6,9 @@ endpoint's format, and counts requests. It logs no part of a request.
 """
 
 import asyncio
-import logging
-import time
 import zlib
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,17 +21,28 @@ from rejoinder.serving.inflight import InflightBytes
 from rejoinder.serving.keys import ApiKeys
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.metrics import Metrics
+from rejoinder.serving.observation import Observation
 
-access_logger = logging.getLogger("rejoinder.access")
+if TYPE_CHECKING:
+    from rejoinder.serving.tracing import Tracing
 
 Handler = Callable[[Request, bytes], Awaitable[Response]]
 _CLIENT_CLOSED_REQUEST = 499
+_FIRST_FAILURE = 500
 
 
 class Gate:
     """Checks, limits and counts the requests of all HTTP endpoints."""
 
-    def __init__(self, limits: Limits, metrics: Metrics, keys: ApiKeys, inflight: InflightBytes):
+    def __init__(
+        self,
+        limits: Limits,
+        metrics: Metrics,
+        keys: ApiKeys,
+        inflight: InflightBytes,
+        tracing: "Tracing | None" = None,
+    ):
+        self._tracing = tracing
         self._limits = limits
         self._metrics = metrics
         self._keys = keys
@@ -52,25 +61,26 @@ class Gate:
         """
 
         async def endpoint(request: Request) -> Response:
-            start = time.monotonic()
-            self._metrics.inflight.inc()
+            observation = Observation(self._metrics, self._tracing, name, request.headers)
+            status = _CLIENT_CLOSED_REQUEST
             try:
                 if guarded:
                     self._keys.check(request.headers.get("authorization", ""))
                 response = await self._read_and_run(request, handler)
                 response = await compressed(response, request.headers.get("accept-encoding", ""))
+                status = response.status_code
             except ServingError as error:
                 response = self._error(error, request, form)
+                status = response.status_code
             except Exception as error:
                 log_failure(error)
                 failure = ServingError(Code.INTERNAL, "internal error")
                 response = self._error(failure, request, form)
+                status = response.status_code
             finally:
-                self._metrics.inflight.dec()
-            seconds = time.monotonic() - start
-            self._metrics.requests.labels(name, str(response.status_code)).inc()
-            self._metrics.seconds.labels(name).observe(seconds)
-            access_logger.info("%s %d %.1f ms", name, response.status_code, seconds * 1000)
+                observation.finish(str(status), failed=status >= _FIRST_FAILURE)
+            if name != "page":  # its responses are shared by requests
+                response.headers["X-Request-Id"] = observation.request_id
             return response
 
         return endpoint

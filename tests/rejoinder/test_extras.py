@@ -28,7 +28,9 @@ def names(requirements):
 def test_the_modules_of_an_extra_come_from_its_packages(extra):
     asked = names(OPTIONAL[extra])
     for module in extras.MODULES[extra]:
-        assert asked & {canonicalize_name(name) for name in DISTRIBUTIONS[module]}, module
+        assert asked & {
+            canonicalize_name(name) for name in DISTRIBUTIONS[module.partition(".")[0]]
+        }, module
 
 
 def test_an_encoder_needs_neither_beam_nor_model_garden():
@@ -51,7 +53,7 @@ def test_all_brings_every_package_that_a_user_may_have_asked_for():
 
 def test_every_command_names_an_extra():
     used = {name: command.extra for name, command in COMMANDS.items() if name != "doctor"}
-    of_flags = {"openvino"}  # serve --engine, export --openvino
+    of_flags = {"openvino", "telemetry"}  # serve --engine, export --openvino, serve --otlp-endpoint
     assert {*used.values(), *of_flags} == {*extras.MODULES, "all"}
 
 
