@@ -88,9 +88,7 @@ class TooLong(NamedTuple):
 
     def error(self, index: int, limit: int) -> ServingError:
         """Returns the error for text `index`, which has more than `limit` tokens."""
-        return ServingError(
-            self.code, f"input {index} has more than {limit} tokens; {self.advice}"
-        )
+        return ServingError(self.code, f"input {index} has more than {limit} tokens; {self.advice}")
 
 
 def log_failure(error: BaseException) -> None:
