@@ -32,6 +32,7 @@ class ServingModule(tf.Module):
     | signature | inputs | outputs |
     | --- | --- | --- |
     | `serving_default`, `encode_context`, `encode_response` | `text` string [n] | `embedding` float32 [n, d], `num_tokens` int32 [n], `truncated` bool [n] |
+    | `encode_multi_context` | `text`, `extra_contexts` string [n]: a context, and its earlier turns as one text, nearest first with spaces between, or "" | as above, of both |
     | `score` | `context`, `response` string [n] | `score` float32 [n], the cosine similarity |
     | `tokenize` | `text` string [n] | `token_ids` int32 [n, longest] filled with `pad_id`, `num_tokens`, `truncated` |
     | `encode_tokens` | `token_ids` int32 [n, s], s ≤ `max_length` | `embedding` float32 [n, d] |
@@ -100,6 +101,36 @@ class ServingModule(tf.Module):
         }
 
     @tf.function(input_signature=[_TEXTS, _TEXTS])
+    def encode_multi_context(
+        self, text: tf.Tensor, extra_contexts: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Signature `encode_multi_context`; a row without earlier turns is that of `encode`.
+
+        With earlier turns the embedding is the sum of both, scaled to unit length.
+        """
+        rows = tf.shape(text)[0]
+        tf.debugging.assert_equal(
+            rows,
+            tf.shape(extra_contexts)[0],
+            "text and extra_contexts must have the same number of rows",
+        )
+        with_turns = tf.where(tf.not_equal(extra_contexts, ""))
+        turns = tf.gather_nd(extra_contexts, with_turns)
+        tokens = self.tokenizer(tf.concat([text, turns], 0), max_length=self.max_length)
+        embeddings = self._encode_ragged(tokens.ids)
+        last, earlier = embeddings[:rows], embeddings[rows:]
+        both = tf.math.l2_normalize(tf.gather_nd(last, with_turns) + earlier, axis=-1)
+        truncated = tf.cast(tokens.truncated, tf.int32)
+        return {
+            "embedding": tf.tensor_scatter_nd_update(last, with_turns, both),
+            "num_tokens": tf.tensor_scatter_nd_add(
+                tokens.num_tokens[:rows], with_turns, tokens.num_tokens[rows:]
+            ),
+            "truncated": tf.tensor_scatter_nd_add(truncated[:rows], with_turns, truncated[rows:])
+            > 0,
+        }
+
+    @tf.function(input_signature=[_TEXTS, _TEXTS])
     def score(self, context: tf.Tensor, response: tf.Tensor) -> dict[str, tf.Tensor]:
         """Signature `score`: row i is the similarity of context i and response i."""
         pairs = tf.shape(context)[0]
@@ -138,6 +169,7 @@ class ServingModule(tf.Module):
             "serving_default": encode,
             "encode_context": encode,
             "encode_response": encode,
+            "encode_multi_context": self.encode_multi_context.get_concrete_function(),
             "score": self.score.get_concrete_function(),
             "tokenize": self.tokenize.get_concrete_function(),
             "encode_tokens": self.encode_tokens.get_concrete_function(),

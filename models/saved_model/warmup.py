@@ -49,6 +49,7 @@ def _records(name: str, widths: Sequence[int], bos_id: int, eos_id: int) -> Iter
         texts = np.array([" ".join("a" * max(1, width - 2))] * _ROWS, object)
         for signature in ("serving_default", "encode_context", "encode_response", "tokenize"):
             yield prediction_log(name, signature, {"text": texts})
+        yield prediction_log(name, "encode_multi_context", {"text": texts, "extra_contexts": texts})
         yield prediction_log(name, "score", {"context": texts, "response": texts})
         token_ids = np.full([_ROWS, width], eos_id, np.int32)
         token_ids[:, 0] = bos_id

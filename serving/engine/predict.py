@@ -65,6 +65,8 @@ class Predictor:
             embeddings, tokens = await self.embed(version, texts, too_long=too_long)
             outputs = {"embedding": embeddings, **_token_outputs(tokens)}
             return Prediction(outputs, tokens.truncated)
+        if signature == "encode_multi_context":
+            return await self._with_turns(version, inputs, too_long)
         if signature == "tokenize":
             texts = _text_rows("text", inputs["text"])
             tokens = await self.tokenize(version, texts, too_long=too_long)
@@ -141,6 +143,30 @@ class Predictor:
         """Waits for running work and ends the threads."""
         self._tokenizing.close()
         self._batcher.close()
+
+    async def _with_turns(
+        self, version: ModelVersion, inputs: dict[str, np.ndarray], too_long: TooLong | None
+    ) -> Prediction:
+        """Embeds contexts and their earlier turns, which are cut in any case."""
+        texts = _text_rows("text", inputs["text"])
+        turns = _text_rows("extra_contexts", inputs["extra_contexts"])
+        if len(texts) != len(turns):
+            raise invalid(
+                f"text and extra_contexts must have as many rows; got {len(texts)} and {len(turns)}"
+            )
+        embeddings, tokens = await self.embed(version, texts, too_long=too_long)
+        outputs = {"embedding": embeddings, **_token_outputs(tokens)}
+        outputs = {name: values.copy() for name, values in outputs.items()}
+        rows = [index for index, text in enumerate(turns) if text]
+        if rows:
+            earlier, cut = await self.embed(version, [turns[index] for index in rows])
+            both = embeddings[rows] + earlier
+            # As in the SavedModel, whose smallest squared length is this one.
+            lengths = np.sqrt(np.maximum((both * both).sum(axis=-1, keepdims=True), 1e-12))
+            outputs["embedding"][rows] = both / lengths
+            for name, values in _token_outputs(cut).items():
+                outputs[name][rows] += values
+        return Prediction(outputs, outputs["truncated"])
 
     async def _score(
         self,

@@ -52,6 +52,28 @@ def test_context_and_response_share_the_tower(signatures, name):
     np.testing.assert_allclose(out["embedding"], expected_embeddings(TEXTS), atol=1e-6)
 
 
+def test_a_context_with_earlier_turns_is_the_sum_of_both(signatures):
+    turns = ["", "a b", "", "y " * 100]
+    out = signatures["encode_multi_context"](
+        text=tf.constant(TEXTS), extra_contexts=tf.constant(turns)
+    )
+    alone = signatures["serving_default"](text=tf.constant(TEXTS))
+    both = expected_embeddings(TEXTS) + expected_embeddings(turns)
+    both /= np.linalg.norm(both, axis=-1, keepdims=True)
+    for row, turn in enumerate(turns):
+        expected = both[row] if turn else alone["embedding"][row]
+        np.testing.assert_allclose(out["embedding"][row], expected, atol=1e-6)
+    assert out["num_tokens"].numpy().tolist() == [2, 3 + 4, 14, 32 + 32]
+    assert out["truncated"].numpy().tolist() == [False, False, False, True]
+
+
+def test_contexts_and_earlier_turns_must_be_as_many(signatures):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="the same number of rows"):
+        signatures["encode_multi_context"](
+            text=tf.constant(TEXTS), extra_contexts=tf.constant(TEXTS[:1])
+        )
+
+
 def test_score_is_the_cosine_of_each_pair(signatures):
     contexts, responses = tf.constant(TEXTS[1:]), tf.constant(TEXTS[:3])
     out = signatures["score"](context=contexts, response=responses)
@@ -142,6 +164,7 @@ def test_the_warmup_file_has_a_record_for_each_signature_and_width(version):
                 width = int(TinyTokenizer()(value, max_length=32).num_tokens[0])
             seen.append((request.model_spec.signature_name, name, width))
     wanted = [(name, "text") for name in TEXT_SIGNATURES]
+    wanted += [("encode_multi_context", "text"), ("encode_multi_context", "extra_contexts")]
     wanted += [("score", "context"), ("score", "response"), ("encode_tokens", "token_ids")]
     assert sorted(seen) == sorted((*one, width) for one in wanted for width in bucket_widths(32))
 

@@ -13,7 +13,13 @@ from rejoinder.serving.apis.schemas.fields import BOOLEAN, Text, TokenIds, Vecto
 from rejoinder.serving.apis.schemas.openai import ModelEntry
 
 Signature = Literal[
-    "serving_default", "encode_context", "encode_response", "score", "tokenize", "encode_tokens"
+    "serving_default",
+    "encode_context",
+    "encode_response",
+    "encode_multi_context",
+    "score",
+    "tokenize",
+    "encode_tokens",
 ]
 
 
@@ -25,6 +31,13 @@ class TextRow(_Row):
     """The text of a row."""
 
     text: Text
+
+
+class TurnsRow(_Row):
+    """A context, and its earlier turns as one text, nearest first; "" if there are none."""
+
+    text: Text
+    extra_contexts: Text
 
 
 class PairRow(_Row):
@@ -51,7 +64,7 @@ class PredictByRow(PredictOptions):
     """A request of rows: strings, objects or token ids, as the signature takes them."""
 
     instances: Annotated[
-        list[Text | TextRow | PairRow | TokensRow | TokenIds],
+        list[Text | TextRow | TurnsRow | PairRow | TokensRow | TokenIds],
         Field(min_length=1, json_schema_extra={"maxItems": "max_items"}),
     ]
 

@@ -62,6 +62,25 @@ def test_named_columns(client, vectors):
     np.testing.assert_allclose(scores, np.sum(encoded * encoded[::-1], -1), atol=1e-6)
 
 
+def test_earlier_turns_of_a_context(client, vectors):
+    turns = ["", "a b", "c"]
+    columns = {"text": TEXTS, "extra_contexts": turns}
+    body = {"signature_name": "encode_multi_context", "inputs": columns}
+    out = client.post(PREDICT, json=body).json()["outputs"]
+    alone, earlier = vectors(TEXTS), vectors(turns)
+    both = alone + earlier
+    both /= np.linalg.norm(both, axis=-1, keepdims=True)
+    expected = np.where(np.array(turns)[:, np.newaxis] == "", alone, both)
+    np.testing.assert_allclose(out["embedding"], expected, atol=1e-6)
+    assert out["num_tokens"] == [4, 5 + 4, 2 + 3]
+    rows = [{"text": t, "extra_contexts": e} for t, e in zip(TEXTS, turns, strict=True)]
+    body = {"signature_name": "encode_multi_context", "instances": rows}
+    found = client.post(PREDICT, json=body).json()["predictions"]
+    np.testing.assert_allclose([row["embedding"] for row in found], expected, atol=1e-6)
+    body["instances"][0]["extra_contexts"] = "y " * 100
+    assert client.post(PREDICT, json=body).json()["predictions"][0]["truncated"]
+
+
 def test_named_rows_with_a_single_output_are_plain_values(client):
     body = {"signature_name": "score", "instances": [{"context": "a b", "response": "a b"}]}
     assert client.post(PREDICT, json=body).json()["predictions"] == pytest.approx([1.0])
@@ -199,6 +218,12 @@ ERRORS = [
         '{"signature_name": "score", "inputs": {"context": ["a"], "response": []}}',
         400,
         "context and response must have as many rows; got 1 and 0",
+    ),
+    (
+        '{"signature_name": "encode_multi_context", "inputs": {"text": ["a"], '
+        '"extra_contexts": []}}',
+        400,
+        "text and extra_contexts must have as many rows; got 1 and 0",
     ),
     (
         '{"signature_name": "encode_tokens", "instances": [[1000]]}',
