@@ -17,12 +17,13 @@ from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.models.encoder import Encoder
 from rejoinder.models.export import main
-from rejoinder.models.saved_model.manifest import ExportManifest
+from rejoinder.models.saved_model.manifest import VOCABULARY_FILE, ExportManifest
 from rejoinder.models.saved_model.publish import versions
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.sentence_transformers import save_sentence_transformers
 from rejoinder.models.testing import tiny_config
 from rejoinder.models.tokenizer import Tokenizer
+from rejoinder.models.tokenizer.spans import Vocabulary
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.engine.version_files import check_complete, fetch
 from rejoinder.serving.options import read_models
@@ -55,6 +56,15 @@ def test_the_export_gives_the_embeddings_of_the_model(base, model_folder):
     np.testing.assert_allclose(out["embedding"], expected, atol=1e-5)
     np.testing.assert_allclose(Encoder.load(base).encode(TEXTS), expected, atol=1e-5)
     assert out["truncated"].numpy().tolist() == [False, False, True, False]
+
+
+def test_the_vocabulary_finds_the_tokens_of_a_text(base):
+    vocabulary = Vocabulary.from_json((base / "1" / VOCABULARY_FILE).read_text())
+    model = tf.saved_model.load(str(base / "1"))
+    ids = model.signatures["tokenize"](text=tf.constant(TEXTS[1:2]))["token_ids"].numpy()[0]
+    spans = vocabulary.spans(TEXTS[1], ids.tolist())
+    assert [span.special for span in spans] == [True, *[False] * (len(ids) - 2), True]
+    assert "".join(span.text for span in spans[1:-1]) == TEXTS[1].replace(" ", "")
 
 
 def test_loads_in_a_fresh_process_with_only_tensorflow_and_tensorflow_text(base, model_folder):
