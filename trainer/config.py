@@ -127,6 +127,8 @@ class PairData(base_config.Config):
         max_segments: Maximum sentences in one packed row.
         bucket_lengths: Row lengths of `bucketed`; max_length is always added.
         prefetch: Batches that are made ahead of the training step.
+        allow_new_data: Whether a run may continue over a corpus that was extended since its
+            checkpoint. From then on its batches are those of the extended corpus.
     """
 
     input_path: str = ""
@@ -142,6 +144,7 @@ class PairData(base_config.Config):
     layout: str = "packed"
     row_length: int = 0
     row_counts: int = 1
+    allow_new_data: bool = False
     max_segments: int = 32
     bucket_lengths: list[int] = dataclasses.field(default_factory=lambda: [32, 64])
     prefetch: int = 4

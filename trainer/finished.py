@@ -21,6 +21,7 @@ _NOT_DECISIVE = (
     "task.train_data.input_path",
     "task.train_data.data_config",
     "task.train_data.prefetch",
+    "task.train_data.allow_new_data",
 )
 _NAMED = 3  # more changed keys are counted, not named
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import posixpath
 from collections.abc import Sequence
 from typing import Any
 
@@ -136,7 +137,15 @@ def check_data(model_dir: str, config: ExperimentConfig, corpora: Sequence[Corpu
     """
     before = _stored(model_dir)
     difference = before and _difference(before, describe(config, corpora))
-    if difference:
+    if before and difference:
+        grown = _difference(_grown(before, corpora), describe(config, corpora)) is None
+        if grown and config.task.train_data.allow_new_data:
+            return
+        if grown:
+            raise UserError(
+                f"{model_dir}: {difference} since its checkpoint, because it was extended; give "
+                "--allow-new-data to continue over all its pairs, or name another --model-dir"
+            )
         raise UserError(
             f"{model_dir}: {difference} since its checkpoint; restore it, or train into "
             f"another --model-dir (--init-from {model_dir} starts from these weights)"
@@ -146,11 +155,20 @@ def check_data(model_dir: str, config: ExperimentConfig, corpora: Sequence[Corpu
 def write_description(model_dir: str, config: ExperimentConfig, corpora: Sequence[Corpus]) -> None:
     """Writes `data.json`, unless MODEL_DIR has that of its checkpoint.
 
+    If the corpora were extended since (`check_data`), it is written anew, and names under
+    `earlier` the corpora before and the last checkpoint that saw only them.
+
     Raises:
         UserError: The file cannot be written.
     """
-    if _stored(model_dir) is None:
-        text = json.dumps(describe(config, corpora), indent=2, sort_keys=True) + "\n"
+    before, now = _stored(model_dir), describe(config, corpora)
+    if before is not None and _difference(before, now):
+        checkpoint = posixpath.basename(latest_checkpoint(model_dir) or "")
+        earlier = {"checkpoint": checkpoint, "corpora": before["corpora"]}
+        now["earlier"] = [*before.get("earlier", ()), earlier]
+        before = None
+    if before is None:
+        text = json.dumps(now, indent=2, sort_keys=True) + "\n"
         storage.replace_bytes(storage.join(model_dir, DATA_DESCRIPTION), text.encode())
 
 
@@ -161,6 +179,30 @@ def _stored(model_dir: str) -> dict[str, Any] | None:
         return None
     stored: dict[str, Any] = json.loads(storage.read_bytes(path))
     return stored
+
+
+def _grown(before: dict[str, Any], corpora: Sequence[Corpus]) -> dict[str, Any]:
+    """Returns a description with the corpora that begin with the shards of the earlier ones."""
+    old = {entry["name"]: entry for entry in before["corpora"]}
+    entries = []
+    for corpus in corpora:
+        entry = old.pop(corpus.data_set.name, None)
+        if entry is None:
+            continue
+        digests = [shard.sha256 for shard in corpus.data_set.shards]
+        if entry["shards"] in _prefix_digests(digests):
+            entry = entry | {"shards": _digest(digests), "pairs": corpus.examples}
+        entries.append(entry)
+    return before | {"corpora": [*entries, *old.values()]}
+
+
+def _prefix_digests(parts: Sequence[str]) -> set[str]:
+    """Returns `_digest` of the first part, of the first two, and so on."""
+    digest, found = hashlib.sha256(), set()
+    for index, part in enumerate(parts):
+        digest.update(("\n" if index else "").encode() + part.encode())
+        found.add(digest.hexdigest())
+    return found
 
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str | None:

@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = {
         "task.train_data.input_path": arguments.corpus,
         "task.model.init_from": arguments.init_from,
+        "task.train_data.allow_new_data": arguments.allow_new_data or None,
         "runtime.distribution_strategy": arguments.strategy,
         "runtime.tpu": arguments.tpu,
     }
@@ -118,6 +119,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     paths.add_argument(
         "--model-dir", metavar="FOLDER", help="checkpoints, summaries, reports (required)"
+    )
+    paths.add_argument(
+        "--allow-new-data",
+        action="store_true",
+        help="continue over a corpus that `rejoinder preprocess --extend` extended since the "
+        "checkpoint; sets task.train_data.allow_new_data",
     )
     paths.add_argument(
         "--init-from",

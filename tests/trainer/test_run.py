@@ -329,3 +329,32 @@ def test_the_end_names_what_was_written_and_the_next_commands(run, trainable_cor
     assert json.loads((folder / "training.json").read_text()) == report
     run(mode="eval")
     assert f"rejoinder evaluate --model {folder}" in capsys.readouterr().out.split("evaluated\n")[1]
+
+
+def test_training_continues_over_an_extended_corpus_only_if_it_is_asked_for(run, monkeypatch):
+    from rejoinder.trainer import run as module
+
+    opened = module.open_corpora
+
+    def shorter(*arguments, **options):
+        corpora = opened(*arguments, **options)
+        for corpus in corpora:
+            shards = corpus.data_set.shards
+            object.__setattr__(corpus.data_set, "shards", shards[: len(shards) - 1])
+        return corpora
+
+    with monkeypatch.context() as before:
+        before.setattr(module, "open_corpora", shorter)
+        folder = run()
+    with pytest.raises(UserError, match=r"was extended; give --allow-new-data to continue"):
+        run()
+    run({"task": {"train_data": {"allow_new_data": True}}, "trainer": {"train_steps": 14}})
+    described = json.loads((folder / "data.json").read_text())
+    (earlier,) = described["earlier"]
+    assert earlier["checkpoint"].startswith("ckpt-")
+    assert earlier["corpora"][0]["pairs"] < described["corpora"][0]["pairs"]
+    run({"trainer": {"train_steps": 15}})  # it is the checkpoint's corpus now
+    with monkeypatch.context() as before:
+        before.setattr(module, "open_corpora", shorter)
+        with pytest.raises(UserError, match=r"corpus 'corpus' changed \(pairs\) since"):
+            run({"task": {"train_data": {"allow_new_data": True}}})
