@@ -54,11 +54,9 @@ def configure(form: str, *, access_log: bool) -> None:
     else:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
         _start_logger.propagate = False
-        for level, stream in ((logging.INFO, sys.stdout), (logging.WARNING, sys.stderr)):
-            plain = logging.StreamHandler(stream)
-            plain.setFormatter(logging.Formatter("%(message)s"))
-            plain.addFilter(lambda record, level=level: record.levelno == level)
-            _start_logger.addHandler(plain)
+        plain = logging.StreamHandler(sys.stdout)
+        plain.setFormatter(logging.Formatter("%(message)s"))
+        _start_logger.handlers = [plain]
     _start_logger.setLevel(logging.INFO)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     level = logging.INFO if access_log else logging.WARNING
@@ -72,5 +70,7 @@ def announce(message: str) -> None:
 
 def warn(message: str) -> None:
     """Logs a warning of the start."""
-    prefix = "" if _start_logger.propagate else "warning: "
-    _start_logger.warning("%s%s", prefix, message)
+    if _start_logger.propagate:
+        _start_logger.warning("%s", message)
+    else:
+        print(f"warning: {message}", file=sys.stderr, flush=True)

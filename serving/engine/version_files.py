@@ -29,7 +29,7 @@ class IncompleteVersionError(UserError):
 
 
 class TransferError(UserError):
-    """A bucket could not be read; it may succeed later."""
+    """A file could not be read; it may succeed later."""
 
 
 def check_complete(folder: str, files: Mapping[str, FileState]) -> ExportManifest:
@@ -72,9 +72,11 @@ def check_unchanged(folder: Path, manifest: ExportManifest) -> None:
         UserError: A file has another content than the manifest says, or cannot be read.
     """
     for name, (_, expected) in _checked_files(manifest, str(folder)).items():
-        with storage.open_read(str(folder / name)) as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != expected:
-                raise _damaged(folder / name)
+        digest = hashlib.sha256()
+        for block in _blocks(str(folder / name)):
+            digest.update(block)
+        if digest.hexdigest() != expected:
+            raise _damaged(folder / name)
 
 
 def fetch(folder: str, cache: str, manifest: ExportManifest) -> Path:

@@ -217,3 +217,15 @@ def test_the_kubernetes_deployment_matches_our_server():
     # The drain must end before Kubernetes kills the process.
     drain = args.drain_delay + args.drain_seconds
     assert drain < pod["terminationGracePeriodSeconds"]
+
+
+def test_every_metric_that_is_named_exists():
+    rendered = Metrics().render().decode()
+    exist = set(re.findall(r"^# TYPE (\S+(?<!_created)) ", rendered, re.MULTILINE))
+    page = (DEPLOY.parents[1] / "docs/serving.md").read_text()
+    section = page.partition("### Metrics\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`((?:rejoinder|process)_\w+)", section)
+    assert exist == set(named)
+    for path in DEPLOY.glob("*.yaml"):
+        used = re.findall(r"\b(rejoinder_\w+)", path.read_text())
+        assert set(used) <= exist, path
