@@ -227,6 +227,26 @@ $(NODE_CLIENTS): tests/clients/node/package-lock.json
 test-clients: setup $(PYTHON_CLIENTS) $(if $(shell command -v npm),$(NODE_CLIENTS)) ## Install public clients of the server and run them against it
 	$(PY) -m pytest $(PARALLEL) -m clients tests/clients $(ARGS)
 
+# Go and Maven build these clients in minutes, so `make test-clients` skips them if they are absent.
+GO_TOOLS := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3 github.com/bojand/ghz/cmd/ghz@v0.121.0 \
+  github.com/grpc-ecosystem/grpc-health-probe@v0.4.62 github.com/rakyll/hey@v0.1.5 \
+  github.com/tsenart/vegeta/v12@v12.13.0
+
+.PHONY: go-clients
+go-clients:
+	@mkdir -p build/go-clients
+	cd tests/clients/go && go build -trimpath -o ../../../build/go-clients/ ./...
+	@for tool in $(GO_TOOLS); do GOBIN=$(abspath build/bin) go install $$tool || exit 1; done
+
+.PHONY: java-clients
+java-clients:
+	cd tests/clients/java && mvn -B -ntp -q compile dependency:build-classpath \
+	  '-Dmdep.outputFile=$${project.build.directory}/classpath'
+
+.PHONY: test-clients-all
+test-clients-all: $(if $(shell command -v go),go-clients) $(if $(shell command -v mvn),java-clients) ## test-clients, with the Go and Java clients and the load generators (builds them, minutes)
+	$(MAKE) test-clients
+
 .PHONY: test-tpu-env
 test-tpu-env: ## Install the lock of DEVICE=tpu in TPU_ENV (4 GB) and run the tests of models and training in it
 	$(MAKE) setup VENV=$(TPU_ENV) DEVICE=tpu

@@ -29,6 +29,8 @@ class ReflectionService:
         self._answers = reflection.aio.ReflectionServicer(
             [*described, health.SERVICE_NAME, reflection.SERVICE_NAME], pool=_pool(described)
         )
+        # Python's pool does not find methods, which grpcurl and ghz ask for.
+        self._services = {f"{name}.{each}": name for name in described for each in described[name]}
         gate = GrpcGate(service, guarded=False)
         self.handler = grpc.method_handlers_generic_handler(
             reflection.SERVICE_NAME,
@@ -38,9 +40,14 @@ class ReflectionService:
     def _reflect(
         self, messages: AsyncIterator[bytes]
     ) -> AsyncIterator[reflection_pb2.ServerReflectionResponse]:
-        kind = reflection_pb2.ServerReflectionRequest
-        requests = (parse(kind, message) async for message in messages)
+        requests = (self._request(message) async for message in messages)
         return self._answers.ServerReflectionInfo(requests, None)
+
+    def _request(self, message: bytes) -> reflection_pb2.ServerReflectionRequest:
+        request = parse(reflection_pb2.ServerReflectionRequest, message)
+        if service := self._services.get(request.file_containing_symbol):
+            request.file_containing_symbol = service
+        return request
 
 
 def _pool(described: Mapping[str, Mapping[str, UnaryMethod]]) -> DescriptorPool:

@@ -252,12 +252,16 @@ def test_reflection_lists_the_services_and_describes_them():
                 reflection_pb2.ServerReflectionRequest(list_services=""),
                 *(
                     reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
-                    for symbol in ("tensorflow.serving.PredictionService", "tensorflow.TensorProto")
+                    for symbol in (
+                        "tensorflow.serving.PredictionService",
+                        "tensorflow.serving.PredictionService.Predict",
+                        "tensorflow.TensorProto",
+                    )
                 ),
             ]
             return [answer async for answer in stub.ServerReflectionInfo(iter(questions))]
 
-    listed, service, tensor = asyncio.run(scenario())
+    listed, service, method, tensor = asyncio.run(scenario())
     assert [entry.name for entry in listed.list_services_response.service] == [
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
@@ -266,5 +270,6 @@ def test_reflection_lists_the_services_and_describes_them():
     ]
     files = b"".join(service.file_descriptor_response.file_descriptor_proto)
     assert b"MultiInference" in files
+    assert files == b"".join(method.file_descriptor_response.file_descriptor_proto)
     assert b"tensor_content" in files
     assert tensor.file_descriptor_response.file_descriptor_proto
