@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,7 +41,9 @@ def quick(monkeypatch):
     """Versions that are not loaded, because these tests are about their files."""
 
     class FakeVersion:
-        def __init__(self, folder):
+        manifest, precision, cosine = SimpleNamespace(precision="float32"), "float32", 1.0
+
+        def __init__(self, folder, engine):
             self.number = int(folder.name)
 
         def warm_up(self, tokens):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,7 +26,9 @@ def loads(monkeypatch):
     tried = []
 
     class FakeVersion:
-        def __init__(self, folder):
+        manifest, precision, cosine = SimpleNamespace(precision="float32"), "float32", 1.0
+
+        def __init__(self, folder, engine):
             tried.append(folder)
             if (folder / "saved_model.pb").read_bytes() == b"broken":
                 raise ValueError("not a SavedModel")
@@ -263,5 +266,6 @@ def test_the_log_says_what_is_loaded_and_how_long_it_takes(tmp_path, loads, capl
     assert [record.getMessage().split(" in ")[0] for record in caplog.records] == [
         f"model tiny version 1: loading {tmp_path}/1 ({size} B)",
         "model tiny version 1: loaded",
+        "model tiny version 1: tensorflow",
         "model tiny version 1: warmed up",
     ]
