@@ -117,4 +117,4 @@ def _wait(process: subprocess.Popen[bytes], name: str, log: Path) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
-    raise SystemExit(f"{name}: did not start; see {log}")
+    raise SystemExit(f"{name}: did not start: {log.read_text()[-2000:]}")

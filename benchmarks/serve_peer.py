@@ -7,6 +7,7 @@ answers OpenAI's `/v1/embeddings`, with vectors in base64.
 
 import argparse
 import base64
+import threading
 from typing import Any
 
 
@@ -33,6 +34,7 @@ def main() -> None:
         hint = "bf16" if args.precision == "bfloat16" else "f32"
         options = {"model_kwargs": {"ov_config": {"INFERENCE_PRECISION_HINT": hint}}}
     model = SentenceTransformer(args.folder, device="cpu", backend=args.backend, **options)
+    lock = threading.Lock()  # OpenVINO's requests cannot run twice at once
     app = FastAPI()
 
     @app.get("/health")
@@ -41,7 +43,8 @@ def main() -> None:
 
     @app.post("/v1/embeddings")
     def embeddings(body: dict) -> dict:
-        vectors = model.encode(body["input"])
+        with lock:
+            vectors = model.encode(body["input"])
         data = [
             {"object": "embedding", "index": i, "embedding": base64.b64encode(v.tobytes()).decode()}
             for i, v in enumerate(vectors)
