@@ -18,9 +18,13 @@ from rejoinder.serving.options import poll_seconds, read_models
 from rejoinder.serving.parser import make_parser
 
 
-@pytest.fixture(params=["gs", "s3"])
+@pytest.fixture
 def base(request, tmp_path):
-    return f"{request.getfixturevalue(request.param)}/{tmp_path.name}"
+    scheme = getattr(request, "param", "gs")
+    return f"{request.getfixturevalue(scheme)}/{tmp_path.name}"
+
+
+both_stores = pytest.mark.parametrize("base", ["gs", "s3"], indirect=True)
 
 
 @pytest.fixture
@@ -76,6 +80,7 @@ def copies(tmp_path):
 DATA = "variables/variables.data-00000-of-00001"
 
 
+@both_stores
 def test_a_version_in_a_bucket_is_copied_and_loaded(publish, registry, tmp_path):
     publish(3)
     served = registry()
@@ -155,6 +160,7 @@ def test_a_version_that_is_being_uploaded_is_waited_for(base, publish, registry,
     assert states(served)[2] == "AVAILABLE"
 
 
+@both_stores
 def test_a_damaged_object_is_not_loaded_until_it_is_replaced(base, publish, registry, quick):
     publish(1)
     served = registry()
