@@ -5,8 +5,6 @@ Its files are listed in `COMPLETED` with their checksums, as all others are.
 """
 
 FOLDER = "state"
-# The hashes of forgotten comments and authors, see `rejoinder.corpus.forgotten`.
-FORGOTTEN = f"{FOLDER}/forgotten.json"
 
 
 def file_name(index: int, count: int) -> str:
