@@ -13,11 +13,9 @@ from rejoinder.corpus.embeddings import TEXT
 from rejoinder.errors import UserError
 from rejoinder.output import check_output, check_replaceable
 from rejoinder.publishing import Move, publish
+from rejoinder.retrieval.dtypes import B1, DTYPES, F16
 from rejoinder.retrieval.index_files import (
-    B1,
     DESCRIPTION,
-    DTYPES,
-    F16,
     INDEX,
     Description,
     require_local,

@@ -8,15 +8,12 @@ from rejoinder import storage
 from rejoinder.corpus.embeddings import TEXT
 from rejoinder.errors import UserError
 from rejoinder.output import FolderKind
+from rejoinder.retrieval.dtypes import B1, DTYPES, F16
 
 DESCRIPTION = "index.json"
 # Endings of the files of a segment.
 VECTORS, TEXTS, RESCORING = ".usearch", ".arrow", ".int8"
 FORMAT_VERSION = 1
-# Type of the graph's numbers → bytes of each that building a segment holds in memory: half
-# precision, int8, and sign bits, with int8 vectors beside them for the final scores.
-F16, I8, B1 = "f16", "i8", "b1"
-DTYPES = {F16: 2, I8: 1, B1: 1}
 
 
 @dataclass(frozen=True)

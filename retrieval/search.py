@@ -13,7 +13,7 @@ from rejoinder.corpus.features import CONTEXT, RESPONSE
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
 from rejoinder.output import check_output
-from rejoinder.retrieval.index_files import DTYPES
+from rejoinder.retrieval.dtypes import DTYPES, F16
 from rejoinder.units import format_duration
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _build(folder: str, args: argparse.Namespace, load_encoder: "LoadEncoder") -
         batches,
         model=model,
         source=args.corpus,
-        dtype=args.dtype or index_files.F16,
+        dtype=args.dtype or F16,
         overwrite=args.overwrite,
     )
     seconds = time.perf_counter() - start

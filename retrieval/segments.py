@@ -19,10 +19,8 @@ from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.models.quantize import quantize
 from rejoinder.models.similarity import scale_to_unit_length
+from rejoinder.retrieval.dtypes import B1, F16, I8
 from rejoinder.retrieval.index_files import (
-    B1,
-    F16,
-    I8,
     RESCORING,
     TEXTS,
     VECTORS,
