@@ -1,7 +1,8 @@
 """Tokenizes the texts of concurrent requests together.
 
 One call of the graph costs about as much as tokenizing a hundred comments, so all
-texts that arrive during one call share the next.
+texts that arrive during one call share the next, up to a number of bytes: the graph takes
+many times the memory of its texts.
 """
 
 import asyncio
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.errors import Code, ServingError
 from rejoinder.serving.request_record import note
+
+# Bytes of the texts of several requests in one call; a larger request has a call of its own.
+_CALL_BYTES = 1 << 20
 
 
 class Tokens(NamedTuple):
@@ -32,6 +36,7 @@ class Tokens(NamedTuple):
 
 class _Waiting(NamedTuple):
     texts: Sequence[bytes]
+    bytes: int
     tokens: asyncio.Future[Tokens]
 
 
@@ -49,7 +54,7 @@ class TokenizingStage:
             return Tokens([], np.zeros([0], np.bool_))
         loop = asyncio.get_running_loop()
         tokens: asyncio.Future[Tokens] = loop.create_future()
-        self._waiting.setdefault(version, []).append(_Waiting(texts, tokens))
+        self._waiting.setdefault(version, []).append(_Waiting(texts, sum(map(len, texts)), tokens))
         if not self._running:
             self._running = True
             self._task = loop.create_task(self._run())
@@ -65,7 +70,8 @@ class TokenizingStage:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                version, requests = self._waiting.popitem()
+                version = next(iter(self._waiting))
+                requests = self._take(version)
                 try:
                     await self._run_together(version, requests)
                 except Exception:
@@ -74,8 +80,21 @@ class TokenizingStage:
         finally:
             self._running = False
 
+    def _take(self, version: ModelVersion) -> list[_Waiting]:
+        """Removes the requests of the next call; the other versions have their turn after it."""
+        waiting = [one for one in self._waiting.pop(version) if not one.tokens.done()]
+        taken, total = 0, 0
+        while taken < len(waiting) and (not taken or total + waiting[taken].bytes <= _CALL_BYTES):
+            total += waiting[taken].bytes
+            taken += 1
+        if rest := waiting[taken:]:
+            self._waiting[version] = rest
+        return waiting[:taken]
+
     async def _run_together(self, version: ModelVersion, requests: list[_Waiting]) -> None:
         texts = [text for request in requests for text in request.texts]
+        if not texts:  # all requests were cancelled
+            return
         rows, truncated = await self._call(version, texts)
         start = 0
         for request in requests:
