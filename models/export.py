@@ -393,6 +393,14 @@ def main(argv: list[str] | None = None) -> int:
     )
     base, _, version = folder.rpartition("/")
     print(f"SavedModel             {folder}")
+    if int8 is not None:
+        from rejoinder.models.saved_model.manifest import MANIFEST_FILE, ExportManifest
+
+        path = storage.join(folder, MANIFEST_FILE)
+        accuracy = ExportManifest.parse(storage.read_bytes(path), path).openvino["one_of_100"]
+        print(
+            f"1-of-100 accuracy      {accuracy['int8']:.1%} int8, {accuracy['float32']:.1%} float32"
+        )
     if not args.no_sentence_transformers:
         twin = storage.join(base + SENTENCE_TRANSFORMERS_SUFFIX, version)
         print(f"sentence-transformers  {twin}")
