@@ -33,8 +33,9 @@ def test_parameters_become_options():
 
 
 # Options of `rejoinder preprocess` that make no sense in the service: it runs the job elsewhere,
-# detached, and chooses the runner itself.
+# detached, and chooses the runner itself. A corpus in a bucket cannot be extended.
 NOT_PARAMETERS = {"runner", "workers", "dry_run", "detach", "restart", "quiet"}
+NOT_PARAMETERS |= {"extend", "keep_months"}
 # Options of Beam that a run of the template needs.
 OF_BEAM = {"sdk_container_image"}
 
@@ -59,9 +60,8 @@ def test_a_parameter_is_required_or_has_the_default_of_its_option():
 def value_of(parameter: dict) -> str:
     """A value that the parameter's pattern accepts."""
     pattern = (parameter.get("regexes") or [".*"])[0]
-    return next(
-        v for v in ("true", "1", "clean", "keep", "parquet", "gs://b/x") if re.match(pattern, v)
-    )
+    values = ("true", "1", "2006", "clean", "keep", "parquet", "title", "gs://b/x")
+    return next(value for value in values if re.match(pattern, value))
 
 
 def test_the_command_understands_every_parameter():
