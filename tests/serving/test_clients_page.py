@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "clients.md").read_text(encoding="utf-8")
 HEADER = "| client | version | what is sent | what was met | test |"
 # What the environments hold besides clients.
-NO_CLIENTS = {"protobuf", "@langchain/core", "ai", "@redocly/cli"}
+NO_CLIENTS = {"protobuf", "@langchain/core", "ai", "@redocly/cli", "jackson-databind"}
 
 
 def section(title):
@@ -42,6 +42,33 @@ def node_versions():
     return {
         name: packages[f"node_modules/{name}"]["version"] for name in packages[""]["dependencies"]
     }
+
+
+def go_and_java_versions():
+    """(package, version) of what go.mod and the poms ask for, clients only."""
+    module = (ROOT / "tests/clients/go/go.mod").read_text(encoding="utf-8")
+    direct = re.findall(r"^\tgithub\.com/[^/]+/([^/ ]+)\S* v(\S+)$", module, re.M)
+    poms = (ROOT / "tests/clients/java").glob("*/pom.xml")
+    dependency = r"<dependency>.*<artifactId>(.*)</artifactId><version>(.*)</version></dependency>"
+    found = [pair for pom in poms for pair in re.findall(dependency, pom.read_text("utf-8"))]
+    return {*direct, *((name, version) for name, version in found if name not in NO_CLIENTS)}
+
+
+def tool_versions():
+    """(program, version) of the tools that the Makefile installs."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    modules = re.search(r"^GO_TOOLS := ((?:.*\\\n)*.*)", makefile, re.M)[1]
+    paths = re.findall(r"(\S+)@v(\S+)", modules)
+    return {(re.sub(r"/v\d+$", "", path).rpartition("/")[2], version) for path, version in paths}
+
+
+@pytest.mark.parametrize(
+    ("title", "versions"),
+    [("Go and Java", go_and_java_versions()), ("Tools", tool_versions())],
+    ids=["go and java", "tools"],
+)
+def test_the_table_has_the_versions_that_are_built(title, versions):
+    assert {row[:2] for row in rows(title) if row[1] != "any"} == versions
 
 
 @pytest.mark.parametrize(
