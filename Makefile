@@ -233,13 +233,13 @@ GO_TOOLS := github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3 github.com/bojand
   github.com/tsenart/vegeta/v12@v12.13.0
 
 .PHONY: go-clients
-go-clients:
+go-clients: ## Build the Go clients of the server and the load generators (minutes)
 	@mkdir -p build/go-clients
 	cd tests/clients/go && go build -trimpath -o ../../../build/go-clients/ ./...
 	@for tool in $(GO_TOOLS); do GOBIN=$(abspath build/bin) go install $$tool || exit 1; done
 
 .PHONY: java-clients
-java-clients:
+java-clients: ## Build the Java clients of the server (minutes; needs Maven)
 	cd tests/clients/java && mvn -B -ntp -q compile dependency:build-classpath \
 	  '-Dmdep.outputFile=$${project.build.directory}/classpath'
 

@@ -125,13 +125,13 @@ def test_the_lock_of_an_image_has_nothing_of_other_uses(lock, absent):
     assert absent & locked(lock).keys() == set()
 
 
-def test_a_server_installs_about_fifty_packages():
+def test_a_server_installs_fewer_than_sixty_packages():
     on_linux = {
         name
         for name, pins in locked("serve").items()
         if any('== "win32"' not in marker for _, marker in pins)
     }
-    assert len(on_linux) <= 51
+    assert len(on_linux) < 60
 
 
 @pytest.mark.parametrize("lock", LOCKS)
