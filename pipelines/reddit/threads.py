@@ -10,9 +10,9 @@ import polars as pl
 from rejoinder.pipelines.reddit.filters import PASSED
 from rejoinder.pipelines.reddit.line_parser import SUBMISSION_PREFIX
 
-# Counters of comments that passed the filters but are not the response of a pair.
 # Counter of submissions that passed the filters.
 SUBMISSION = "submission/passed"
+# Counters of comments that passed the filters but are not the response of a pair.
 TOP_LEVEL = "no_pair/top_level"
 NO_PARENT = "no_pair/parent_not_in_input"
 PARENT_FILTERED = "no_pair/parent_filtered"
