@@ -20,12 +20,21 @@ PORT = 8590
 
 
 class Contender(NamedTuple):
-    """A server: its name in the table, its command, and the precision in which it computes."""
+    """A server.
+
+    Attributes:
+        name: Its name in the table.
+        command: Its command line.
+        precision: In which it computes.
+        is_ours: Whether it is this project's.
+        folder: In which it is started; None for the current folder.
+    """
 
     name: str
     command: list[str]
     precision: str
     is_ours: bool = False
+    folder: str | None = None
 
 
 def contenders(args: argparse.Namespace) -> list[Contender]:
@@ -63,7 +72,13 @@ def contenders(args: argparse.Namespace) -> list[Contender]:
 def running(contender: Contender, log: Path) -> Iterator[int]:
     """Starts a server and stops it; yields its process id once it answers."""
     with log.open("w") as file:
-        process = subprocess.Popen(contender.command, stdout=file, stderr=file, env=_environment())
+        process = subprocess.Popen(
+            contender.command,
+            stdout=file,
+            stderr=file,
+            env=_environment(),
+            cwd=contender.folder,
+        )
         try:
             _wait(process, contender.name, log)
             yield process.pid
@@ -93,11 +108,13 @@ def _infinity(python: str, folder: str, engine: str, name: str, model: str) -> C
     return Contender(
         name,
         [
-            *(str(Path(python).with_name("infinity_emb")), "v2", "--model-id", folder),
+            # With a path, its ONNX engine looks for a file of this path inside the folder.
+            *(str(Path(python).absolute().with_name("infinity_emb")), "v2", "--model-id", "."),
             *("--served-model-name", model, "--engine", engine, "--device", "cpu"),
             *("--port", str(PORT), "--url-prefix", "/v1", "--no-model-warmup"),
         ],
         "float32",
+        folder=folder,
     )
 
 
