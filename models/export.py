@@ -10,6 +10,7 @@ Embeddings Inference.
 
 import argparse
 import dataclasses
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 def export_model(
     model: str,
-    base: str,
+    base: str | os.PathLike[str],
     *,
     name: str | None = None,
     version: int | None = None,
@@ -68,6 +69,7 @@ def export_model(
         UserError: An argument is wrong, the version exists, the model puts a prompt before
             every text, or the saved model does not reproduce the encoder.
     """
+    base = os.fspath(base)
     base = str(Path(base)) if storage.is_local(base) else base.rstrip("/")
     name = name or default_name(base)
     if not _NAME.fullmatch(name):
