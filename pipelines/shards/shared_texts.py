@@ -14,8 +14,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rejoinder.pipelines.shuffle import hashing
-
 # Texts of both splits that are kept; a value of the job with so many hashes is 0.7 MB.
 MOST = 1 << 16
 _SEED = 7
@@ -38,7 +36,11 @@ class SharedTexts:
     @classmethod
     def of(cls, train: pl.Series, test: pl.Series) -> "SharedTexts":
         """Hashes the texts of one bucket, string [n] each."""
-        of_train, of_test = (np.unique(hashing.hash_strings(t, _SEED)) for t in (train, test))
+        # Polars' hash is 200 times as fast on texts as `hashing.hash_strings`. Another release of
+        # Polars may choose another sample.
+        of_train, of_test = (
+            texts.hash(_SEED).unique().sort().to_numpy() for texts in (train, test)
+        )
         return _fitting(of_train, of_test, 0)
 
     def __add__(self, other: "SharedTexts") -> "SharedTexts":

@@ -24,7 +24,7 @@ def test_all_texts_of_a_small_corpus_are_compared():
 
 
 def test_a_large_corpus_is_compared_in_the_same_sample_in_any_order(monkeypatch):
-    monkeypatch.setattr(shared_texts, "MOST", 300)
+    monkeypatch.setattr(shared_texts, "MOST", 400)
     parts = [
         SharedTexts.of(texts(range(a, a + 400)), texts(range(a + 300, a + 500)))
         for a in (0, 400, 800, 5000)
