@@ -1,4 +1,4 @@
-"""Commands of the servers that `benchmarks.serve --contenders` compares: ours and its peers.
+"""Commands of the servers that `benchmarks.serve --export` compares: ours and its peers.
 
 The peers' packages are older than ours, so they have an environment of their own:
 `make setup-serve-peers`.

@@ -1,7 +1,6 @@
 """`rejoinder mine`: adds hard negatives to the train pairs of a corpus."""
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -138,7 +137,3 @@ def _summary(mined: "Mined", args: argparse.Namespace, seconds: float) -> str:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= _EXAMPLE_WIDTH else line[: _EXAMPLE_WIDTH - 1] + "…"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
