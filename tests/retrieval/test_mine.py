@@ -22,7 +22,7 @@ from rejoinder.retrieval.mining.select import (
     score_limit,
     select_negatives,
 )
-from rejoinder.trainer.data.records import read_shard
+from rejoinder.trainer.data.records import PairParts, read_shard
 
 TEXTS = ["context", "response", "subreddit", "thread_id"]
 # (context, response, thread): cosines of letter counts decide what is near.
@@ -157,7 +157,7 @@ def test_the_new_corpus_is_complete_and_differs_in_nothing_else(corpus, tmp_path
 def test_the_trainer_reads_the_negatives_of_each_pair(corpus, tmp_path):
     mine(corpus, tmp_path / "out", "--negatives", "1")
     shard = load_manifest(str(tmp_path / "out")).splits["train"][1]
-    pairs = read_shard(str(tmp_path / "out"), shard, negatives=2)
+    pairs = read_shard(str(tmp_path / "out"), shard, PairParts(negatives=2))
     assert pairs.negatives[0].values.tolist() == [0, 20, 2, 0, 21, 2]
     assert pairs.negatives[1].lengths.tolist() == [0, 0]
 
@@ -167,7 +167,7 @@ def test_the_trainer_reads_the_vectors_of_the_guide(corpus, tmp_path):
     assert verify.main([str(tmp_path / "out"), "--workers", "1"]) == 0
     manifest = load_manifest(str(tmp_path / "out"))
     assert (manifest.guide, load_manifest(corpus).guide) == ("m", "")
-    pairs = read_shard(str(tmp_path / "out"), manifest.splits["train"][0], guide=True)
+    pairs = read_shard(str(tmp_path / "out"), manifest.splits["train"][0], PairParts(guide=True))
     counts = np.concatenate(list(LetterCounts().stream([pair[0] for pair in PAIRS[:3]])))
     units = counts / np.linalg.norm(counts, axis=1, keepdims=True)
     np.testing.assert_array_equal(pairs.extra["guide_context"], quantize(units, "int8"))

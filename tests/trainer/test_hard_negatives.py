@@ -8,7 +8,7 @@ from rejoinder.errors import UserError
 from rejoinder.trainer.config import LossOptions
 from rejoinder.trainer.data.corpora import Corpus, check_mined
 from rejoinder.trainer.data.layout import PackedLayout, PaddedLayout
-from rejoinder.trainer.data.records import Pairs, Ragged, read_shard
+from rejoinder.trainer.data.records import PairParts, Pairs, Ragged, read_shard
 from rejoinder.trainer.data.sampler import Batch, DataSet
 from rejoinder.trainer.data.testing import write_corpus
 from rejoinder.trainer.loss import contrastive_loss
@@ -152,7 +152,7 @@ def test_a_corpus_without_negatives_reads_as_one_that_lacks_all(tmp_path):
     folder = str(write_corpus(tmp_path / "corpus", pairs=8, shards=1))
     manifest = load_manifest(folder)
     (shard,) = manifest.splits["train"]
-    pairs = read_shard(folder, shard, negatives=2)
+    pairs = read_shard(folder, shard, PairParts(negatives=2))
     assert [texts.lengths.tolist() for texts in pairs.negatives] == [[0] * 8] * 2
     corpora = [Corpus(DataSet("corpus", folder, (shard,)), 1, manifest)]
     check_mined(corpora, 0, guide=False)

@@ -12,7 +12,7 @@ from rejoinder.trainer.config import LossOptions
 from rejoinder.trainer.data.corpora import Corpus, check_extra_contexts
 from rejoinder.trainer.data.inputs import sample_pairs
 from rejoinder.trainer.data.layout import PackedLayout, PaddedLayout
-from rejoinder.trainer.data.records import Ragged, Turns, join_turns, read_shard
+from rejoinder.trainer.data.records import PairParts, Ragged, Turns, join_turns, read_shard
 from rejoinder.trainer.data.sampler import Batch, DataSet
 from rejoinder.trainer.encoding import split_pairs
 from rejoinder.trainer.loss import contrastive_loss
@@ -74,11 +74,11 @@ PAIRS = [
 
 def test_a_pair_without_earlier_turns_has_its_context_in_their_place(tmp_path):
     shard = write_shard(tmp_path, PAIRS)
-    pairs = read_shard(str(tmp_path), shard, turns=Turns(2, 8))
+    pairs = read_shard(str(tmp_path), shard, PairParts(turns=Turns(2, 8)))
     assert rows(pairs.earlier[0]) == [[0, 7, 2], [0, 8, 2], [0, 13, 14, 15, 2]]
     assert pairs.lengths.tolist() == [9, 10, 11]
     assert rows(pairs.take(np.array([2, 0])).earlier[0]) == [[0, 13, 14, 15, 2], [0, 7, 2]]
-    one = read_shard(str(tmp_path), shard, turns=Turns(1, 8))
+    one = read_shard(str(tmp_path), shard, PairParts(turns=Turns(1, 8)))
     assert rows(one.earlier[0])[2] == [0, 13, 2]
     assert read_shard(str(tmp_path), shard).earlier == ()
 
@@ -87,12 +87,12 @@ def test_the_sample_that_decides_the_number_of_rows_has_earlier_turns(tmp_path):
     shard = write_shard(tmp_path, PAIRS)
     manifest = Manifest("a", {"train": [shard]}, 8, "f", 1, 50, [], options={"context_ids": 2})
     corpus = Corpus(DataSet("a", str(tmp_path), (shard,)), 1, manifest)
-    assert sample_pairs(corpus, 0, Turns(2, 8)).lengths.tolist() == [9, 10, 11]
+    assert sample_pairs(corpus, PairParts(turns=Turns(2, 8))).lengths.tolist() == [9, 10, 11]
 
 
 @pytest.mark.parametrize("layout", [PackedLayout(1, 16, [4], 8, 1), PaddedLayout(1, [8], 1)])
 def test_the_rows_of_a_batch_hold_contexts_responses_and_earlier_turns(tmp_path, layout):
-    pairs = read_shard(str(tmp_path), write_shard(tmp_path, PAIRS), turns=Turns(2, 8))
+    pairs = read_shard(str(tmp_path), write_shard(tmp_path, PAIRS), PairParts(turns=Turns(2, 8)))
     made = layout.arrange(Batch(pairs, np.zeros(3, np.int32)))
     (features,) = made.replicas
     assert made.tokens == pairs.lengths.sum()

@@ -13,7 +13,7 @@ from rejoinder.trainer.data.corpora import Corpus
 from rejoinder.trainer.data.layout import HostBatch, PackedLayout, PaddedLayout, rows_needed
 from rejoinder.trainer.data.layout_check import check_chunks, check_row_length
 from rejoinder.trainer.data.mixture import Mixture, integer_weights
-from rejoinder.trainer.data.records import Pairs, Turns, read_shard
+from rejoinder.trainer.data.records import NO_PARTS, PairParts, Pairs, Turns, read_shard
 from rejoinder.trainer.data.sampler import Sampler
 from rejoinder.trainer.distribution.hosts import Hosts
 
@@ -98,14 +98,9 @@ class TrainInput:
             seed=data.seed,
             shuffle=data.shuffle,
             log_frequency=task.loss.log_q,
-            negatives=task.loss.hard_negatives,
-            guide=task.loss.guide,
-            turns=earlier_turns(task),
+            parts=parts_to_read(task),
         )
-        samples = [
-            sample_pairs(corpus, task.loss.hard_negatives, earlier_turns(task))
-            for corpus in corpora
-        ]
+        samples = [sample_pairs(corpus, parts_to_read(task)) for corpus in corpora]
         self.layout = make_layout(task, data, samples, pad_id(corpora), shares, TRAIN_DEVIATIONS)
 
     def __call__(self, step: int) -> HostBatch:
@@ -214,8 +209,12 @@ def _levels(data: PairData, deviations: float) -> list[float]:
     return [float(x) for x in np.linspace(deviations, _FEWEST_DEVIATIONS, data.row_counts)]
 
 
-def earlier_turns(task: TaskConfig) -> Turns | None:
-    """Returns the earlier turns that a training reads; None for none."""
+def parts_to_read(task: TaskConfig) -> PairParts:
+    """Returns what a training reads of each pair beside its context and its response."""
+    return PairParts(task.loss.hard_negatives, task.loss.guide, _earlier_turns(task))
+
+
+def _earlier_turns(task: TaskConfig) -> Turns | None:
     length = task.model.max_length
     if task.train_data.layout == "packed":
         length = task.train_data.row_length or length
@@ -227,10 +226,10 @@ def sentences_of_a_pair(task: TaskConfig) -> int:
     return 2 + task.loss.hard_negatives + (task.loss.extra_contexts > 0)
 
 
-def sample_pairs(corpus: Corpus, negatives: int = 0, turns: Turns | None = None) -> Pairs:
+def sample_pairs(corpus: Corpus, parts: PairParts = NO_PARTS) -> Pairs:
     """Returns the first pairs of the first shard of a corpus that is not empty."""
     shard = next(shard for shard in corpus.data_set.shards if shard.examples)
-    pairs = read_shard(corpus.data_set.folder, shard, negatives, turns=turns)
+    pairs = read_shard(corpus.data_set.folder, shard, parts)
     return pairs.take(np.arange(min(len(pairs), _SAMPLE)))
 
 

@@ -139,6 +139,24 @@ class Turns:
     max_length: int = 0
 
 
+@dataclass(frozen=True)
+class PairParts:
+    """What to read of each pair beside its context and its response.
+
+    Attributes:
+        negatives: Number of hard negatives.
+        guide: Whether to read the guide's vectors.
+        turns: The earlier turns; None reads none.
+    """
+
+    negatives: int = 0
+    guide: bool = False
+    turns: Turns | None = None
+
+
+NO_PARTS = PairParts()
+
+
 def join_turns(turns: Sequence[Ragged], max_length: int) -> Ragged:
     """Returns the earlier turns of each pair as one text.
 
@@ -178,21 +196,13 @@ def _or_context(earlier: Ragged, context: Ragged) -> Ragged:
     return both.take(np.where(earlier.lengths > 0, rows, rows + count))
 
 
-def read_shard(
-    folder: str,
-    shard: Shard,
-    negatives: int = 0,
-    guide: bool = False,
-    turns: Turns | None = None,
-) -> Pairs:
+def read_shard(folder: str, shard: Shard, parts: PairParts = NO_PARTS) -> Pairs:
     """Reads one shard.
 
     Args:
         folder: Corpus folder, on any file system of `rejoinder.storage`.
         shard: The shard's entry in the manifest.
-        negatives: Hard negatives to read for each pair.
-        guide: Whether to read the guide's vectors.
-        turns: The earlier turns to read; None reads none.
+        parts: What to read beside contexts and responses.
 
     Raises:
         UserError: The file is missing or damaged, or does not match the manifest.
@@ -200,21 +210,23 @@ def read_shard(
     path = storage.join(folder, shard.name)
     if not storage.exists(path):
         raise UserError(f"{path}: shard is missing; make the corpus again")
-    names = [*features.ID_FEATURES, *map(features.negative_ids, range(negatives))]
-    guides = features.GUIDES if guide else ()
-    if turns:
-        names += map(features.extra_context_ids, range(turns.count))
+    names = [*features.ID_FEATURES, *map(features.negative_ids, range(parts.negatives))]
+    guides = features.GUIDES if parts.guide else ()
+    if parts.turns:
+        names += map(features.extra_context_ids, range(parts.turns.count))
     columns: dict[str, list[Ragged]] = {name: [] for name in names}
     vectors: dict[str, list[NDArray[np.int8]]] = {name: [] for name in guides}
     for reader, spans in read_columns(path, [*names, *guides], _BATCH):
         for name, blocks in vectors.items():
             blocks.append(reader.rows(spans[name]).view(np.int8))
-        for name, parts in columns.items():
+        for name, column in columns.items():
             values, splits = reader.ids(spans[name])
-            parts.append(Ragged(values.astype(np.int32), splits))
-    context, response, *further = (Ragged.concatenate(parts) for parts in columns.values())
-    hard, above = further[:negatives], further[negatives:]
-    earlier = [_or_context(join_turns(above, turns.max_length), context)] if turns else []
+            column.append(Ragged(values.astype(np.int32), splits))
+    context, response, *further = (Ragged.concatenate(column) for column in columns.values())
+    hard, above = further[: parts.negatives], further[parts.negatives :]
+    earlier = []
+    if parts.turns:
+        earlier.append(_or_context(join_turns(above, parts.turns.max_length), context))
     extra = {name: np.concatenate(blocks) for name, blocks in vectors.items() if blocks}
     pairs = Pairs(context, response, extra, tuple(hard), tuple(earlier))
     if len(pairs) != shard.examples:

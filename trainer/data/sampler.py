@@ -17,7 +17,13 @@ from rejoinder.corpus.manifest import Shard
 from rejoinder.errors import UserError
 from rejoinder.trainer.data.mixture import Mixture
 from rejoinder.trainer.data.order import Order, Window
-from rejoinder.trainer.data.records import Pairs, Turns, read_shard, with_log_frequency
+from rejoinder.trainer.data.records import (
+    NO_PARTS,
+    PairParts,
+    Pairs,
+    read_shard,
+    with_log_frequency,
+)
 
 
 @dataclass(frozen=True)
@@ -55,9 +61,7 @@ class Sampler:
         seed: Seed of all shuffling.
         shuffle: False keeps the order of the corpus.
         log_frequency: Whether to count how often each text occurs in its window.
-        negatives: Hard negatives of each pair.
-        guide: Whether to read the guide's vectors.
-        turns: Earlier turns of each pair; None reads none.
+        parts: What to read of each pair beside its context and its response.
 
     Raises:
         UserError: `datasets_per_batch` does not divide `batch_size`.
@@ -74,9 +78,7 @@ class Sampler:
         seed: int = 0,
         shuffle: bool = True,
         log_frequency: bool = False,
-        negatives: int = 0,
-        guide: bool = False,
-        turns: Turns | None = None,
+        parts: PairParts = NO_PARTS,
     ):
         if batch_size % datasets_per_batch:
             raise UserError(
@@ -91,9 +93,7 @@ class Sampler:
             shards = tuple(shard for shard in data_set.shards if shard.examples)
             sizes = tuple(shard.examples for shard in shards)
             order = Order(sizes, window, (seed, data_set.name), shuffle)
-            self._streams.append(
-                _Stream(data_set.folder, shards, order, log_frequency, negatives, guide, turns)
-            )
+            self._streams.append(_Stream(data_set.folder, shards, order, log_frequency, parts))
 
     def batch(self, step: int) -> Batch:
         """Returns the batch of step `step` ≥ 0.
@@ -121,17 +121,13 @@ class _Stream:
         shards: Sequence[Shard],
         order: Order,
         log_frequency: bool,
-        negatives: int,
-        guide: bool,
-        turns: Turns | None,
+        parts: PairParts,
     ):
         self._folder = folder
         self._files = shards
         self._order = order
         self._log_frequency = log_frequency
-        self._negatives = negatives
-        self._guide = guide
-        self._turns = turns
+        self._parts = parts
         self._shards: dict[int, Future[Pairs]] = {}
         self._windows: dict[Window, tuple[Pairs, NDArray[np.int64]]] = {}
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="shards")
@@ -155,12 +151,7 @@ class _Stream:
         for shard in (*window.shards, *following.shards):
             if shard not in self._shards:  # read the next window in advance
                 self._shards[shard] = self._pool.submit(
-                    read_shard,
-                    self._folder,
-                    self._files[shard],
-                    self._negatives,
-                    self._guide,
-                    self._turns,
+                    read_shard, self._folder, self._files[shard], self._parts
                 )
         pairs = Pairs.concatenate([self._shards[shard].result() for shard in window.shards])
         if self._log_frequency:

@@ -15,9 +15,9 @@ from rejoinder.trainer.data.inputs import (
     TRAIN_DEVIATIONS,
     Shares,
     check_batch_size,
-    earlier_turns,
     make_layout,
     pad_id,
+    parts_to_read,
     sample_pairs,
     sentences_of_a_pair,
 )
@@ -47,12 +47,11 @@ def make_features(
     """
     shares, data = Shares(replicas=replicas), task.train_data
     check_batch_size(data, shares, "task.train_data")
-    negatives = task.loss.hard_negatives
-    turns = earlier_turns(task)
-    samples = [sample_pairs(corpus, negatives, turns) for corpus in corpora]
+    parts = parts_to_read(task)
+    samples = [sample_pairs(corpus, parts) for corpus in corpora]
     assumptions = []
     if not corpora:
-        samples = [assumed_pairs(task.model.max_length, negatives, turns)]
+        samples = [assumed_pairs(task.model.max_length, parts.negatives, parts.turns)]
         if data.layout == "packed":  # the others pad to the longest sentence there can be
             assumptions.append(
                 f"{MEAN_LENGTH} tokens a sentence, geometrically distributed (no --corpus)"
@@ -62,7 +61,7 @@ def make_features(
     pairs = samples[0].take(np.resize(np.arange(len(samples[0])), data.global_batch_size))
     if task.loss.log_q:
         pairs = with_log_frequency(pairs)
-    if task.loss.guide:  # its dimension is that of a guide as large as the encoder
+    if parts.guide and not corpora:  # its dimension is that of a guide as large as the encoder
         vectors = np.zeros([len(pairs), sizes.hidden_size], np.int8)
         pairs = dataclasses.replace(pairs, extra=pairs.extra | dict.fromkeys(GUIDES, vectors))
     arranged = layout.arrange(Batch(pairs, np.zeros([len(pairs)], np.int32))).replicas[0]
