@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
@@ -133,6 +134,9 @@ def watch_peers(hosts: Hosts, model_dir: str) -> Iterator[None]:
         if peer is None:
             raise
         reported.set()
+        # tf.distribute leaves a thread pool open in the frame of a failed reduction. Python
+        # would close it as it exits, then without its pipe, and print a traceback.
+        traceback.clear_frames(error.__traceback__)
         raise UserError(_lost_line(peer, model_dir)) from error
     finally:
         watch.close()

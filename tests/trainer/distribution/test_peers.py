@@ -1,7 +1,9 @@
 """A lost peer is noticed; one that is only slow is not."""
 
+import multiprocessing.pool
 import socket
 import threading
+import weakref
 
 import pytest
 import tensorflow as tf
@@ -78,6 +80,31 @@ def test_an_error_of_a_collective_names_the_lost_peer(monkeypatch):
             raise tf.errors.UnavailableError(None, None, "Socket closed")
     assert ended
     assert "checkpoint in M" in ended[0]
+
+
+def test_the_thread_pool_of_a_failed_reduction_is_closed(monkeypatch):
+    """Python frees an open pool at exit, after its pipe, and prints a traceback."""
+    monkeypatch.setattr(peers, "_end_process", lambda line, reported: None)
+    monkeypatch.setattr(peers, "INTERVAL_SECONDS", 0.001)
+    pools = []
+
+    def fail(_):
+        raise tf.errors.UnavailableError(None, None, "Socket closed")
+
+    def reduce():  # as CollectiveAllReduce._all_reduce_per_replica_values
+        pool = multiprocessing.pool.ThreadPool(1)
+        pools.append(weakref.ref(pool))
+        pool.map(fail, [0])
+        pool.close()
+
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        peer = Host("worker", 1, f"127.0.0.1:{bound.getsockname()[1]}")
+        hosts = Hosts([Host("worker", 0, "127.0.0.1:1"), peer], 0)
+        with pytest.raises(UserError) as raised, watch_peers(hosts, "M"):
+            reduce()
+    assert isinstance(raised.value.__cause__, tf.errors.UnavailableError)
+    assert pools[0]() is None
 
 
 def test_missing_hosts_are_named_while_the_others_wait(listening, capsys):
