@@ -77,6 +77,10 @@ def _add_filter_arguments(parser: argparse.ArgumentParser) -> None:
         ("--drop-bots", "drop comments that say that a program wrote them"),
         ("--drop-duplicates", "keep equal pairs once in the whole corpus"),
         ("--drop-over-18", "drop comments marked over_18"),
+        (
+            "--drop-deleted-later",
+            "drop what dumps mark as deleted or removed later",
+        ),
     ):
         filters.add_argument(flag, action="store_true", help=text)
     for flag, text in (("--after", "from TIME on"), ("--before", "before TIME")):

@@ -42,7 +42,7 @@ class RedditComments:
         self, path: str, chunk: "Chunk", notes: "ReadNotes"
     ) -> tuple["pl.DataFrame", list["Reject"], dict[str, int]]:
         """See `Extractor.read`."""
-        from rejoinder.pipelines.reddit import foreign_lines
+        from rejoinder.pipelines.reddit import foreign_lines, removals
         from rejoinder.pipelines.reddit.filters import build_filters, optional_columns
         from rejoinder.pipelines.reddit.notes import find_listed, sample_filtered
         from rejoinder.pipelines.reddit.parse import parse_chunk
@@ -66,6 +66,8 @@ class RedditComments:
             total = parsed.height
             parsed = sample(parsed, self.options.sample)
             counts["sampled_out"] = total - parsed.height
+        if self.options.drop_deleted_later:
+            parsed = removals.hide(parsed)
         filters = build_filters(self.options)
         rows = to_rows(parsed, filters, self.options)
         if self.options.keep_months:

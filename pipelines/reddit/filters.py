@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from rejoinder.pipelines.reddit import removals
 from rejoinder.pipelines.reddit.options import ExtractOptions
 from rejoinder.pipelines.reddit.times import read_time
 
@@ -39,7 +40,11 @@ class Filter:
 
 def optional_columns(options: ExtractOptions) -> list[str]:
     """Returns the columns of `parse.OPTIONAL_COLUMNS` that the filters need."""
-    columns = {"score": options.min_score is not None, "over_18": options.drop_over_18}
+    columns = {
+        "score": options.min_score is not None,
+        "over_18": options.drop_over_18,
+        "removal": options.drop_deleted_later,
+    }
     return [name for name, needed in columns.items() if needed]
 
 
@@ -52,7 +57,9 @@ def build_filters(options: ExtractOptions) -> list[Filter]:
     """Returns the filters that the options select, in the order of their application."""
     body, author = pl.col("body"), pl.col("author")
     length = pl.col("length")
+    later = removals.KINDS if options.drop_deleted_later else ()
     filters = [
+        *(Filter(kind, pl.col("removal") == kind) for kind in later),
         Filter("deleted", body == "[deleted]"),
         Filter("removed", body == "[removed]"),
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from rejoinder.corpus.base36 import to_base36
 from rejoinder.pipelines.dumps.lines import BadLineError, Reject, check_text, excerpt, parse_json
+from rejoinder.pipelines.reddit.removals import removal_of
 
 # The fields of a comment that the job reads.
 Comment = dict[str, str | None]
@@ -95,6 +96,7 @@ def _attributes(value: dict[str, Any]) -> Comment:
         "created_utc": None if created is None or isinstance(created, bool) else str(created),
         "score": _number(value.get("score")),
         "over_18": str(value.get("over_18")).lower(),
+        "removal": removal_of(value.get("_meta")),
     }
 
 

@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, bool]] = {
 # Options that the first release did not have.
 _LATER = (
     *("keep_months", "after", "before", "submissions"),
-    *("decontaminate", "evaluation_sha256"),
+    *("decontaminate", "evaluation_sha256", "drop_deleted_later"),
 )
 
 
@@ -39,6 +39,8 @@ class ExtractOptions:
         drop_bots: Whether comments by self-declared programs are dropped.
         drop_duplicates: Whether only one of equal pairs in the corpus is kept.
         drop_over_18: Whether comments marked `over_18` are dropped.
+        drop_deleted_later: Whether comments are dropped that were deleted or removed after the
+            archive had taken their text.
         after: Time from which on comments are kept, ISO 8601 in UTC; empty for no limit.
         before: Time from which on they are dropped; an unknown time is outside every limit.
         min_score: Lowest score, None for no limit; an unknown score is below every limit.
@@ -65,6 +67,7 @@ class ExtractOptions:
     drop_bots: bool = False
     drop_duplicates: bool = False
     drop_over_18: bool = False
+    drop_deleted_later: bool = False
     after: str = ""
     before: str = ""
     min_score: int | None = None

@@ -15,14 +15,17 @@ import polars as pl
 from rejoinder.pipelines.dumps.chunks import Chunk
 from rejoinder.pipelines.dumps.lines import Reject, excerpt
 from rejoinder.pipelines.reddit.line_parser import Comment, parse_line
+from rejoinder.pipelines.reddit.removals import MARKS
 
 # Columns of a parsed chunk: ids without prefix; `parent` null for a top-level comment.
 COLUMNS = ("id", "thread", "parent", "body", "author", "subreddit", "created_utc")
-OPTIONAL_COLUMNS = ("score", "over_18")
+OPTIONAL_COLUMNS = ("score", "over_18", "removal")
 
 # Columns that must be text; the last three may hold any.
 _TEXT = ("id", "link_id", "parent_id", "body", "author", "subreddit")
 _FREE_TEXT = _TEXT[3:]
+# The key that the column `removal` follows from.
+_META = "_meta"
 # An id that is text and has no prefix, except `true` and `false`.
 _PLAIN_ID = r"^[0-9a-z]*[a-df-z][0-9a-z]*$"
 
@@ -112,10 +115,8 @@ def _parse_fast(
     chunk: Chunk, optional: Sequence[str], submissions: str
 ) -> tuple[pl.DataFrame, list[Reject], int] | None:
     """Returns what `parse_chunk` returns, or None if polars cannot parse some line."""
-    schema = dict.fromkeys(
-        ("id", "link_id", "parent_id", "body", "author", "subreddit", "created_utc", *optional),
-        pl.String,
-    )
+    keys = (_META if name == "removal" else name for name in optional)
+    schema = dict.fromkeys((*_TEXT, "created_utc", *keys), pl.String)
     try:
         raw = pl.read_ndjson(chunk.data, schema=schema)
     except (pl.exceptions.PolarsError, RuntimeError):
@@ -168,6 +169,9 @@ def _doubtful(raw: pl.DataFrame) -> pl.Series:
         if _has_nul(raw.get_column(name)):
             with_nul = pl.col(name).str.contains("\0", literal=True).fill_null(True)
             doubtful |= raw.select(with_nul).to_series().to_numpy()
+    if _META in raw.columns:  # polars gives an object as its JSON text
+        marked = pl.col(_META).str.contains_any(MARKS).fill_null(False)
+        doubtful |= raw.select(marked).to_series().to_numpy()
     unusual = np.flatnonzero(checks.get_column("unusual_id").to_numpy())
     if len(unusual):
         plain = raw.select("id")[unusual].select(_is_plain(pl.col("id"))).to_series().to_numpy()
@@ -235,6 +239,7 @@ def _may_be_converted(column: pl.Expr) -> pl.Expr:
 
 def _normalize(raw: pl.DataFrame, optional: Sequence[str]) -> pl.DataFrame:
     parent = pl.col("parent_id")
+    no_removal = pl.lit(None, pl.String).alias("removal")  # as `_doubtful` has none of the others
     return raw.select(
         "id",
         # Every `link_id` begins with t3_, every `parent_id` with t1_ or t3_.
@@ -244,5 +249,5 @@ def _normalize(raw: pl.DataFrame, optional: Sequence[str]) -> pl.DataFrame:
         "author",
         "subreddit",
         "created_utc",
-        *optional,
+        *(no_removal if name == "removal" else pl.col(name) for name in optional),
     )
