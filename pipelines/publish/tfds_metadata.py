@@ -1,7 +1,8 @@
 """`dataset_info.json` and `features.json`, which `tfds.builder_from_directory` reads.
 
 The text features are listed only if every split carries them, because TFDS
-reads all splits with one specification.
+reads all splits with one specification. A feature that a pair may lack is a sequence, which is
+then empty: TFDS refuses an example without a value for any other.
 """
 
 import json
@@ -52,23 +53,29 @@ def _dataset_info(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _features(extra_contexts: int, text_features: Sequence[str]) -> dict[str, Any]:
-    ids = {
+def _sequence(feature: dict[str, Any]) -> dict[str, Any]:
+    """Returns the specification of any number of values."""
+    return {
         "pythonClassName": _CLASSES + "sequence_feature.Sequence",
-        "sequence": {
-            "feature": {
-                "pythonClassName": _CLASSES + "tensor_feature.Tensor",
-                "tensor": {"shape": {}, "dtype": "int64", "encoding": "none"},
-            },
-            "length": "-1",
-        },
+        "sequence": {"feature": feature, "length": "-1"},
     }
+
+
+def _features(extra_contexts: int, text_features: Sequence[str]) -> dict[str, Any]:
+    ids = _sequence(
+        {
+            "pythonClassName": _CLASSES + "tensor_feature.Tensor",
+            "tensor": {"shape": {}, "dtype": "int64", "encoding": "none"},
+        }
+    )
     further = map(extra_context_ids, range(extra_contexts))
     text = {"pythonClassName": _CLASSES + "text_feature.Text", "text": {}}
+    sequence = _sequence(text)
     return {
         "pythonClassName": _CLASSES + "features_dict.FeaturesDict",
         "featuresDict": {
             "features": dict.fromkeys([*ID_FEATURES, *further], ids)
-            | dict.fromkeys(text_features, text)
+            # The number of a further context is behind a slash.
+            | {name: sequence if "/" in name else text for name in text_features}
         },
     }

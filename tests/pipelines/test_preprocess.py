@@ -278,6 +278,22 @@ def test_tfds_opens_the_folder(tmp_path, preprocess):
         )
 
 
+def test_tfds_reads_pairs_without_further_contexts(tmp_path, preprocess):
+    import tensorflow_datasets as tfds
+
+    arguments = ["--extra-contexts", "2", "--num-shards", "1"]
+    folder = preprocess(write(tmp_path / "RC", ndjson(LINES)), arguments=arguments)
+    builder = tfds.builder_from_directory(str(folder))
+    for split in ("train", "test"):
+        found = tfds.as_numpy(builder.as_dataset(split=split, shuffle_files=False))
+        ours = list(reading.read_examples(str(folder), split))
+        assert [
+            (e["response"].decode(), [t.decode() for n in range(2) for t in e[f"context/{n}"]])
+            for e in found
+        ] == [(e["response"], [e[n] for n in ("context/0", "context/1") if n in e]) for e in ours]
+        assert {sum(name.startswith("context/") for name in e) for e in ours} == {0, 1, 2}
+
+
 def test_extra_contexts_are_the_ancestors_nearest_first(tmp_path, preprocess):
     lines = [*LINES[:5]]
     lines[1] = lines[1] | {"body": "words that go on " * 20}
