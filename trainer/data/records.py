@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rejoinder import storage
 from rejoinder.corpus import features
+from rejoinder.corpus.examples import Spans
 from rejoinder.corpus.manifest import Shard
 from rejoinder.corpus.reading import read_columns
 from rejoinder.corpus.splitmix64 import INCREMENT, mix
@@ -109,13 +110,17 @@ class Pairs:
 
     @staticmethod
     def concatenate(parts: Sequence["Pairs"]) -> "Pairs":
-        """Returns the pairs of all parts, in order."""
+        """Returns the pairs of all parts, in order.
+
+        Raises:
+            UserError: The parts have vectors of different lengths.
+        """
         if len(parts) == 1:
             return parts[0]
         return Pairs(
             Ragged.concatenate([part.context for part in parts]),
             Ragged.concatenate([part.response for part in parts]),
-            {name: np.concatenate([part.extra[name] for part in parts]) for name in parts[0].extra},
+            {n: _concatenate(n, [part.extra[n] for part in parts]) for n in parts[0].extra},
             *(
                 tuple(map(Ragged.concatenate, zip(*columns, strict=True)))
                 for columns in (
@@ -124,6 +129,18 @@ class Pairs:
                 )
             ),
         )
+
+
+def _concatenate(name: str, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Returns arrays one after the other, which are [n] or [n, d] with one d."""
+    shapes = {array.shape[1:] for array in arrays}
+    if len(shapes) > 1:
+        lengths = " and ".join(str(length) for (length,) in sorted(shapes))
+        raise UserError(
+            f"{name}: the shards of the corpora have vectors of {lengths} numbers; make them again "
+            "with one model (`rejoinder mine --guide`)"
+        )
+    return np.concatenate(arrays)
 
 
 @dataclass(frozen=True)
@@ -216,9 +233,13 @@ def read_shard(folder: str, shard: Shard, parts: PairParts = NO_PARTS) -> Pairs:
         names += map(features.extra_context_ids, range(parts.turns.count))
     columns: dict[str, list[Ragged]] = {name: [] for name in names}
     vectors: dict[str, list[NDArray[np.int8]]] = {name: [] for name in guides}
+    read, width = 0, 0
     for reader, spans in read_columns(path, [*names, *guides], _BATCH):
         for name, blocks in vectors.items():
+            width = width or int(spans[name].end[0] - spans[name].begin[0])
+            _check_vectors(path, name, spans[name], width, read)
             blocks.append(reader.rows(spans[name]).view(np.int8))
+        read += len(spans[features.CONTEXT_IDS].begin)
         for name, column in columns.items():
             values, splits = reader.ids(spans[name])
             column.append(Ragged(values.astype(np.int32), splits))
@@ -235,6 +256,30 @@ def read_shard(folder: str, shard: Shard, parts: PairParts = NO_PARTS) -> Pairs:
             "make the corpus again"
         )
     return pairs
+
+
+def _check_vectors(path: str, name: str, spans: Spans, width: int, first: int) -> None:
+    """Checks that all vectors of a shard have the same length.
+
+    Args:
+        path: The shard.
+        name: The feature.
+        spans: Its values in consecutive records.
+        width: Bytes of the shard's first vector; 0 if it lacks the feature.
+        first: Number of the first of these records in the shard, from 0.
+
+    Raises:
+        UserError: A vector is missing or has another length.
+    """
+    lengths = spans.end - spans.begin
+    wrong = np.flatnonzero((lengths != width) | (lengths == 0))
+    if len(wrong):
+        found = lengths[wrong[0]]
+        what = f"has {found} numbers, the shard's first vector {width}" if found else "is missing"
+        raise UserError(
+            f"{path}: record {first + wrong[0] + 1:,}: {name} {what}; make the corpus again with "
+            "`rejoinder mine --guide`"
+        )
 
 
 def with_log_frequency(pairs: Pairs) -> Pairs:
