@@ -63,6 +63,13 @@ def build_parser() -> argparse.ArgumentParser:
         default="",
         help="also read submissions (RS_*): this text is the context of the comments on them",
     )
+    pairs.add_argument(
+        "--copies",
+        choices=["passing", "deleted"],
+        default="passing",
+        help="which of several comments with one id counts: one that passes the filters "
+        "(default), or one that is deleted or removed",
+    )
     _add_filter_arguments(parser)
     extend.add_arguments(parser)
     arguments.add_job_arguments(parser)

@@ -16,6 +16,12 @@ from rejoinder.pipelines.reddit.times import read_time
 # Value of the column `reason` for a comment that passed every filter.
 PASSED = 0
 
+# Filters of texts that are gone.
+GONE = (
+    *("deleted", "removed", "removed_by_reddit"),
+    *(removals.DELETED, removals.REMOVED, removals.REMOVED_BY_REDDIT),
+)
+
 # Accounts that declare themselves to be programs, by name or by text.
 _BOT_AUTHOR = (
     r"^(?:AutoModerator|autotldr|TotesMessenger|imguralbumbot|WikiTextBot|RemindMeBot)$"

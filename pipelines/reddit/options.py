@@ -1,7 +1,7 @@
 """Options of an extraction from Reddit dumps: equal options and inputs give equal bytes."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rejoinder.errors import UserError
@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, bool]] = {
 # Options that the first release did not have.
 _LATER = (
     *("keep_months", "after", "before", "submissions"),
-    *("decontaminate", "evaluation_sha256", "drop_deleted_later"),
+    *("decontaminate", "evaluation_sha256", "drop_deleted_later", "copies"),
 )
 
 
@@ -41,6 +41,7 @@ class ExtractOptions:
         drop_over_18: Whether comments marked `over_18` are dropped.
         drop_deleted_later: Whether comments are dropped that were deleted or removed after the
             archive had taken their text.
+        copies: Which of several comments with one id counts: `passing` the filters, or `deleted`.
         after: Time from which on comments are kept, ISO 8601 in UTC; empty for no limit.
         before: Time from which on they are dropped; an unknown time is outside every limit.
         min_score: Lowest score, None for no limit; an unknown score is below every limit.
@@ -68,6 +69,7 @@ class ExtractOptions:
     drop_duplicates: bool = False
     drop_over_18: bool = False
     drop_deleted_later: bool = False
+    copies: str = "passing"
     after: str = ""
     before: str = ""
     min_score: int | None = None
@@ -120,7 +122,8 @@ class ExtractOptions:
         So the manifest of a corpus that does not use them stays the same.
         """
         values = asdict(self)
-        values = {k: v for k, v in values.items() if v or k not in _LATER}
+        defaults = {field.name: field.default for field in fields(self)}
+        values = {k: v for k, v in values.items() if v != defaults[k] or k not in _LATER}
         if self.extra_contexts:  # a corpus of the first release has their texts only
             values["context_ids"] = self.extra_contexts
         return {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}

@@ -148,7 +148,8 @@ def _join(
     blobs: Sequence[bytes], options: ExtractOptions, carried: pl.DataFrame | None
 ) -> threads.Threads:
     filter_names = [f.name for f in filters.build_filters(options)]
-    return threads.join_threads(partition.merge(blobs), filter_names, carried)
+    winners = filters.GONE if options.copies == "deleted" else ()
+    return threads.join_threads(partition.merge(blobs), filter_names, carried, winners)
 
 
 def _drop_duplicates(found: threads.Threads, to_drop: Sequence[bytes]) -> threads.Threads:

@@ -42,7 +42,10 @@ class Threads:
 
 
 def join_threads(
-    rows: pl.DataFrame, filter_names: list[str], carried: pl.DataFrame | None = None
+    rows: pl.DataFrame,
+    filter_names: list[str],
+    carried: pl.DataFrame | None = None,
+    winners: Sequence[str] = (),
 ) -> Threads:
     """Joins every comment with its parent inside its thread.
 
@@ -56,9 +59,12 @@ def join_threads(
         carried: The state of a corpus that is extended (`rejoinder.pipelines.growth.state`). Its
             comments may be contexts, and those that wait for a parent may be responses; of
             equal ids its comment counts. The counters are the differences to those of the corpus.
+        winners: Names of filters: of equal ids, a comment that one of them drops counts before all
+            others.
     """
     total = rows.height
-    rows = _one_row_per_id(rows)
+    first = [number for number, name in enumerate(filter_names, 1) if name in winners]
+    rows = _one_row_per_id(rows, first)
     if carried is not None:
         rows = rows.join(carried.select("thread", "id"), on=["thread", "id"], how="anti")
     new = rows.height
@@ -120,14 +126,21 @@ def filter_counters(
             yield f"{prefix}filtered/{name}", number, members
 
 
-def _one_row_per_id(rows: pl.DataFrame) -> pl.DataFrame:
-    """Keeps one of the rows with equal thread and id; the choice does not depend on their order."""
+def _one_row_per_id(rows: pl.DataFrame, first: Sequence[int]) -> pl.DataFrame:
+    """Keeps one of the rows with equal thread and id; the choice does not depend on their order.
+
+    Args:
+        rows: Rows with `partition.COLUMNS`.
+        first: Values of `reason` of the rows that are kept before all others.
+    """
     if rows.select(_key("id").n_unique()).item() == rows.height:
         return rows  # different keys prove different ids
-    key = ["thread", "id"]
-    # A row that passed the filters comes first; the other columns make the order total.
+    before = [~pl.col("reason").is_in(first)] if first else []
+    # Then a row that passed the filters comes first; the other columns make the order total.
     order = ["reason", "body", "author", "subreddit", "parent", "month"]
-    return rows.sort([*key, *order], nulls_last=True).unique(key, keep="first", maintain_order=True)
+    key = ["thread", "id"]
+    ordered = rows.sort([*key, *before, *order], nulls_last=True)
+    return ordered.unique(key, keep="first", maintain_order=True)
 
 
 def _key(column: str) -> pl.Expr:

@@ -141,6 +141,24 @@ def test_every_filter_has_its_counter(tmp_path, preprocess):
     assert (listed, counters["filtered/subreddit_not_listed"]) == ([], 8)
 
 
+def test_of_two_copies_of_a_comment_the_option_says_which_one_counts(tmp_path, preprocess):
+    later = {"_meta": {"was_deleted_later": True}}
+    copies = [{}, {"body": "[deleted]"}, {"body": "[removed]"}, {"body": "short"}, later]
+    made = [comment(0), *(comment(n, "c0") for n in range(1, 5))]
+    other = [comment(n, "c0") | changes for n, changes in enumerate(copies[1:], 1)]
+    pairs, counters = run(tmp_path, preprocess, made + other, "--drop-deleted-later")
+    assert sorted(id_ for _, _, id_ in pairs) == ["c1", "c2", "c3", "c4"]
+    assert counters["duplicate_id"] == 4
+    arguments = ["--copies", "deleted", "--drop-deleted-later", "--overwrite"]
+    pairs, counters = run(tmp_path, preprocess, made + other, *arguments)
+    assert [id_ for _, _, id_ in pairs] == ["c3"]  # a copy that is too short is not gone
+    gone = {f"filtered/{name}": 1 for name in ("deleted", "removed", "deleted_later")}
+    made_of = {name: n for name, n in counters.items() if n and not name.startswith("pair/")}
+    assert made_of == {**gone, "duplicate_id": 4, "no_pair/top_level": 1}
+    assert load_manifest(str(tmp_path / "corpus")).options["copies"] == "deleted"
+    assert "copies" not in ExtractOptions(copies="passing").to_dict()
+
+
 def test_the_clean_preset_cleans_before_it_measures_lengths(tmp_path, preprocess):
     lines = [comment(0, body="**short**"), comment(1, "c0"), comment(2, "c1", body="*fine text*")]
     pairs, counters = run(tmp_path, preprocess, lines, "--preset", "clean")

@@ -97,6 +97,18 @@ def test_the_kept_one_of_different_texts_does_not_depend_on_the_order():
     assert len(kept) == 1
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_of_repeated_ids_a_deleted_one_is_kept_on_request(order):
+    comments = [("a", None), ("b", "a"), ("b", "a", 2), ("b", "a", 3)]
+    frame = rows(*(comments[i] for i in order))
+    names = ["other", "deleted", "removed"]
+    found = threads.join_threads(frame, names, winners=("deleted", "removed"))
+    assert +found.counters == Counter(
+        {"no_pair/top_level": 1, "filtered/deleted": 1, "duplicate_id": 2}
+    )
+    assert threads.join_threads(frame, names).counters["pair"] == 1
+
+
 def test_equal_keys_of_different_comments_do_not_change_the_pairs(monkeypatch):
     comments = [("a", None), ("b", "a"), ("c", "b"), ("a", None, 0, "u"), ("d", "a", 0, "u")]
     comments += [("b", "a"), ("e", "gone")]
