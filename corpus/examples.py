@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rejoinder.corpus.varint import decode_varints
+from rejoinder.corpus.varint import decode_varints, ranges
 
 # Tags, field number << 3 | length-delimited: the first and second field of a message,
 # and the two kinds of a Feature.
@@ -93,6 +93,11 @@ class ExampleReader:
             raise NotAnExampleError("has a vector of another length than the others")
         width = int(lengths[0]) if len(lengths) else 0
         return self._bytes[spans.begin[:, None] + np.arange(width)]
+
+    def raw(self, spans: Spans) -> tuple[NDArray[np.uint8], Offsets]:
+        """Returns the bytes of a bytes feature, uint8 [m], and row_splits int64 [n + 1]."""
+        lengths = np.concatenate([[0], spans.end - spans.begin])
+        return self._bytes[ranges(spans.begin, spans.end)], np.cumsum(lengths)
 
     def ids(self, spans: Spans) -> tuple[NDArray[np.int64], Offsets]:
         """Returns the values of an int64 feature, int64 [m], and row_splits int64 [n + 1]."""

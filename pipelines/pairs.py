@@ -6,9 +6,11 @@ https://huggingface.co/datasets/sentence-transformers/embedding-training-data.
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Sequence
 
 from rejoinder import interrupts
+from rejoinder.errors import UserError
 from rejoinder.pipelines.dumps import input_files
 from rejoinder.pipelines.job import (
     arguments,
@@ -56,6 +58,13 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="R",
         help="share of contexts whose pairs go to the test split (default 0.1)",
     )
+    pairs.add_argument(
+        "--linked",
+        action="store_true",
+        help="pairs that share a text, also through other pairs, are one thread, such as captions "
+        "of one picture: they are in one split, and training with task.loss.mask_threads takes "
+        "none for a negative of another",
+    )
     pairs.add_argument("--drop-duplicates", action="store_true", help="keep equal pairs once")
     pairs.add_argument(
         "--limit", type=int, default=0, metavar="N", help="read the first N lines of each file"
@@ -78,16 +87,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not parsed.dry_run:
             workers.prepare(runner, workers.JOB_MODULES)
         from rejoinder.pipelines.job.run import make_corpus
-        from rejoinder.pipelines.pair_files.extractor import TEXT_FEATURES, PairFiles, PairOptions
+        from rejoinder.pipelines.pair_files.extractor import PairFiles, PairOptions
+        from rejoinder.pipelines.pair_files.links import find_threads
 
     values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(PairOptions)}
     options = PairOptions(**values | {"columns": tuple(parsed.columns)})
+    extractor = PairFiles(options)
+    if options.linked and not parsed.dry_run:
+        if not runner.is_local:
+            raise UserError("--linked: reads all pairs in this process first; leave out --runner")
+        paths = [file.path for file in files]
+        threads, sizes = find_threads(extractor, paths, keep_damaged=job.keep_damaged)
+        extractor = dataclasses.replace(extractor, threads=threads)
+        if not parsed.quiet:
+            print(
+                f"linked: {sizes.pairs:,} pairs are {sizes.threads:,} threads, the largest of "
+                f"{sizes.largest:,} pairs",
+                file=sys.stderr,
+            )
     make_corpus(
         job,
         runner,
         files,
-        extractor=PairFiles(options),
+        extractor=extractor,
         options=options,
-        text_features=TEXT_FEATURES,
+        text_features=extractor.text_features,
     )
     return 0

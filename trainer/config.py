@@ -67,6 +67,9 @@ class LossOptions(base_config.Config):
         max_scale: Upper bound of a trained scale.
         mask_duplicates: Remove from a row's negatives every column whose text equals
             a text of the row's pair, or whose partner equals the row's own text.
+        mask_threads: Remove from a row's negatives every column of the row's own thread: other
+            captions of its picture in a corpus of `rejoinder pairs --linked`, other comments of
+            its thread in one of `rejoinder preprocess --keep-text`.
         log_q: Subtract the logarithm of a column's frequency from its logit
             (Yi et al. 2019, https://doi.org/10.1145/3298689.3346996, equation 3).
         margin: Subtract this from the cosine similarity of the true pair
@@ -92,6 +95,7 @@ class LossOptions(base_config.Config):
     learn_scale: bool = False
     max_scale: float = 100.0
     mask_duplicates: bool = True
+    mask_threads: bool = False
     log_q: bool = False
     margin: float = 0.0
     matryoshka_dims: list[int] = dataclasses.field(default_factory=list)

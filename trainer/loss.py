@@ -16,6 +16,7 @@ from rejoinder.trainer.distribution.collectives import first_row, gather_rows, r
 from rejoinder.trainer.guide import guide_masks
 from rejoinder.trainer.hard_negatives import HardNegatives
 from rejoinder.trainer.loss_ops import MASKED, equal_keys, prefix
+from rejoinder.trainer.thread_mask import thread_mask
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ def contrastive_loss(
         scale: Factor on the cosine similarities.
         features: `context_key`, `response_key` int32 [n, 2] and `context_log_q`,
             `response_log_q` float32 [n], each needed only if the options use it;
-            `guide_context`, `guide_response` int8 [n, g], likewise; `negative_key` int32
-            [n, m, 2] with m columns of negatives, 0 where one is missing.
+            `guide_context`, `guide_response` int8 [n, g], likewise; `thread_key` int32 [n, 2] and
+            `data_set` int32 [n], likewise; `negative_key` int32 [n, m, 2] with m columns of
+            negatives, 0 where one is missing.
         options: The loss; `scale` above replaces its scale.
         negatives: Unit vectors of m hard negatives of each pair, float32 [n, d] each. They are
             further columns of the direction from context to response.
@@ -65,6 +67,9 @@ def contrastive_loss(
     if options.mask_duplicates:
         duplicates = _duplicate_mask(features, truth)
         masks = (tf.minimum(masks[0], duplicates), tf.minimum(masks[1], duplicates))
+    if options.mask_threads:
+        threads = thread_mask(features, truth)
+        masks = (tf.minimum(masks[0], threads), tf.minimum(masks[1], threads))
     hard = HardNegatives.of(negatives, features, options) if negatives else None
 
     def direction(

@@ -22,6 +22,7 @@ from rejoinder.pipelines.dumps.lines import BadLineError, Reject, excerpt, parse
 from rejoinder.pipelines.dumps.notes import ReadNotes
 from rejoinder.pipelines.growth.state import Growth
 from rejoinder.pipelines.pair_files import forms
+from rejoinder.pipelines.pair_files.links import Threads
 from rejoinder.pipelines.pair_files.read import delimited_kind, read_pair_chunks
 from rejoinder.pipelines.shards.bucket import DUPLICATE_PAIR, Bucket
 from rejoinder.pipelines.shards.encode import PairEncoder, ShardData, Tokenize
@@ -29,9 +30,8 @@ from rejoinder.pipelines.shards.shared_texts import SharedTexts
 from rejoinder.pipelines.shards.statistics import PairStatistics
 from rejoinder.pipelines.shuffle import hashing, partition
 
-TEXT_FEATURES = (names.CONTEXT, names.RESPONSE)
-_SCHEMA = pa.schema([(name, pa.large_string()) for name in TEXT_FEATURES])
-_BUCKET_SEED, _ORDER_SEED = 4, 5
+_TEXTS = (names.CONTEXT, names.RESPONSE)
+_BUCKET_SEED, _ORDER_SEED = 4, 5  # `links` has 6
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class PairOptions:
     """The options of an extraction from pair files.
 
     Attributes:
-        test_share: Share of the contexts whose pairs go to the test split.
+        test_share: Share of the contexts, or threads, whose pairs go to the test split.
+        linked: Whether pairs that share a text, also through other pairs, are one thread.
         drop_duplicates: Whether equal pairs are kept once.
         keep_text: Whether the train split carries the texts, too.
         limit: Lines read of each file; 0 reads all.
@@ -49,6 +50,7 @@ class PairOptions:
     """
 
     test_share: float = 0.1
+    linked: bool = False
     drop_duplicates: bool = False
     keep_text: bool = False
     limit: int = 0
@@ -77,10 +79,26 @@ class PairOptions:
 
 @dataclass(frozen=True)
 class PairFiles:
-    """A `rejoinder.pipelines.job.extractor.Extractor` of the pairs in pair files."""
+    """A `rejoinder.pipelines.job.extractor.Extractor` of the pairs in pair files.
+
+    Attributes:
+        options: The options.
+        threads: The thread of each text, if pairs are linked.
+        duplicates_cross_buckets: See `Extractor`.
+    """
 
     options: PairOptions
+    threads: Threads | None = None
     duplicates_cross_buckets: bool = False
+
+    @property
+    def text_features(self) -> tuple[str, ...]:
+        """Names of the features beside the token ids."""
+        return (*_TEXTS, names.THREAD_ID) if self.options.linked else _TEXTS
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return pa.schema([(name, pa.large_string()) for name in self.text_features])
 
     def read_chunks(self, path: str, summary: FileSummary, **options: Any) -> Iterator[Chunk]:
         """See `Extractor.read_chunks`."""
@@ -110,7 +128,7 @@ class PairFiles:
                     rejects.append(Reject(number, str(error), excerpt(stripped)))
             if chunk.index == 0 and not good:
                 self._check_keys(path, lines)
-        rows = pl.DataFrame(pairs, schema=dict.fromkeys(TEXT_FEATURES, pl.String), orient="row")
+        rows = pl.DataFrame(pairs, schema=dict.fromkeys(_TEXTS, pl.String), orient="row")
         further = {FURTHER_PAIR: len(pairs) - good} if len(pairs) > good else {}
         return rows, rejects, {"blank_line": blanks, **further}
 
@@ -134,10 +152,17 @@ class PairFiles:
                 return
 
     def to_buckets(self, rows: pl.DataFrame, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-        """See `Extractor.to_buckets`; pairs with equal contexts are in one bucket."""
-        hashes = hashing.hash_strings(rows.get_column(names.CONTEXT), _BUCKET_SEED)
+        """See `Extractor.to_buckets`; pairs with equal contexts, or threads, are in one bucket."""
+        if self.threads:
+            rows = rows.with_columns(self.threads.of(rows.get_column(names.CONTEXT)))
+        hashes = hashing.hash_strings(rows.get_column(self._unit), _BUCKET_SEED)
         buckets = (hashes % np.uint64(num_buckets)).astype(np.int64)
-        return partition.partition_rows(rows, buckets, _SCHEMA)
+        return partition.partition_rows(rows, buckets, self._schema)
+
+    @property
+    def _unit(self) -> str:
+        """The column whose equal values are in one bucket and in one split."""
+        return names.THREAD_ID if self.options.linked else names.CONTEXT
 
     def pair_keys(self, blobs: Sequence[bytes], growth: Growth | None = None) -> Any:
         """Not needed, because equal pairs are in one bucket."""
@@ -151,7 +176,7 @@ class PairFiles:
         growth: Growth | None = None,
     ) -> Bucket:
         """See `Extractor.process`."""
-        rows = partition.merge(blobs, _SCHEMA)
+        rows = partition.merge(blobs, self._schema)
         total = rows.height
         if self.options.drop_duplicates:
             rows = rows.unique()
@@ -162,13 +187,14 @@ class PairFiles:
         index = np.arange(rows.height)
         encoder = PairEncoder(texts, index, index + rows.height, tokenize)
         train_share = 1 - self.options.test_share
-        is_train = hashing.split_values(context.to_list()) <= train_share
+        is_train = hashing.split_values(rows.get_column(self._unit).to_list()) <= train_share
         shards: dict[str, ShardData] = {}
         for split in SPLITS:
             pairs = np.flatnonzero(is_train if split == "train" else ~is_train)
             with_text = split != "train" or self.options.keep_text
             picked = rows[pairs].to_arrow(compat_level=pl.CompatLevel.oldest())
-            text = {n: picked[n].combine_chunks() for n in TEXT_FEATURES} if with_text else {}
+            kept = [n for n in self.text_features if with_text or n == names.THREAD_ID]
+            text = {n: picked[n].combine_chunks() for n in kept}
             shards[split] = encoder.encode(pairs, text)
             counters[f"pair/{split}"] = len(pairs)
         sides = (pl.concat([context.filter(m), response.filter(m)]) for m in (is_train, ~is_train))

@@ -10,6 +10,7 @@ from rejoinder.corpus.data_config import parse_data_config
 from rejoinder.corpus.manifest import Manifest, Shard, load_manifest
 from rejoinder.errors import UserError
 from rejoinder.trainer.config import PairData
+from rejoinder.trainer.data.records import Pairs
 from rejoinder.trainer.data.sampler import DataSet
 
 
@@ -119,6 +120,22 @@ def check_extra_contexts(corpora: Sequence[Corpus], count: int) -> None:
                 f"of {found or 'none'}; make it with `rejoinder preprocess --extra-contexts "
                 f"{count}`"
             )
+
+
+def check_threads(samples: Sequence[Pairs]) -> None:
+    """Checks that pairs of at least one corpus have threads; the others need none.
+
+    Args:
+        samples: Some pairs of each corpus, with their `thread_key`.
+
+    Raises:
+        UserError: None have.
+    """
+    if not any(sample.extra["thread_key"].any() for sample in samples):
+        raise UserError(
+            "task.loss.mask_threads: the pairs of no corpus have a thread_id; make it with "
+            "`rejoinder pairs --linked` or `rejoinder preprocess --keep-text`"
+        )
 
 
 def folders(data: PairData, key: str) -> list[tuple[str, str, int]]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from rejoinder.errors import UserError
 from rejoinder.trainer.config import PairData, TaskConfig
-from rejoinder.trainer.data.corpora import Corpus
+from rejoinder.trainer.data.corpora import Corpus, check_threads
 from rejoinder.trainer.data.layout import HostBatch, PackedLayout, PaddedLayout, rows_needed
 from rejoinder.trainer.data.layout_check import check_chunks, check_row_length
 from rejoinder.trainer.data.mixture import Mixture, integer_weights
@@ -101,6 +101,8 @@ class TrainInput:
             parts=parts_to_read(task),
         )
         samples = [sample_pairs(corpus, parts_to_read(task)) for corpus in corpora]
+        if task.loss.mask_threads:
+            check_threads(samples)
         self.layout = make_layout(task, data, samples, pad_id(corpora), shares, TRAIN_DEVIATIONS)
 
     def __call__(self, step: int) -> HostBatch:
@@ -211,7 +213,8 @@ def _levels(data: PairData, deviations: float) -> list[float]:
 
 def parts_to_read(task: TaskConfig) -> PairParts:
     """Returns what a training reads of each pair beside its context and its response."""
-    return PairParts(task.loss.hard_negatives, task.loss.guide, _earlier_turns(task))
+    loss = task.loss
+    return PairParts(loss.hard_negatives, loss.guide, _earlier_turns(task), loss.mask_threads)
 
 
 def _earlier_turns(task: TaskConfig) -> Turns | None:

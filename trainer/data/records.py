@@ -67,6 +67,11 @@ class Ragged:
         return (sums[self.splits[1:]] - sums[self.splits[:-1]]).view(np.int64)
 
 
+def int32_halves(keys: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Returns 64-bit keys as pairs of int32, which every accelerator compares natively."""
+    return np.ascontiguousarray(keys).view(np.int32).reshape(-1, 2)
+
+
 @dataclass(frozen=True)
 class Pairs:
     """Tokenized pairs.
@@ -75,7 +80,8 @@ class Pairs:
         context: Token ids of the contexts.
         response: Token ids of the responses.
         extra: Further arrays by name, if requested: `context_log_q` and `response_log_q`
-            float32 [n], `guide_context` and `guide_response` int8 [n, d].
+            float32 [n], `guide_context` and `guide_response` int8 [n, d], `thread_key` int32
+            [n, 2], 0 for a pair without a thread.
         negatives: Token ids of the hard negatives, the most similar ones first; an empty row
             for a pair that has fewer.
         earlier: Empty, or token ids of the earlier turns as one text; that of the context for a
@@ -164,11 +170,13 @@ class PairParts:
         negatives: Number of hard negatives.
         guide: Whether to read the guide's vectors.
         turns: The earlier turns; None reads none.
+        threads: Whether to read the thread.
     """
 
     negatives: int = 0
     guide: bool = False
     turns: Turns | None = None
+    threads: bool = False
 
 
 NO_PARTS = PairParts()
@@ -233,13 +241,18 @@ def read_shard(folder: str, shard: Shard, parts: PairParts = NO_PARTS) -> Pairs:
         names += map(features.extra_context_ids, range(parts.turns.count))
     columns: dict[str, list[Ragged]] = {name: [] for name in names}
     vectors: dict[str, list[NDArray[np.int8]]] = {name: [] for name in guides}
+    thread = (features.THREAD_ID,) if parts.threads else ()
+    threads: list[NDArray[np.int32]] = []
     read, width = 0, 0
-    for reader, spans in read_columns(path, [*names, *guides], _BATCH):
+    for reader, spans in read_columns(path, [*names, *guides, *thread], _BATCH):
         for name, blocks in vectors.items():
             width = width or int(spans[name].end[0] - spans[name].begin[0])
             _check_vectors(path, name, spans[name], width, read)
             blocks.append(reader.rows(spans[name]).view(np.int8))
         read += len(spans[features.CONTEXT_IDS].begin)
+        for name in thread:
+            values, splits = reader.raw(spans[name])
+            threads.append(int32_halves(Ragged(values.astype(np.int32), splits).keys()))
         for name, column in columns.items():
             values, splits = reader.ids(spans[name])
             column.append(Ragged(values.astype(np.int32), splits))
@@ -249,6 +262,8 @@ def read_shard(folder: str, shard: Shard, parts: PairParts = NO_PARTS) -> Pairs:
     if parts.turns:
         earlier.append(_or_context(join_turns(above, parts.turns.max_length), context))
     extra = {name: np.concatenate(blocks) for name, blocks in vectors.items() if blocks}
+    if threads:
+        extra["thread_key"] = np.concatenate(threads)
     pairs = Pairs(context, response, extra, tuple(hard), tuple(earlier))
     if len(pairs) != shard.examples:
         raise UserError(

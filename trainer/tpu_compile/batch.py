@@ -64,6 +64,9 @@ def make_features(
     if parts.guide and not corpora:  # its dimension is that of a guide as large as the encoder
         vectors = np.zeros([len(pairs), sizes.hidden_size], np.int8)
         pairs = dataclasses.replace(pairs, extra=pairs.extra | dict.fromkeys(GUIDES, vectors))
+    if parts.threads and not corpora:
+        threads = np.zeros([len(pairs), 2], np.int32)
+        pairs = dataclasses.replace(pairs, extra=pairs.extra | {"thread_key": threads})
     arranged = layout.arrange(Batch(pairs, np.zeros([len(pairs)], np.int32))).replicas[0]
     if isinstance(layout, PackedLayout):
         rows = layout.row_counts[-1], layout.row_length

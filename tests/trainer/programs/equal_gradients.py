@@ -26,7 +26,12 @@ from rejoinder.trainer.loss import contrastive_loss
 
 PAIRS, WIDTH, SEGMENTS = 16, 24, 6
 OPTIONS = LossOptions(
-    log_q=True, margin=0.05, matryoshka_dims=[8, 16], hard_negatives=1, guide=True
+    log_q=True,
+    margin=0.05,
+    matryoshka_dims=[8, 16],
+    hard_negatives=1,
+    guide=True,
+    mask_threads=True,
 )
 
 
@@ -50,6 +55,8 @@ def batch() -> Batch:
         "response_log_q": frequency[1],
         "guide_context": rng.integers(-99, 99, [PAIRS, 4], np.int8),
         "guide_response": rng.integers(-99, 99, [PAIRS, 4], np.int8),
+        # Pairs 0, 4, 8 and 12 are of one thread, and so on; the pairs of thread 0 have none.
+        "thread_key": np.repeat(np.arange(PAIRS, dtype=np.int32)[:, np.newaxis] % 4, 2, 1),
     }
     # Each pair's negative is the response of another; pair 4 has none.
     context, response = sides
