@@ -59,3 +59,13 @@ def extra_context_ids(index: int) -> str:
 def extra_context(index: int) -> str:
     """Returns the feature name of the `index`-th ancestor beyond the parent (0 = nearest)."""
     return f"context/{index}"
+
+
+def extra_context_id(index: int) -> str:
+    """Returns the feature name of the id of `extra_context(index)`."""
+    return f"{CONTEXT_ID}/{index}"
+
+
+def extra_context_author(index: int) -> str:
+    """Returns the feature name of the author of `extra_context(index)`."""
+    return f"{CONTEXT_AUTHOR}/{index}"

@@ -10,11 +10,12 @@ from rejoinder.corpus.naming import COMPLETED, MANIFEST
 from rejoinder.errors import UserError
 
 FORMAT_VERSION = 1
-# Format of a corpus that can grow: the same, with `generations` and `state`.
+# Format of a corpus that can grow, or of which pairs were removed: the same, with `generations`,
+# `state` and `removals`.
 GROWING_FORMAT_VERSION = 2
 _FORMAT_VERSIONS = (FORMAT_VERSION, GROWING_FORMAT_VERSION)
-# Fields that a corpus which cannot grow does not have.
-_GROWING = ("generations", "state")
+# Fields that a corpus without such a change does not have.
+_GROWING = ("generations", "state", "removals")
 # Counter of the pairs beyond the first of their line (a set, a list of positives).
 FURTHER_PAIR = "further_pair"
 
@@ -50,6 +51,8 @@ class Manifest:
             and pairs by split; empty if the corpus keeps no thread state.
         state: The thread state (`rejoinder.corpus.thread_state`): months to keep, the newest
             month, counted from year 0, and the number of files; empty if there is none.
+        removals: One entry per run of `rejoinder forget` that removed pairs: how many by split, and
+            the sha256 of each shard that it replaced, by split and number.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Manifest:
     format_version: int = FORMAT_VERSION
     generations: list[dict[str, Any]] = field(default_factory=list)
     state: dict[str, int] = field(default_factory=dict)
+    removals: list[dict[str, Any]] = field(default_factory=list)
 
     def examples(self, split: str) -> int:
         """Returns the number of pairs in `split`."""

@@ -1,6 +1,6 @@
 """Reads the shards of a finished corpus: whole examples, or columns of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -89,6 +89,19 @@ def with_features(record: bytes, values: Mapping[str, Sequence[int] | bytes]) ->
             feature.bytes_list.value.append(value)
         else:
             feature.int64_list.value.extend(value)
+    return bytes(example.SerializeToString(deterministic=True))
+
+
+def without_features(record: bytes, names: Iterable[str]) -> bytes:
+    """Returns an example without some features; those that it lacks are ignored.
+
+    Args:
+        record: A serialized example of a corpus.
+        names: Names of features.
+    """
+    example = _example_class().FromString(record)
+    for name in names:
+        example.features.feature.pop(name, None)
     return bytes(example.SerializeToString(deterministic=True))
 
 

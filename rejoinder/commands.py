@@ -56,6 +56,9 @@ GROUPS: dict[str, dict[str, Command]] = {
             "write a corpus as Parquet, JSON lines or PolyAI's JSON",
             "pipeline",
         ),
+        "forget": Command(
+            "rejoinder.pipelines.forget", "remove comments from a corpus", "pipeline"
+        ),
     },
     "model": {
         "train": Command("rejoinder.trainer.train", "train the dual encoder", "train"),

@@ -87,10 +87,15 @@ class Base:
 
     def notes(self, added: ReadNotes) -> ReadNotes:
         """Returns the samples of the report with those of a run added."""
-        merged = ReadNotes(added.with_samples)
-        for counter, found in self._report()["samples"].items():
-            merged.add_samples(counter, _samples(counter, found))
+        merged = self.with_samples(self._report()["samples"])
         merged.add(added)
+        return merged
+
+    def with_samples(self, samples: Mapping[str, Iterable[Mapping[str, str]]]) -> ReadNotes:
+        """Returns the notes of the report with these samples, by counter."""
+        merged = ReadNotes()
+        for counter, found in samples.items():
+            merged.add_samples(counter, _samples(counter, found))
         # The warning of a listed subreddit without comments is about the whole corpus.
         warned = set(" ".join(self._report()["warnings"]).replace(",", "").split())
         for option in ("subreddits", "block_subreddits"):

@@ -1,0 +1,1 @@
+"""Removes comments from a corpus: its shards, thread state, rejected lines and report."""
