@@ -9,6 +9,7 @@ from typing import Any
 from rejoinder import interrupts
 from rejoinder.corpus import checksums
 from rejoinder.corpus.features import TEXT_FEATURES, extra_context
+from rejoinder.output import check_place, resolve, surroundings
 from rejoinder.pipelines.dumps import input_files
 from rejoinder.pipelines.growth import extend
 from rejoinder.pipelines.job import (
@@ -19,6 +20,8 @@ from rejoinder.pipelines.job import (
     thread_limit,
     workers,
 )
+from rejoinder.pipelines.job.engines import placement
+from rejoinder.pipelines.reddit import authors
 from rejoinder.pipelines.reddit.extractor import RedditComments
 from rejoinder.pipelines.reddit.options import PRESETS, ExtractOptions
 from rejoinder.pipelines.reddit.subreddits import parse_names
@@ -69,6 +72,11 @@ def build_parser() -> argparse.ArgumentParser:
         default="passing",
         help="which of several comments with one id counts: one that passes the filters "
         "(default), or one that is deleted or removed",
+    )
+    pairs.add_argument(
+        authors.FLAG,
+        metavar="FILE",
+        help="replace the names of authors by hashes with the key in this file, 16 bytes or more",
     )
     _add_filter_arguments(parser)
     extend.add_arguments(parser)
@@ -136,6 +144,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     thread_limit.limit_threads()
     with interrupts.exit_at_once(), heavy_imports.uncollected():
         runner = runners.choose(parsed.runner, parsed.workers, beam_arguments)
+        if parsed.hash_authors:
+            _check_key_file(parsed, runner)
         patterns = ["RC_*", "RS_*"] if options.submissions else ["RC_*"]
         files = input_files.expand(
             parsed.input, patterns, accept_submissions=bool(options.submissions)
@@ -155,12 +165,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         job,
         runner,
         files,
-        extractor=RedditComments(options, grams),
+        extractor=RedditComments(options, parsed.hash_authors or "", grams),
         options=options,
         text_features=[*TEXT_FEATURES, *map(extra_context, range(options.extra_contexts))],
         growth=extend.growth_spec(parsed.extend, options),
     )
     return 0
+
+
+def _check_key_file(parsed: argparse.Namespace, runner: runners.RunnerChoice) -> None:
+    """Checks that the workers can read the file of the key, and that the run does not delete it."""
+    key_file = [(authors.FLAG, parsed.hash_authors)]
+    placement.check_paths(runner, key_file)
+    output = resolve(parsed.output)
+    check_place(parsed.output, output, surroundings(key_file))
 
 
 def _options(parsed: argparse.Namespace) -> ExtractOptions:
@@ -169,6 +187,9 @@ def _options(parsed: argparse.Namespace) -> ExtractOptions:
         field.name: preset.get(field.name) or getattr(parsed, field.name, field.default)
         for field in dataclasses.fields(ExtractOptions)
     }
+    values["hash_authors"] = ""
+    if parsed.hash_authors is not None:
+        values["hash_authors"] = authors.fingerprint(authors.read_key(parsed.hash_authors))
     values["decontaminate"] = tuple(parsed.decontaminate)
     values["subreddits"] = parse_names("--subreddits", parsed.subreddits)
     values["block_subreddits"] = parse_names("--block-subreddits", parsed.block_subreddits)

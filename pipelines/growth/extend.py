@@ -24,7 +24,7 @@ _FLAG = "--extend"
 # Options that may be given beside --extend; all others are the corpus'.
 _ALLOWED = frozenset(
     f"{_FLAG} --input --num-shards --on-truncated --max-bad-ratio --no-samples --workers "
-    "--runner --dry-run --restart --quiet --help -h".split()
+    "--runner --dry-run --restart --quiet --hash-authors --help -h".split()
 )
 
 
@@ -98,6 +98,9 @@ def growth_spec(corpus: str, options: "ExtractOptions") -> GrowthSpec | None:
         return GrowthSpec(options.keep_months) if options.keep_months else None
     folder = resolve(corpus, flag=_FLAG)
     manifest = _load(folder)
+    if options.hash_authors != (key := manifest.options.get("hash_authors", "")):
+        made = "hashed with another key; give its file" if key else "not hashed; leave it out"
+        raise UserError(f"--hash-authors: the authors of {corpus} are {made}")
     files = manifest.state["files"]
     return GrowthSpec(
         keep_months=manifest.state["keep_months"],

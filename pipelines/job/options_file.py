@@ -19,6 +19,8 @@ from rejoinder.errors import UserError
 _FLAG = "--options"
 # Options in a manifest that no argument sets: they follow from others.
 _DERIVED = ("context_ids", "evaluation_sha256")
+# Options that name a file with a secret, of which a manifest has only a fingerprint.
+_SECRET = ("hash_authors",)
 
 
 def add_argument(parser: argparse._ActionsContainer) -> None:
@@ -55,13 +57,13 @@ def parse(
     given = {argument.partition("=")[0] for argument in argv}
     arguments = [
         argument
-        for name, value in _read(path).items()
+        for name, value in _read(path, given).items()
         for argument in _arguments(parser, path, name, value, given)
     ]
     return parser.parse_known_args([*arguments, *argv])
 
 
-def _read(path: str) -> Mapping[str, Any]:
+def _read(path: str, given: set[str]) -> Mapping[str, Any]:
     if not storage.exists(path):
         raise UserError(f"{_FLAG} {path}: does not exist")
     try:
@@ -73,12 +75,19 @@ def _read(path: str) -> Mapping[str, Any]:
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise UserError(f"{_FLAG} {path}: is not a mapping; write `name: value` lines")
     is_manifest = {"format_version", "options", "inputs"} <= values.keys()
-    return _of_manifest(path, values) if is_manifest else values
+    return _of_manifest(path, values, given) if is_manifest else values
 
 
-def _of_manifest(path: str, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+def _of_manifest(path: str, manifest: Mapping[str, Any], given: set[str]) -> Mapping[str, Any]:
     """Returns the options of the run that wrote a manifest; its tokenizer is beside it."""
-    values = {k: v for k, v in manifest["options"].items() if k not in _DERIVED}
+    options = manifest["options"]
+    for flag in (_flag(name) for name in _SECRET if options.get(name)):
+        if flag not in given:
+            raise UserError(
+                f"{_FLAG} {path}: the corpus was made with {flag}, and the file is not in the "
+                f"manifest; give {flag} with the same file again"
+            )
+    values = {k: v for k, v in options.items() if k not in (*_DERIVED, *_SECRET)}
     values["input"] = [entry["path"] for entry in manifest["inputs"]]
     if any("damage" in entry for entry in manifest["inputs"]):
         values["on_truncated"] = "keep"
@@ -86,11 +95,15 @@ def _of_manifest(path: str, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     return values | ({"tokenizer": tokenizer} if storage.exists(tokenizer) else {})
 
 
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def _arguments(
     parser: argparse.ArgumentParser, path: str, name: str, value: Any, given: set[str]
 ) -> Iterator[str]:
     """Yields the arguments of one option, none if the command line or the default sets it."""
-    flag = "--" + name.replace("_", "-")
+    flag = _flag(name)
     action = parser._option_string_actions.get(flag)
     if action is None or flag in (_FLAG, "--help"):
         known = [option[2:] for option in parser._option_string_actions if option != _FLAG]

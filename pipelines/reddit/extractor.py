@@ -1,5 +1,6 @@
 """Reddit comment dumps as the input of the Beam job."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,13 @@ class RedditComments:
 
     Attributes:
         options: The options of the extraction.
+        key_file: File with the key of `--hash-authors`; "" keeps the names.
         evaluation: N-grams of the files of its `decontaminate`, from `contamination.read_grams`.
         duplicates_cross_buckets: See `Extractor`.
     """
 
     options: ExtractOptions
+    key_file: str = ""
     evaluation: tuple[str, ...] = ()
     duplicates_cross_buckets: bool = True
 
@@ -42,7 +45,7 @@ class RedditComments:
         self, path: str, chunk: "Chunk", notes: "ReadNotes"
     ) -> tuple["pl.DataFrame", list["Reject"], dict[str, int]]:
         """See `Extractor.read`."""
-        from rejoinder.pipelines.reddit import foreign_lines, removals
+        from rejoinder.pipelines.reddit import authors, foreign_lines, removals
         from rejoinder.pipelines.reddit.filters import build_filters, optional_columns
         from rejoinder.pipelines.reddit.notes import find_listed, sample_filtered
         from rejoinder.pipelines.reddit.parse import parse_chunk
@@ -70,6 +73,11 @@ class RedditComments:
             parsed = removals.hide(parsed)
         filters = build_filters(self.options)
         rows = to_rows(parsed, filters, self.options)
+        if self.key_file:
+            key = authors.key_of(self.key_file, self.options.hash_authors)
+            rows = authors.hash_authors(rows, key)
+            # The beginning of a line may show its author.
+            rejects = [dataclasses.replace(reject, excerpt="") for reject in rejects]
         if self.options.keep_months:
             notes.count_months(rows.get_column("month"))
         if notes.with_samples:

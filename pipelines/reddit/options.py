@@ -23,6 +23,7 @@ PRESETS: dict[str, dict[str, bool]] = {
 _LATER = (
     *("keep_months", "after", "before", "submissions"),
     *("decontaminate", "evaluation_sha256", "drop_deleted_later", "copies"),
+    "hash_authors",
 )
 
 
@@ -50,6 +51,8 @@ class ExtractOptions:
         sample: Share of threads to keep, in (0, 1].
         submissions: What of a submission is the context of its comments: `title`,
             `title+selftext`, or "" for nothing.
+        hash_authors: Fingerprint of the key (`authors.fingerprint`) with which the names of authors
+            are replaced by hashes; "" keeps them.
         decontaminate: Evaluation files; pairs that contain one of their texts are dropped.
         evaluation_sha256: Digest of the n-grams in these files.
         limit: Number of lines to read of each file; 0 reads all.
@@ -77,6 +80,7 @@ class ExtractOptions:
     block_subreddits: tuple[str, ...] = ()
     sample: float = 1.0
     submissions: str = ""
+    hash_authors: str = ""
     decontaminate: tuple[str, ...] = ()
     evaluation_sha256: str = ""
     limit: int = 0
