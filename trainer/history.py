@@ -1,11 +1,13 @@
 """What earlier processes of a run trained, from the `training.json` that they wrote."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from rejoinder import storage
 from rejoinder.models.model_dir import TRAINING_REPORT
+from rejoinder.trainer.data_sets import losses
 from rejoinder.trainer.throughput import Throughput
 
 
@@ -20,6 +22,8 @@ class History:
         last_loss: Loss of their last steps.
         accuracy: Accuracy inside the batches of their last steps.
         evaluated: Step of their last complete evaluation; None without one.
+        first_losses: First loss on each data set of a mixture, by curve.
+        last_losses: The last one.
     """
 
     total: Throughput = field(default_factory=Throughput)
@@ -28,6 +32,8 @@ class History:
     last_loss: float | None = None
     accuracy: float | None = None
     evaluated: int | None = None
+    first_losses: dict[str, float] = field(default_factory=dict)
+    last_losses: dict[str, float] = field(default_factory=dict)
 
 
 def read_history(model_dir: str, step: int) -> History:
@@ -45,6 +51,7 @@ def read_history(model_dir: str, step: int) -> History:
     report: dict[str, Any] = json.loads(storage.read_bytes(path))
     if report["steps"] > step or "steps_counted" not in report:
         return History()
+    by_data_set = report.get("by_data_set", {})
     total = Throughput(
         steps=report["steps_counted"],
         pairs=report["pairs_trained"],
@@ -52,6 +59,7 @@ def read_history(model_dir: str, step: int) -> History:
         capacity=report["token_positions"],
         cut=report["cut_tokens"],
         seconds=report["training_seconds"],
+        drawn=Counter({name: values["pairs"] for name, values in by_data_set.items()}),
     )
     return History(
         total,
@@ -60,4 +68,6 @@ def read_history(model_dir: str, step: int) -> History:
         report["last_loss"],
         report["accuracy_in_batch"],
         report.get("evaluated_step"),
+        losses(by_data_set, "first_loss"),
+        losses(by_data_set, "last_loss"),
     )

@@ -13,6 +13,7 @@ from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.trainer.averaging import WeightAverage
 from rejoinder.trainer.data.inputs import TrainInput, ValidationInput
 from rejoinder.trainer.data.prefetch import Prefetcher
+from rejoinder.trainer.data_sets import loss_tag
 from rejoinder.trainer.distribution.hosts import Host
 from rejoinder.trainer.exact_checkpoint import ExactCheckpoint
 from rejoinder.trainer.run import Run
@@ -139,7 +140,7 @@ class Trainer(base_trainer.Trainer):
             for _ in range(int(num_steps)):
                 batch = next(self._prefetcher)
                 self._compiled_step(batch.inputs)
-                latest.add_step(batch.host_batch, self.config.task.train_data.global_batch_size)
+                latest.add_step(batch.host_batch, self._train_input.names)
                 self._stop_if_asked()
             logs = {name: _value(value) for name, value in self.train_loop_end().items()}
         finally:
@@ -149,7 +150,7 @@ class Trainer(base_trainer.Trainer):
         if by_data_set is not None:
             for name, value in zip(self.task.data_set_names, by_data_set, strict=True):
                 if value:  # 0 means that these steps had no pair of the data set
-                    logs[f"loss_{name.replace('/', '_')}"] = float(value)
+                    logs[loss_tag(name)] = float(value)
         return logs | latest.metrics()
 
     def _stop_if_asked(self) -> None:

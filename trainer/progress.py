@@ -37,9 +37,14 @@ class Progress:
         self.first_loss: float | None = None
         self.last_loss: float | None = None
         self.last_logs: dict[str, float] = {}
+        self.first_losses: dict[str, float] = {}
+        self.last_losses: dict[str, float] = {}
 
     def __call__(self, logs: dict[str, float]) -> None:
         """Reports the metrics of the latest steps."""
+        losses = {name: value for name, value in logs.items() if name.startswith("loss_")}
+        self.first_losses = losses | self.first_losses
+        self.last_losses |= losses  # not every loop draws from each data set
         loss = logs["training_loss"]
         self.first_loss = loss if self.first_loss is None else self.first_loss
         self.last_loss = loss

@@ -11,6 +11,7 @@ import tensorflow as tf
 from rejoinder import storage
 from rejoinder.models.model_dir import TRAINING_REPORT
 from rejoinder.tables import list_table
+from rejoinder.trainer import data_sets
 from rejoinder.trainer.best import BestModel
 from rejoinder.trainer.distribution.devices import device_names
 from rejoinder.trainer.history import History
@@ -165,6 +166,13 @@ def training_report(
         "replicas": trainer.strategy.num_replicas_in_sync,
         "precision": run.precision,
         "data_sets": dict(zip(data.names, data.weights, strict=True)),
+        "by_data_set": data_sets.figures(
+            data.names,
+            data.weights,
+            total.drawn,
+            first=[history.first_losses, progress.first_losses],
+            last=[progress.last_losses, history.last_losses],
+        ),
     }
 
 
@@ -198,6 +206,7 @@ def _training_rows(values: dict[str, Any], seconds: float) -> list[tuple[str, ob
         ("loss", f"{values['first_loss']:.4f} -> {values['last_loss']:.4f}"),
         ("pairs", f"{values['pairs_trained']:,} at {values['pairs_per_second']:,.0f}/s"),
         ("tokens", f"{values['tokens_per_second']:,.0f}/s, {values['real_tokens']:.1%} real"),
+        *data_sets.table_rows(values["by_data_set"]),
     ]
 
 

@@ -1,6 +1,8 @@
 """Counts of the pairs and tokens that training steps consumed, and their rates."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from rejoinder.trainer.data.layout import HostBatch
 
@@ -16,6 +18,7 @@ class Throughput:
         capacity: Token positions, padding included.
         cut: Tokens cut from the longest sentences because rows were full.
         seconds: Wall time of the steps.
+        drawn: Pairs by the name of their data set.
     """
 
     steps: int = 0
@@ -24,11 +27,13 @@ class Throughput:
     capacity: int = 0
     cut: int = 0
     seconds: float = 0.0
+    drawn: Counter[str] = field(default_factory=Counter)
 
-    def add_step(self, batch: HostBatch, pairs: int) -> None:
-        """Counts a step on a batch of `pairs` pairs."""
+    def add_step(self, batch: HostBatch, names: Sequence[str]) -> None:
+        """Counts a step on a batch of the data sets that `names` names."""
         self.steps += 1
-        self.pairs += pairs
+        self.pairs += sum(batch.drawn.values())
+        self.drawn.update({names[index]: pairs for index, pairs in batch.drawn.items()})
         self.tokens += batch.tokens
         self.capacity += batch.capacity
         self.cut += batch.cut

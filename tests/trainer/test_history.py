@@ -58,6 +58,7 @@ def test_a_run_that_was_stopped_and_killed_reports_all_of_its_steps(train, tmp_p
     resumed = train("model")
     assert resumed["steps_this_run"] == 2
     assert counts(resumed) == counts(whole)
+    assert resumed["by_data_set"] == whole["by_data_set"]
     assert resumed["first_loss"] == whole["first_loss"]
     assert resumed["seconds"] > killed["seconds"] > stopped["seconds"]
     assert resumed["training_seconds"] > killed["training_seconds"]

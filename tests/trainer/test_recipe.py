@@ -16,6 +16,7 @@ from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.sentence_transformers import save_sentence_transformers
 from rejoinder.models.testing import tiny_config
 from rejoinder.models.weight_files.testing import zip_bytes
+from rejoinder.trainer.data.mixture import Mixture
 from rejoinder.trainer.data.testing import VOCABULARY, write_trainable_corpus
 from rejoinder.trainer.experiment import run_experiment
 from rejoinder.trainer.loop import Trainer
@@ -89,6 +90,11 @@ def test_the_recipe_trains_from_torch_weights_on_four_years(trained):
     assert report["steps"] == STEPS
     assert report["data_sets"] == dict.fromkeys(YEARS, 1)
     assert np.isfinite(report["last_loss"])
+    drawn, _ = Mixture((1,) * len(YEARS), 0).draws(0, STEPS)
+    for number, name in enumerate(YEARS):
+        found, count = report["by_data_set"][name], np.count_nonzero(drawn == number)
+        assert (found["weight"], found["pairs"]) == (0.25, 16 * count)
+        assert (found["last_loss"] is not None) == (count > 0)
 
 
 def test_training_begins_with_the_weights_of_the_file(years, base, tmp_path):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rejoinder.errors import UserError
 from rejoinder.models.packing import pack
-from rejoinder.trainer.data.records import Pairs, Ragged
+from rejoinder.trainer.data.records import Pairs, Ragged, int32_halves
 from rejoinder.trainer.data.sampler import Batch
 
 Features = dict[str, NDArray[Any]]
@@ -35,12 +35,14 @@ class HostBatch:
         tokens: Real tokens in the batch of all hosts.
         capacity: Token positions in the batch of all hosts, padding included.
         cut: Tokens that were cut from the longest sentences because the rows were full.
+        drawn: Pairs of each data set in the batch of all hosts, by index.
     """
 
     replicas: list[Features]
     tokens: int
     capacity: int
     cut: int
+    drawn: dict[int, int]
 
 
 def balance_replicas(pairs: Pairs, replicas: int) -> list[NDArray[np.int64]]:
@@ -118,7 +120,8 @@ class PackedLayout:
         ]
         tokens = sum(kept for _, kept in packed)
         cut = sum(int(text.splits[-1]) for text in texts) - tokens
-        return HostBatch(features, tokens, self.replicas * rows * self.row_length, cut)
+        capacity = self.replicas * rows * self.row_length
+        return HostBatch(features, tokens, capacity, cut, batch.drawn)
 
     def _pack_all(self, texts: Sequence[Ragged]) -> tuple[int, list[tuple[Features, int]]]:
         """Returns the number of rows, and each replica's packed rows and kept tokens."""
@@ -201,7 +204,8 @@ class PaddedLayout:
             ids = np.full((len(kept.lengths), width), self._pad_id, np.int32)
             ids[np.arange(width) < kept.lengths[:, np.newaxis]] = kept.values
             features.append({"token_ids": ids, **_pair_features(part, batch.data_set[share])})
-        return HostBatch(features, tokens, len(pairs.sentences) * len(pairs) * width, cut)
+        capacity = len(pairs.sentences) * len(pairs) * width
+        return HostBatch(features, tokens, capacity, cut, batch.drawn)
 
 
 def all_sentences(pairs: Pairs) -> Ragged:
@@ -240,19 +244,14 @@ def cut_to(texts: Ragged, limit: int) -> Ragged:
 
 def _pair_features(pairs: Pairs, data_set: NDArray[np.int32]) -> Features:
     features = {
-        "context_key": _int32_halves(pairs.context.keys()),
-        "response_key": _int32_halves(pairs.response.keys()),
+        "context_key": int32_halves(pairs.context.keys()),
+        "response_key": int32_halves(pairs.response.keys()),
         "data_set": data_set,
         **pairs.extra,
     }
     for texts in pairs.earlier:
-        features["earlier_key"] = _int32_halves(texts.keys())
+        features["earlier_key"] = int32_halves(texts.keys())
     if pairs.negatives:  # the key of an empty row is 0
-        keys = [_int32_halves(texts.keys()) for texts in pairs.negatives]
+        keys = [int32_halves(texts.keys()) for texts in pairs.negatives]
         features["negative_key"] = np.stack(keys, axis=1)
     return features
-
-
-def _int32_halves(keys: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Returns 64-bit keys as pairs of int32, which every accelerator compares natively."""
-    return np.ascontiguousarray(keys).view(np.int32).reshape(-1, 2)

@@ -47,6 +47,12 @@ class Batch:
     pairs: Pairs
     data_set: NDArray[np.int32]
 
+    @property
+    def drawn(self) -> dict[int, int]:
+        """Pairs of each data set that is in the batch, by index."""
+        found, counts = np.unique(self.data_set, return_counts=True)
+        return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
 
 class Sampler:
     """Reads batches by step.
