@@ -170,7 +170,7 @@ def _doubtful(raw: pl.DataFrame) -> pl.Series:
             with_nul = pl.col(name).str.contains("\0", literal=True).fill_null(True)
             doubtful |= raw.select(with_nul).to_series().to_numpy()
     if _META in raw.columns:  # polars gives an object as its JSON text
-        marked = pl.col(_META).str.contains_any(MARKS).fill_null(False)
+        marked = pl.col(_META).str.contains_any(list(MARKS)).fill_null(False)
         doubtful |= raw.select(marked).to_series().to_numpy()
     unusual = np.flatnonzero(checks.get_column("unusual_id").to_numpy())
     if len(unusual):
