@@ -8,11 +8,13 @@ import hmac
 import os
 from collections.abc import Iterable
 from functools import lru_cache
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from rejoinder import storage
 from rejoinder.errors import UserError
+
+if TYPE_CHECKING:  # the command limits the threads of polars before its import
+    import polars as pl
 
 FLAG = "--hash-authors"
 _KEY_BYTES = range(16, (64 << 10) + 1)
@@ -74,7 +76,7 @@ def key_of(path: str, expected: str) -> bytes:
     return key
 
 
-def hash_authors(rows: pl.DataFrame, key: bytes) -> pl.DataFrame:
+def hash_authors(rows: "pl.DataFrame", key: bytes) -> "pl.DataFrame":
     """Replaces names by hashes in the columns `author` and `subreddit`.
 
     `[deleted]` stays. The name of a user's page, `u_NAME`, becomes `u_` and the hash.
@@ -94,9 +96,9 @@ def hash_authors(rows: pl.DataFrame, key: bytes) -> pl.DataFrame:
     return rows.with_columns(_replaced(author, hashes), _replaced(subreddit, pages))
 
 
-def _distinct(names: pl.Series) -> Iterable[str]:
+def _distinct(names: "pl.Series") -> Iterable[str]:
     return names.drop_nulls().unique().to_list()
 
 
-def _replaced(names: pl.Series, new: dict[str, str]) -> pl.Series:
+def _replaced(names: "pl.Series", new: dict[str, str]) -> "pl.Series":
     return names.replace(list(new), list(new.values())) if new else names
