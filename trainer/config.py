@@ -132,7 +132,8 @@ class PairData(base_config.Config):
         bucket_lengths: Row lengths of `bucketed`; max_length is always added.
         prefetch: Batches that are made ahead of the training step.
         allow_new_data: Whether a run may continue over a corpus that was extended since its
-            checkpoint. From then on its batches are those of the extended corpus.
+            checkpoint, or in which comments were forgotten. From then on its batches are those of
+            the corpus as it is now.
     """
 
     input_path: str = ""

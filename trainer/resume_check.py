@@ -3,7 +3,7 @@
 import hashlib
 import json
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import yaml
@@ -138,12 +138,12 @@ def check_data(model_dir: str, config: ExperimentConfig, corpora: Sequence[Corpu
     before = _stored(model_dir)
     difference = before and _difference(before, describe(config, corpora))
     if before and difference:
-        grown = _difference(_grown(before, corpora), describe(config, corpora)) is None
-        if grown and config.task.train_data.allow_new_data:
+        reason = _reason(before, config, corpora)
+        if reason and config.task.train_data.allow_new_data:
             return
-        if grown:
+        if reason:
             raise UserError(
-                f"{model_dir}: {difference} since its checkpoint, because it was extended; give "
+                f"{model_dir}: {difference} since its checkpoint, because {reason}; give "
                 "--allow-new-data to continue over all its pairs, or name another --model-dir"
             )
         raise UserError(
@@ -155,8 +155,8 @@ def check_data(model_dir: str, config: ExperimentConfig, corpora: Sequence[Corpu
 def write_description(model_dir: str, config: ExperimentConfig, corpora: Sequence[Corpus]) -> None:
     """Writes `data.json`, unless MODEL_DIR has that of its checkpoint.
 
-    If the corpora were extended since (`check_data`), it is written anew, and names under
-    `earlier` the corpora before and the last checkpoint that saw only them.
+    If the corpora were extended or lost pairs since (`check_data`), it is written anew, and
+    names under `earlier` the corpora before and the last checkpoint that saw only them.
 
     Raises:
         UserError: The file cannot be written.
@@ -181,8 +181,29 @@ def _stored(model_dir: str) -> dict[str, Any] | None:
     return stored
 
 
-def _grown(before: dict[str, Any], corpora: Sequence[Corpus]) -> dict[str, Any]:
-    """Returns a description with the corpora that begin with the shards of the earlier ones."""
+def _reason(
+    before: dict[str, Any], config: ExperimentConfig, corpora: Sequence[Corpus]
+) -> str | None:
+    """Returns why the corpora differ from those of the checkpoint, None for any other change."""
+    now = describe(config, corpora)
+    if _difference(_grown(before, corpora, forgotten=False), now) is None:
+        return "it was extended"
+    if _difference(_grown(before, corpora, forgotten=True), now) is None:
+        return "comments were forgotten in it"
+    return None
+
+
+def _grown(before: dict[str, Any], corpora: Sequence[Corpus], *, forgotten: bool) -> dict[str, Any]:
+    """Returns a description with the corpora that come from the earlier ones.
+
+    A corpus comes from one with whose shards it begins.
+
+    Args:
+        before: The description of the checkpoint's data.
+        corpora: The corpora now.
+        forgotten: Whether also one with whose shards it began before `rejoinder forget` replaced
+            some.
+    """
     old = {entry["name"]: entry for entry in before["corpora"]}
     entries = []
     for corpus in corpora:
@@ -190,10 +211,33 @@ def _grown(before: dict[str, Any], corpora: Sequence[Corpus]) -> dict[str, Any]:
         if entry is None:
             continue
         digests = [shard.sha256 for shard in corpus.data_set.shards]
-        if entry["shards"] in _prefix_digests(digests):
+        split = before["order"].get("split", "")
+        removals = corpus.manifest.removals if forgotten else []
+        versions = _versions(digests, removals, split)
+        if any(entry["shards"] in _prefix_digests(version) for version in versions):
             entry = entry | {"shards": _digest(digests), "pairs": corpus.examples}
         entries.append(entry)
     return before | {"corpora": [*entries, *old.values()]}
+
+
+def _versions(
+    digests: Sequence[str], removals: Sequence[dict[str, Any]], split: str
+) -> Iterator[list[str]]:
+    """Yields the sha256 of the shards of a split now, before the last removal, and so on.
+
+    Args:
+        digests: The sha256 of each shard now.
+        removals: See `rejoinder.corpus.manifest.Manifest`.
+        split: The split.
+    """
+    version = list(digests)
+    yield version
+    for removal in reversed(removals):
+        version = list(version)
+        for number, sha256 in removal["replaced"].get(split, {}).items():
+            if int(number) < len(version):
+                version[int(number)] = sha256
+        yield version
 
 
 def _prefix_digests(parts: Sequence[str]) -> set[str]:

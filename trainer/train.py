@@ -123,8 +123,8 @@ def _parser() -> argparse.ArgumentParser:
     paths.add_argument(
         "--allow-new-data",
         action="store_true",
-        help="continue over a corpus that `rejoinder preprocess --extend` extended since the "
-        "checkpoint; sets task.train_data.allow_new_data",
+        help="continue over a corpus that `rejoinder preprocess --extend` or `rejoinder forget` "
+        "changed since the checkpoint; sets task.train_data.allow_new_data",
     )
     paths.add_argument(
         "--init-from",
