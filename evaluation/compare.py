@@ -8,6 +8,7 @@ import numpy as np
 
 from rejoinder.evaluation.baselines import Baseline
 from rejoinder.evaluation.intervals import mean_interval
+from rejoinder.evaluation.linear_map import learn_map
 from rejoinder.evaluation.metrics import mean_reciprocal_rank, recall_at_k
 from rejoinder.evaluation.pairs import Pairs
 from rejoinder.evaluation.ranking import (
@@ -18,8 +19,10 @@ from rejoinder.evaluation.ranking import (
     full_ranks,
     in_batch_hits,
 )
-from rejoinder.evaluation.results import RECALL_AT, RankingResult
+from rejoinder.evaluation.results import RECALL_AT, MapResult, RankingResult
 from rejoinder.evaluation.sts import Encode
+
+_OF_CHOICE = ("rate", "regularizer", "epochs", "accuracy", "unmapped")
 
 
 def encode_pairs(name: str, encode: Encode, pairs: Pairs) -> Method:
@@ -39,6 +42,23 @@ def fit_baseline(baseline: Baseline, texts: Sequence[str], pairs: Pairs) -> Meth
     baseline.fit(texts)
     contexts, responses = baseline.represent(pairs.contexts, pairs.responses)
     return Method(baseline.name, False, contexts, responses)
+
+
+def map_responses(method: Method, train: Method, seed: int) -> tuple[Method, MapResult]:
+    """Learns a linear map of the responses of a model.
+
+    Args:
+        method: The model's embeddings of the evaluated pairs.
+        train: Its embeddings of training pairs.
+        seed: Of the search.
+
+    Returns:
+        The method whose responses are mapped, and how the map was learned.
+    """
+    choice = learn_map(train.contexts, train.responses, seed=seed)
+    mapped = Method(f"{method.name}, mapped", True, method.contexts, choice.map(method.responses))
+    values = {name: getattr(choice, name) for name in _OF_CHOICE}
+    return mapped, MapResult(method.name, len(train.contexts), **values)
 
 
 def compare(

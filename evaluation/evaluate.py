@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parse.error("nothing to evaluate on: give --corpus, --sts, --paraphrase or --mteb")
     if (args.sts or args.paraphrase or args.mteb) and not args.model:
         parse.error("--sts, --paraphrase and --mteb need a --model")
+    if args.map and not (args.model and args.corpus):
+        parse.error("--map needs a --model and a --corpus")
     models = named_models(args.model)
     check_checkpoint(models, args.checkpoint)
     folder = default_output(models, args.checkpoint) if args.output is None else args.output
@@ -54,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keyword_methods=not args.no_baselines,
         batch_size=args.batch_size,
         extra_contexts=args.extra_contexts,
+        linear_map=args.map,
     )
     evaluation.command = shlex.join(["rejoinder", "evaluate", *argv])
     print(render_markdown(evaluation))
@@ -141,6 +144,12 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         metavar="N",
         help="score each model with up to N earlier turns of each context, too (default: 0)",
+    )
+    how.add_argument(
+        "--map",
+        action="store_true",
+        help="score each model with a linear map of its response embeddings, too, learned on up to "
+        "10,000 training pairs: PolyAI's MAP",
     )
     encoding = parser.add_argument_group("encoding")
     encoding.add_argument(

@@ -61,6 +61,7 @@ def _response_selection(evaluation: Evaluation) -> list[Markup]:
         parts.append(plots.accuracy_bars(results, plots.colours(results)))
     parts += [
         _table(tables.ranking_table(data, results)),
+        *([_table(tables.map_table(evaluation))] if evaluation.maps else []),
         page.note(
             "Published figures are from all of Reddit 2015 to 2018. The test sets differ: "
             "a difference of a point is not significant."

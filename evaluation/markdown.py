@@ -15,6 +15,7 @@ def render_markdown(evaluation: Evaluation) -> str:
         parts += ["## Response selection"]
         parts += ["\n".join(map(markdown_text, describe_data(evaluation.data)))]
         parts += [_table(tables.ranking_table(evaluation.data, evaluation.ranking))]
+        parts += [_table(tables.map_table(evaluation))] if evaluation.maps else []
         parts += [_table(tables.published_table())]
     if evaluation.similarity:
         parts += ["## Semantic textual similarity (cosine)"]

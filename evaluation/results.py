@@ -90,6 +90,29 @@ class ParaphraseResult:
 
 
 @dataclass(frozen=True)
+class MapResult:
+    """A linear map that was learned on the embeddings of a model (`linear_map`).
+
+    Attributes:
+        model: Name of the model in tables.
+        pairs: Training pairs, a fifth of which chose the map.
+        rate: Learning rate that was best on that fifth.
+        regularizer: Regularizer that was best.
+        epochs: Epochs after which the map was taken.
+        accuracy: 1-of-100 accuracy on that fifth, in [0, 1].
+        unmapped: The same without the map.
+    """
+
+    model: str
+    pairs: int
+    rate: float
+    regularizer: float
+    epochs: int
+    accuracy: float
+    unmapped: float
+
+
+@dataclass(frozen=True)
 class MtebResult:
     """Main score of one model on one task of mteb.
 
@@ -114,6 +137,7 @@ class Evaluation:
         models: {name in tables: path}.
         data: The pairs of `ranking`, `histograms`, `slices` and the examples.
         ranking: Response selection by each method.
+        maps: The learned linear maps, by model.
         similarity: Semantic textual similarity, by model and file.
         paraphrase: Paraphrase detection, by model and file.
         mteb: Main scores of mteb's tasks, by model and task.
@@ -131,6 +155,7 @@ class Evaluation:
     models: dict[str, str]
     data: RankingData | None = None
     ranking: list[RankingResult] = field(default_factory=list)
+    maps: list[MapResult] = field(default_factory=list)
     similarity: list[SimilarityResult] = field(default_factory=list)
     paraphrase: list[ParaphraseResult] = field(default_factory=list)
     mteb: list[MtebResult] = field(default_factory=list)

@@ -10,9 +10,10 @@ import numpy as np
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.errors import UserError
 from rejoinder.evaluation.baselines import FIT_PAIRS, baselines
-from rejoinder.evaluation.compare import compare, encode_pairs, fit_baseline
+from rejoinder.evaluation.compare import compare, encode_pairs, fit_baseline, map_responses
 from rejoinder.evaluation.curves import read_curves
 from rejoinder.evaluation.examples import hardest_mistakes, nearest_responses
+from rejoinder.evaluation.linear_map import FEWEST_PAIRS
 from rejoinder.evaluation.mteb_model import evaluate_tasks, find_tasks
 from rejoinder.evaluation.pairs import Pairs, load_pairs
 from rejoinder.evaluation.paraphrase import evaluate_paraphrase, read_labelled_pairs
@@ -45,6 +46,7 @@ def evaluate(
     keyword_methods: bool = True,
     batch_size: int | None = None,
     extra_contexts: int = 0,
+    linear_map: bool = False,
 ) -> Evaluation:
     """Returns the figures of all `models` and, with `corpus`, of the keyword baselines.
 
@@ -63,6 +65,7 @@ def evaluate(
         keyword_methods: Whether to compare with TF-IDF and BM25.
         batch_size: Maximum number of texts encoded at once; None chooses by their lengths.
         extra_contexts: With how many earlier turns of each context the models are scored, too.
+        linear_map: Whether each model is scored with a learned map of its responses, too.
 
     Raises:
         UserError: an input cannot be read. All data is read before the first model.
@@ -72,7 +75,7 @@ def evaluate(
     scored = [read_scored_pairs(path) for path in sts]
     labelled = [read_labelled_pairs(path) for path in paraphrase]
     tasks = find_tasks(mteb)
-    pairs = None
+    pairs = map_pairs = None
     if corpus is not None:
         limit = batches * candidates
         pairs = load_pairs(
@@ -85,6 +88,7 @@ def evaluate(
         )
         if not pairs:
             raise UserError(f"{corpus}: the {' and '.join(splits)} split holds no pairs")
+        map_pairs = _pairs_to_map(corpus, seed) if linear_map else None
     methods: list[Method] = []
     for name, encoder, encode in _load_models(models, checkpoint, batch_size):
         evaluation.curves += read_curves(name, models[name])
@@ -92,6 +96,11 @@ def evaluate(
             methods.append(encode_pairs(name, encode, pairs))
             if extra_contexts:
                 methods.append(_with_turns(methods[-1], encoder, pairs, extra_contexts, batch_size))
+            if map_pairs is not None:
+                plain = next(method for method in methods if method.name == name)
+                mapped, result = map_responses(plain, encode_pairs(name, encode, map_pairs), seed)
+                methods.append(mapped)
+                evaluation.maps.append(result)
         evaluation.similarity += [
             SimilarityResult(name, evaluate_similarity(file, encode)) for file in scored
         ]
@@ -179,6 +188,17 @@ def _texts_to_fit(folder: str, pairs: Pairs, seed: int) -> tuple[list[str], str]
     else:
         fit, source = pairs, "evaluated"
     return [*fit.contexts, *fit.responses], f"{len(fit):,} {source} pairs"
+
+
+def _pairs_to_map(folder: str, seed: int) -> Pairs:
+    """Returns the training pairs on which linear maps are learned."""
+    pairs = load_pairs(folder, ("train",), limit=FIT_PAIRS, seed=seed)
+    if len(pairs) < FEWEST_PAIRS:
+        raise UserError(
+            f"--map: the train split of {folder} holds {len(pairs)} pairs; at least {FEWEST_PAIRS} "
+            "are needed"
+        )
+    return pairs
 
 
 def _versions() -> dict[str, str]:

@@ -61,6 +61,25 @@ def _rate(result: RankingResult) -> str:
     return "" if result.texts_per_second is None else f"{result.texts_per_second:,.0f}"
 
 
+def map_table(evaluation: Evaluation) -> Table:
+    """Returns how the linear map of each model was learned."""
+    rows = [
+        [
+            one.model,
+            f"{one.pairs:,}",
+            f"{one.rate:g}",
+            f"{one.regularizer:g}",
+            str(one.epochs),
+            percent(one.accuracy),
+            percent(one.unmapped),
+        ]
+        for one in evaluation.maps
+    ]
+    chosen = ["training pairs", "rate", "regularizer", "epochs"]
+    header = ["linear map of", *chosen, "held-out 1-of-100 %", "without map %"]
+    return Table(header, rows)
+
+
 def published_table() -> Table:
     """Returns the published 1-of-100 accuracies on Reddit."""
     rows = [[name, percent(accuracy)] for name, accuracy in ONE_OF_100.items()]

@@ -1,5 +1,6 @@
 """The command on a corpus of generated pairs, with encoders that are always or never right."""
 
+import functools
 import json
 import sys
 import types
@@ -12,23 +13,27 @@ from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.errors import UserError
 from rejoinder.evaluation.during_training import TrainingEvaluation
 from rejoinder.evaluation.evaluate import default_output, main, named_models, next_step
+from rejoinder.evaluation.linear_map import learn_map
 
 
 class FakeEncoder:
     """Embeds by the last character of a text ("good"), or all texts equally ("bad").
 
+    "turned" is as "good", but the components of responses are others than those of contexts.
     TF-IDF and BM25 ignore words of one character, so they cannot use it.
     """
 
     def __init__(self, path, checkpoint):
-        self.good = "good" in path or checkpoint == "ckpt-good"
+        self.good = "good" in path or "turned" in path or checkpoint == "ckpt-good"
+        self.shift = 7 if "turned" in path else 0
 
     load = classmethod(lambda cls, path, checkpoint=None: cls(path, checkpoint))
 
     def encode(self, texts, batch_size):
         rows = np.zeros((len(texts), 300), np.float32)
         for row, text in enumerate(texts):
-            rows[row, ord(text[-1]) % 300 if self.good else 0] = 1
+            shift = 0 if text.startswith("what") else self.shift
+            rows[row, (ord(text[-1]) + shift) % 300 if self.good else 0] = 1
         return rows
 
 
@@ -40,10 +45,13 @@ def fake_encoder(monkeypatch):
 
 @pytest.fixture
 def corpus(tmp_path):
-    folder = tmp_path / "corpus"
+    return write_corpus(tmp_path / "corpus", range(250, 300))
+
+
+def write_corpus(folder, train):
     folder.mkdir()
     shards = {}
-    for split, numbers in (("test", range(250)), ("train", range(250, 300))):
+    for split, numbers in (("test", range(250)), ("train", train)):
         name = f"{split}.tfrecord-00000-of-00001"
         with tf.io.TFRecordWriter(str(folder / name)) as writer:
             for number in numbers:
@@ -92,6 +100,28 @@ def test_models_and_keyword_baselines_are_compared_on_the_same_pairs(tmp_path, c
     assert progress.startswith("device: ")
     assert (output / "evaluation.md").read_text() in printed
     assert "mean of 2 batches: there are not enough pairs for the 500 requested" in printed
+
+
+def test_a_linear_map_finds_how_responses_are_turned(tmp_path, monkeypatch):
+    corpus = write_corpus(tmp_path / "corpus", [n % 250 for n in range(600)])
+    one = functools.partial(learn_map, rates=(10.0,), regularizers=(0.0,))
+    monkeypatch.setattr("rejoinder.evaluation.compare.learn_map", one)
+    arguments = ["--model", "turned", "--corpus", corpus, "--map", "--no-baselines"]
+    result, output = _run(tmp_path, *arguments)
+    rows = {row["name"]: row for row in result["ranking"]}
+    assert list(rows) == ["turned", "turned, mapped"]
+    assert rows["turned"]["accuracy"] < 0.05
+    assert rows["turned, mapped"]["accuracy"] > 0.9
+    assert rows["turned, mapped"]["gain"] > 0.85
+    (found,) = result["maps"]
+    assert (found["model"], found["pairs"], found["rate"]) == ("turned", 600, 10.0)
+    assert found["accuracy"] > 0.7 > found["unmapped"]  # some of its pairs are equal
+    assert "| linear map of |" in (output / "evaluation.md").read_text()
+
+
+def test_a_linear_map_needs_pairs_to_learn_it_on(tmp_path, corpus):
+    with pytest.raises(UserError, match=r"--map: the train split of .* holds 50 pairs; .* 500"):
+        _run(tmp_path, "--model", "good", "--corpus", corpus, "--map")
 
 
 def test_the_report_is_in_the_folder_from_which_the_model_card_is_made(tmp_path):
@@ -176,6 +206,7 @@ def test_the_same_command_gives_the_same_figures(tmp_path, corpus):
         (["--model", "good"], "nothing to evaluate on"),
         (["--sts", "file"], "--sts, --paraphrase and --mteb need a --model"),
         (["--corpus", "x", "--candidates", "1"], "must be at least 2, got 1"),
+        (["--corpus", "x", "--map"], "--map needs a --model and a --corpus"),
     ],
 )
 def test_wrong_usage_exits_with_2(arguments, message, capsys):

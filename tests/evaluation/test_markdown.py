@@ -11,6 +11,7 @@ from rejoinder.evaluation.markdown import render_markdown
 from rejoinder.evaluation.paraphrase import Paraphrase
 from rejoinder.evaluation.results import (
     Evaluation,
+    MapResult,
     ParaphraseResult,
     RankingData,
     RankingResult,
@@ -31,6 +32,7 @@ def _evaluation(name):
             RankingResult(name, True, 0.5, interval, None, None, recall, 0.2, 90.0),
             RankingResult("BM25", False, 0.3, interval, -0.2, interval, recall, 0.1),
         ],
+        maps=[MapResult(name, 600, 3.0, 0.01, 9, 0.41, 0.4)],
         similarity=[SimilarityResult(name, Similarity(name, 9, 0.8, 0.7, interval))],
         paraphrase=[ParaphraseResult(name, Paraphrase(name, 9, 4, 0.7, interval))],
         command=f"rejoinder evaluate --model '{name}'",
@@ -77,9 +79,10 @@ def test_both_outputs_hold_the_same_cells(name):
     evaluation = _evaluation(name)
     *html, provenance = Tables(render_html(evaluation)).tables
     assert _markdown_tables(render_markdown(evaluation)) == html
-    ranking, _, similarity, paraphrase = html
+    ranking, maps, _, similarity, paraphrase = html
     assert [row[0] for row in ranking] == ["method", name, "BM25"]
     assert ranking[0][3] == f"minus {name}"
+    assert maps[1] == [name, "600", "3", "0.01", "9", "41.0", "40.0"]
     assert similarity[1][:3] == [name, name, "9"]
     assert paraphrase[1][:4] == [name, name, "9", "4"]
     assert provenance[0] == [name, f"runs/{name}"]
