@@ -1,11 +1,13 @@
 """The moving average of the weights: how it is kept, and that it is the model of the run."""
 
 import copy
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks import average
 from rejoinder.errors import UserError
 from rejoinder.models.loading import load_model
 from rejoinder.trainer.data.testing import TINY_RUN
@@ -99,6 +101,23 @@ def test_the_model_of_a_run_is_its_average(averaged):
         expected = reader.get_tensor(mean if mean in means else name)
         np.testing.assert_array_equal(loaded.get_tensor(name), expected, err_msg=name)
         assert mean not in means or np.any(expected != reader.get_tensor(name))
+
+
+def test_the_mean_of_the_last_checkpoints_is_a_model(averaged, tmp_path, monkeypatch):
+    """Of the weights that the steps trained, although the run keeps a moving average."""
+    folder = tmp_path / "mean"
+    options = ["--model", str(averaged), "--last", "2", "--output", str(folder)]
+    monkeypatch.setattr(sys, "argv", ["average", *options])
+    average.main()
+    paths = average.kept_checkpoints(averaged)[-2:]
+    assert len(set(paths)) == 2
+    trained = [tf.train.load_checkpoint(path) for path in paths]
+    mean = tf.train.load_checkpoint(str(folder))
+    names = [name for name in mean.get_variable_to_shape_map() if name.endswith(VALUE)]
+    assert len(names) == len(load_model(folder).encoder.variables)
+    for name in names:
+        first, last = (reader.get_tensor(name) for reader in trained)
+        np.testing.assert_allclose(mean.get_tensor(name), (first + last) / 2, atol=1e-7)
 
 
 def test_training_starts_from_the_average_of_another_run(averaged, make_trainer):
