@@ -16,6 +16,8 @@ _MODEL_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 _GREYS = ("#555555", "#888888", "#AAAAAA")
 _PUBLISHED = "#CCCCCC"
 _PANELS = 6  # learning curves in a report; all are in evaluation.json
+_BY_DATA_SET = "training loss by data set"
+_LINES = ("-", "--", ":", "-.")  # of the models, where colours are those of data sets
 
 
 def colours(results: Sequence[RankingResult]) -> dict[str, str]:
@@ -119,25 +121,39 @@ def subreddit_dots(data: Sequence[Slice], colour: dict[str, str]) -> Markup:
     return figure.svg(draw, width=7.5, height=0.9 + 0.26 * len(labels))
 
 
+def _data_set(curve: Curve) -> str:
+    """Returns the data set whose loss a curve is; empty for another curve."""
+    return curve.tag.removeprefix("loss_") if curve.tag.startswith("loss_") else ""
+
+
 def learning_curves(curves: Sequence[Curve]) -> Markup:
-    """Returns one panel per scalar, losses first, with a line per model and run."""
-    tags = sorted({curve.tag for curve in curves}, key=lambda tag: ("loss" not in tag, tag))[
-        :_PANELS
-    ]
-    columns = min(3, len(tags))
-    rows = -(-len(tags) // columns)
+    """Returns one panel per scalar, losses first, with a line per model and run.
+
+    The losses of the data sets of a mixture are the lines of one panel.
+    """
+    panels: dict[str, list[Curve]] = {}
+    for curve in sorted(curves, key=lambda curve: ("loss" not in curve.tag, curve.tag)):
+        panels.setdefault(_BY_DATA_SET if _data_set(curve) else curve.tag, []).append(curve)
+    titles = list(panels)[:_PANELS]
+    columns = min(3, len(titles))
+    rows = -(-len(titles) // columns)
     models = list(dict.fromkeys(curve.model for curve in curves))
+    data_sets = list(dict.fromkeys(map(_data_set, panels.get(_BY_DATA_SET, ()))))
 
     def draw(grid: Any) -> None:
-        for axes in grid.flat[len(tags) :]:
+        for axes in grid.flat[len(titles) :]:
             axes.remove()
-        for axes, tag in zip(grid.flat, tags, strict=False):
-            for curve in (curve for curve in curves if curve.tag == tag):
-                shade = _MODEL_COLOURS[models.index(curve.model) % len(_MODEL_COLOURS)]
-                line = "-" if curve.run == "train" else "o--"
+        for axes, title in zip(grid.flat, titles, strict=False):
+            for curve in panels[title]:
+                number, line = models.index(curve.model), "-" if curve.run == "train" else "o--"
                 label = f"{curve.model}, {curve.run}"
+                if title == _BY_DATA_SET:
+                    line = _LINES[number % len(_LINES)]
+                    number, label = data_sets.index(_data_set(curve)), _data_set(curve)
+                    label = f"{curve.model}, {label}" if len(models) > 1 else label
+                shade = _MODEL_COLOURS[number % len(_MODEL_COLOURS)]
                 axes.plot(curve.steps, curve.values, line, color=shade, markersize=3, label=label)
-            axes.set_title(tag)
+            axes.set_title(title)
             axes.set_xlabel("step")
             axes.legend(fontsize=7)
 

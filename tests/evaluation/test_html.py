@@ -66,3 +66,15 @@ def test_the_same_evaluation_gives_the_same_bytes():
 
 def test_an_empty_evaluation_gives_a_page_without_plots():
     assert "<svg" not in render_html(Evaluation(models={}))
+
+
+def test_the_losses_of_all_data_sets_are_one_panel_beside_the_other_curves():
+    names = [*(f"loss_source{number}" for number in range(7)), "training_loss", "accuracy"]
+    curves = [Curve("ours", "train", name, [1, 2], [3.0, 2.0]) for name in names]
+    page = render_html(Evaluation(models={}, curves=curves))
+    for text in ("training loss by data set", "training_loss", "accuracy", "source0", "source6"):
+        assert page.count(f">{text}</text>") == 1
+    others = [Curve("other", "train", "loss_source1", [1, 2], [3.0, 2.0])]
+    both = render_html(Evaluation(models={}, curves=curves + others))
+    for text in ("ours, source1", "other, source1"):
+        assert both.count(f">{text}</text>") == 1
