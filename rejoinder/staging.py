@@ -118,6 +118,31 @@ def _mark(staging: str) -> None:
         raise
 
 
+def restore(output: str) -> None:
+    """Puts a local folder back that a killed run had moved away to replace it.
+
+    For commands that read the folder before they lock its staging folder. Nothing is done unless
+    the folder is missing: only a file system that cannot exchange two folders leaves that.
+
+    Args:
+        output: The folder.
+
+    Raises:
+        UserError: Another run is writing the same output, or the folder cannot be locked.
+    """
+    path = os.path.realpath(output)
+    staging = staging_folder(path)
+    replaced = os.path.join(staging, REPLACED)
+    if not storage.is_local(output) or os.path.lexists(path) or not os.path.lexists(replaced):
+        return
+    descriptor = os.open(staging, os.O_RDONLY)
+    try:
+        _lock(descriptor, staging)
+        restore_replaced(path, staging)
+    finally:
+        os.close(descriptor)
+
+
 def restore_replaced(output: str, staging: str) -> None:
     """Undoes the first of the two renames that replace a folder if the second did not happen."""
     replaced = os.path.join(staging, REPLACED)

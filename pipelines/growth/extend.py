@@ -16,6 +16,7 @@ from rejoinder.corpus.naming import COMPLETED, MANIFEST
 from rejoinder.errors import UserError
 from rejoinder.output import resolve
 from rejoinder.pipelines.growth.spec import GrowthSpec
+from rejoinder.staging import restore
 
 if TYPE_CHECKING:
     from rejoinder.pipelines.reddit.options import ExtractOptions
@@ -78,6 +79,7 @@ def expand(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
 def _load(corpus: str) -> Manifest:
     if not corpus:
         raise UserError(f"{_FLAG}: is empty; give the folder of a corpus")
+    restore(corpus)
     manifest = load_manifest(corpus)
     if not manifest.state:
         raise UserError(

@@ -13,7 +13,7 @@ from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.output import FolderKind, check_replaceable, staging_folder
 from rejoinder.publishing import Move, publish
-from rejoinder.staging import MARKER, REPLACED, lock_staging
+from rejoinder.staging import MARKER, REPLACED, lock_staging, restore
 
 
 def listed(folder):
@@ -141,6 +141,17 @@ def test_a_process_killed_between_the_two_renames_is_undone_by_the_next(tmp_path
     with lock_staging(str(output)):
         assert contents(output) == expected
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_command_that_reads_the_folder_first_puts_it_back(tmp_path):
+    output, staging = tmp_path / "out", tmp_path / "out.staging"
+    restore(str(output))  # there is none
+    expected = write(output, OLD)
+    (staging / "finished").mkdir(parents=True)
+    output.rename(staging / REPLACED)
+    restore(f"{output}/")
+    assert contents(output) == expected
+    assert [path.name for path in staging.iterdir()] == ["finished"]  # to continue with
 
 
 @pytest.mark.parametrize("operation", ["cp_file", "rm_file", "pipe_file"])
