@@ -29,7 +29,12 @@ _CONTENTS = {
     names.CONTEXT_ID: "id of the context's comment",
     names.RESPONSE_ID: "id of the response's comment",
 }
-_ANCESTOR = "an earlier comment of the thread, 0 is the nearest"
+# Of the columns with a number.
+_OF_ANCESTORS = {
+    names.CONTEXT: "an earlier comment of the thread, 0 is the nearest",
+    names.CONTEXT_AUTHOR: "author of the earlier comment with this number",
+    names.CONTEXT_ID: "id of the earlier comment with this number",
+}
 
 
 def data_card(manifest: Manifest, tables: TableFiles) -> str:
@@ -40,7 +45,7 @@ def data_card(manifest: Manifest, tables: TableFiles) -> str:
         tables: The format and the columns of the files.
     """
     splits = [split for split in SPLITS if manifest.examples(split)]
-    columns = [[f"`{name}`", _CONTENTS.get(name, _ANCESTOR)] for name in tables.features]
+    columns = [[f"`{name}`", _content(name)] for name in tables.features]
     counts = [[f"`{split}`", f"{manifest.examples(split):,}"] for split in SPLITS]
     inputs = [[posixpath.basename(entry["path"]), entry["sha256"]] for entry in manifest.inputs]
     options = [[f"`{name}`", json.dumps(value)] for name, value in sorted(manifest.options.items())]
@@ -58,6 +63,11 @@ def data_card(manifest: Manifest, tables: TableFiles) -> str:
         markdown_table(["option", "value"], options, left=(0, 1)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _content(name: str) -> str:
+    kind, slash, _ = name.partition("/")
+    return _OF_ANCESTORS[kind] if slash else _CONTENTS[kind]
 
 
 def _has_two_configurations(tables: TableFiles) -> bool:

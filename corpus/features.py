@@ -69,3 +69,9 @@ def extra_context_id(index: int) -> str:
 def extra_context_author(index: int) -> str:
     """Returns the feature name of the author of `extra_context(index)`."""
     return f"{CONTEXT_AUTHOR}/{index}"
+
+
+def further_text_features(count: int) -> list[str]:
+    """Returns the names of the text features of the first `count` ancestors beyond the parent."""
+    kinds = (extra_context, extra_context_author, extra_context_id)
+    return [kind(index) for kind in kinds for index in range(count)]

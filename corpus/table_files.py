@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from rejoinder.corpus import tfrecord
 from rejoinder.corpus.examples import ExampleReader, Spans
-from rejoinder.corpus.features import CONTEXT_ID, RESPONSE_ID
+from rejoinder.corpus.features import CONTEXT_AUTHOR, CONTEXT_ID, RESPONSE_ID
 from rejoinder.corpus.naming import TableFormat
 
 # Where a format's files are inside the folder, and how their names end.
@@ -47,8 +47,8 @@ class TableFiles:
     @classmethod
     def of(cls, table_format: TableFormat, features: Sequence[str]) -> "TableFiles":
         """Returns the files of a corpus with these text features."""
-        foreign = (CONTEXT_ID, RESPONSE_ID) if table_format == "polyai-json" else ()
-        return cls(table_format, tuple(name for name in features if name not in foreign))
+        as_polyai = table_format == "polyai-json"
+        return cls(table_format, tuple(n for n in features if not (as_polyai and _is_foreign(n))))
 
     def file_name(self, split: str, index: int, count: int) -> str:
         """Returns a file's path inside the folder, e.g. `data/train-00000-of-00004.parquet`."""
@@ -75,6 +75,12 @@ class TableFiles:
             if self.format == "parquet"
             else b"".join(_encode_json(columns, self.format) for columns in batches)
         )
+
+
+def _is_foreign(name: str) -> bool:
+    """Returns whether PolyAI's JSON lacks a feature."""
+    kind, slash, _ = name.partition("/")
+    return kind in (CONTEXT_ID, RESPONSE_ID) or bool(slash and kind == CONTEXT_AUTHOR)
 
 
 def _read_columns(shard: bytes, features: Sequence[str]) -> Iterator[dict[str, Values]]:

@@ -12,8 +12,7 @@ from rejoinder.corpus.features import (
     CONTEXT,
     RESPONSE,
     TEXT_FEATURES,
-    extra_context,
-    holds_ids,
+    further_text_features,
 )
 from rejoinder.corpus.manifest import Manifest, load_manifest
 from rejoinder.corpus.naming import FEATURES
@@ -53,9 +52,8 @@ def text_features(folder: str) -> list[str]:
             f"{path}: not the features of a corpus ({error}); make the corpus again"
         ) from error
     known = [name for name in TEXT_FEATURES if name in found]
-    extra = {name for name in found - {*known} if not holds_ids(name)}
-    # As many as there are, because their names are numbered.
-    return [*known, *(name for name in map(extra_context, range(len(extra))) if name in extra)]
+    # As many as there may be, because their names are numbered.
+    return [*known, *(name for name in further_text_features(len(found)) if name in found)]
 
 
 def read_text(

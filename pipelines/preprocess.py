@@ -8,7 +8,7 @@ from typing import Any
 
 from rejoinder import interrupts
 from rejoinder.corpus import checksums
-from rejoinder.corpus.features import TEXT_FEATURES, extra_context
+from rejoinder.corpus.features import TEXT_FEATURES, further_text_features
 from rejoinder.output import check_place, resolve, surroundings
 from rejoinder.pipelines.dumps import input_files
 from rejoinder.pipelines.growth import extend
@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         files,
         extractor=RedditComments(options, parsed.hash_authors or "", grams),
         options=options,
-        text_features=[*TEXT_FEATURES, *map(extra_context, range(options.extra_contexts))],
+        text_features=[*TEXT_FEATURES, *further_text_features(options.extra_contexts)],
         growth=extend.growth_spec(parsed.extend, options),
     )
     return 0

@@ -208,6 +208,8 @@ def _text_columns(
     }
     for index in range(ancestors.shape[1]):
         sources[names.extra_context(index)] = ("body", ancestors[:, index])
+        sources[names.extra_context_author(index)] = ("author", ancestors[:, index])
+        sources[names.extra_context_id(index)] = ("id", ancestors[:, index])
     return {name: _column(rows, column, picked) for name, (column, picked) in sources.items()}
 
 

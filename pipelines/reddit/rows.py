@@ -36,7 +36,7 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
 
     With submissions the parent of a top-level comment is its submission, whose row has no parent.
     A filtered comment keeps its row, because it is part of the thread, but its text is
-    removed. If extra contexts are asked for, its text is trimmed instead.
+    removed. If extra contexts are asked for, its text is trimmed instead, and its author stays.
 
     Args:
         parsed: Comments, from `parse.parse_chunk`.
@@ -54,12 +54,14 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
     # Null rows of a gathered column have no text, those of `when` alone keep it in its buffer.
     passed = pl.when(pl.col("reason") == PASSED).then(pl.int_range(pl.len(), dtype=pl.UInt32))
     body: pl.Expr = pl.col("body").gather(passed)
+    author: pl.Expr = pl.col("author").gather(passed)
     if options.extra_contexts:
         limit = options.max_chars
         trimmed = pl.col("body").map_elements(
             lambda text: trim(text, limit), return_dtype=pl.String
         )
         body = pl.when(pl.col("body").str.len_chars() <= limit).then("body").otherwise(trimmed)
+        author = pl.col("author")
     parent = pl.col("parent")
     if options.submissions:
         first = pl.lit(SUBMISSION_PREFIX) + pl.col("thread")
@@ -72,7 +74,8 @@ def to_rows(parsed: pl.DataFrame, filters: list[Filter], options: ExtractOptions
         "thread",
         parent.alias("parent"),
         body.alias("body"),
-        pl.col("author", "subreddit").gather(passed),
+        author.alias("author"),
+        pl.col("subreddit").gather(passed),
         "month",
         "reason",
     )

@@ -69,7 +69,8 @@ def test_parquet_opens_with_pairs_by_default_and_with_all_columns(tmp_path, corp
     check(pairs, corpus)
     check(full, corpus)
     assert pairs["train"].column_names == ["context", "response"]
-    assert full["train"].column_names[-1] == "context/0"
+    ancestors = ["context/0", "context_author/0", "context_id/0"]
+    assert full["train"].column_names[-3:] == ancestors
     assert None in full["train"]["context/0"]
 
 

@@ -16,6 +16,7 @@ from rejoinder.pipelines.testing import dialogue, ndjson
 COLUMNS = [
     *("context", "response", "context_author", "response_author"),
     *("subreddit", "thread_id", "context_id", "response_id", "context/0", "context/1"),
+    *("context_author/0", "context_author/1", "context_id/0", "context_id/1"),
 ]
 
 
@@ -71,7 +72,7 @@ def test_json_lines_hold_every_pair_in_the_order_of_the_shards(tmp_path, corpus)
 
 def test_json_of_polyai_has_the_features_of_its_extractor(tmp_path, corpus):
     output = run(corpus, tmp_path / "out", "polyai-json")
-    foreign = {"context_id", "response_id"}
+    foreign = {"context_id", "response_id", *COLUMNS[-4:]}
     for split in SPLITS:
         expected = [
             {name: value for name, value in example.items() if value is not None}
