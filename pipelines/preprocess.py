@@ -161,14 +161,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if grams:
         digest = checksums.sha256("\n".join(grams).encode())
         options = dataclasses.replace(options, evaluation_sha256=digest)
+    growth = extend.growth_spec(parsed.extend, options)
+    extends = (growth.corpus, growth.checksum) if growth and growth.corpus else None
     make_corpus(
         job,
         runner,
         files,
-        extractor=RedditComments(options, parsed.hash_authors or "", grams),
+        extractor=RedditComments(options, parsed.hash_authors or "", grams, extends),
         options=options,
         text_features=[*TEXT_FEATURES, *further_text_features(options.extra_contexts)],
-        growth=extend.growth_spec(parsed.extend, options),
+        growth=growth,
     )
     return 0
 

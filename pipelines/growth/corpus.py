@@ -19,6 +19,7 @@ from rejoinder.corpus.manifest import GROWING_FORMAT_VERSION, Manifest, Shard, l
 from rejoinder.corpus.naming import COMPLETED, REJECTS_FILE, SPLITS, shard_name
 from rejoinder.corpus.table_files import TableFiles
 from rejoinder.pipelines.dumps.notes import ReadNotes, Sample, sample_of_line
+from rejoinder.pipelines.growth import forgotten
 from rejoinder.pipelines.growth.spec import newest_month
 from rejoinder.pipelines.reddit.notes import sample_order
 from rejoinder.pipelines.shards.statistics import PairStatistics
@@ -56,6 +57,8 @@ class Base:
                 if tables:
                     was = tables.file_name(split, index, len(old))
                     links[tables.file_name(split, index, total)] = was
+        if forgotten.FILE in self.digests():
+            links[forgotten.FILE] = forgotten.FILE
         return Renamed(splits, links)
 
     def counters(self, added: Mapping[str, int]) -> dict[str, int]:

@@ -9,6 +9,7 @@ import json
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rejoinder import storage
 from rejoinder.corpus import thread_state
@@ -64,6 +65,18 @@ class Forgotten:
 def new_list() -> Forgotten:
     """Returns an empty list with a salt of its own."""
     return Forgotten(secrets.token_hex(_DIGEST_BYTES))
+
+
+@lru_cache(maxsize=1)
+def list_of(corpus: str, checksum: str) -> Forgotten | None:
+    """Returns the list of a corpus, read once in each process; None if it has none.
+
+    Args:
+        corpus: Folder of the corpus.
+        checksum: Names the state of the corpus, see `GrowthSpec.checksum`.
+    """
+    path = storage.join(corpus, FILE)
+    return read_list(path) if storage.exists(path) else None
 
 
 def read_list(path: str) -> Forgotten:

@@ -27,12 +27,15 @@ class RedditComments:
         options: The options of the extraction.
         key_file: File with the key of `--hash-authors`; "" keeps the names.
         evaluation: N-grams of the files of its `decontaminate`, from `contamination.read_grams`.
+        extends: Folder and checksum of the corpus that is extended (`GrowthSpec`), whose forgotten
+            comments are left out; none by default.
         duplicates_cross_buckets: See `Extractor`.
     """
 
     options: ExtractOptions
     key_file: str = ""
     evaluation: tuple[str, ...] = ()
+    extends: tuple[str, str] | None = None
     duplicates_cross_buckets: bool = True
 
     def read_chunks(self, path: str, summary: "FileSummary", **options: Any) -> Iterator["Chunk"]:
@@ -45,7 +48,8 @@ class RedditComments:
         self, path: str, chunk: "Chunk", notes: "ReadNotes"
     ) -> tuple["pl.DataFrame", list["Reject"], dict[str, int]]:
         """See `Extractor.read`."""
-        from rejoinder.pipelines.reddit import authors, foreign_lines, removals
+        from rejoinder.pipelines.growth.forgotten import list_of
+        from rejoinder.pipelines.reddit import authors, foreign_lines, leave_out, removals
         from rejoinder.pipelines.reddit.filters import build_filters, optional_columns
         from rejoinder.pipelines.reddit.notes import find_listed, sample_filtered
         from rejoinder.pipelines.reddit.parse import parse_chunk
@@ -65,6 +69,10 @@ class RedditComments:
             if what:
                 raise UserError(f"{path}: {what}")
         counts = {"blank_line": blanks}
+        if self.extends and (forgotten := list_of(*self.extends)):
+            total = parsed.height
+            parsed, rejects = leave_out.leave_out(parsed, rejects, forgotten)
+            counts[leave_out.FORGOTTEN_COMMENT] = total - parsed.height
         if self.options.sample < 1:
             total = parsed.height
             parsed = sample(parsed, self.options.sample)
