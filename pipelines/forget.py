@@ -4,8 +4,9 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from rejoinder import extras, interrupts
 from rejoinder.corpus.naming import SPLITS
 from rejoinder.errors import UserError
 from rejoinder.pipelines.job import arguments, worker_count
@@ -14,9 +15,28 @@ from rejoinder.units import format_duration
 if TYPE_CHECKING:
     from rejoinder.pipelines.forgetting.corpus import OldCorpus
     from rejoinder.pipelines.forgetting.job import Found
+    from rejoinder.pipelines.forgetting.names import Names
 
 # A worker holds one shard and its ids. It reads 40 MB of shards a second.
 _COST = worker_count.WorkerCost(memory=600_000_000, work=256 << 20)
+
+
+class Derived(Protocol):
+    """A folder that was made of the corpus or of its dumps."""
+
+    @property
+    def folder(self) -> str:
+        """Its resolved path."""
+
+    @property
+    def rows(self) -> int:
+        """Number of its rows."""
+
+    def count(self, names: "Names") -> int:
+        """Returns how many rows are to be removed."""
+
+    def rewrite(self, names: "Names", staging: str) -> None:
+        """Publishes the folder without them."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -35,6 +55,28 @@ def build_parser() -> argparse.ArgumentParser:
         "--ids", metavar="FILE", help="one id a line: t1_abc or abc, t3_abc for a submission's text"
     )
     what.add_argument("--authors", metavar="FILE", help="one author's name a line")
+    what.add_argument(
+        "--hash-authors",
+        metavar="FILE",
+        help="the file with which a corpus of preprocess --hash-authors was made, for --authors",
+    )
+    made = parser.add_argument_group("what was made of the corpus or its dumps")
+    made.add_argument(
+        "--embeddings",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="DIR",
+        help="folders of `rejoinder embed`",
+    )
+    made.add_argument(
+        "--index",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="DIR",
+        help="indexes of `rejoinder search`",
+    )
     running = parser.add_argument_group("running")
     running.add_argument(
         "--dry-run", action="store_true", help="print what would be removed and write nothing"
@@ -48,29 +90,62 @@ def main(argv: Sequence[str] | None = None) -> int:
     parsed = build_parser().parse_args(argv)
     if not (parsed.ids or parsed.authors):
         raise UserError("nothing to forget; give --ids FILE, --authors FILE or both")
-    from rejoinder.pipelines.forgetting import corpus, job, names
-    from rejoinder.staging import lock_staging
+    if parsed.hash_authors and not parsed.authors:
+        raise UserError("--hash-authors: is for --authors; leave it out")
+    with interrupts.exit_at_once():
+        from rejoinder.pipelines.forgetting import corpus, job
+        from rejoinder.pipelines.forgetting.names import read_names
+        from rejoinder.staging import lock_staging
 
     started = time.monotonic()
-    listed = names.Names(
-        names.read_ids(parsed.ids) if parsed.ids else frozenset(),
-        names.read_authors(parsed.authors) if parsed.authors else frozenset(),
-    )
-    inputs = [(f"--{name}", path) for name in ("ids", "authors") if (path := vars(parsed)[name])]
-    old = corpus.open_corpus(parsed.corpus, inputs)
+    listed = read_names(parsed.ids, parsed.authors, parsed.hash_authors)
+    flags = ("ids", "authors", "hash_authors")
+    inputs = [(f"--{flag}", path) for flag in flags if (path := vars(parsed)[flag])]
+    old = corpus.open_corpus(parsed.corpus, listed, parsed.hash_authors, inputs)
+    derived = _open_derived(parsed, listed, inputs)
     workers = _workers(parsed.workers, old)
-    complete = job.complete_names(old, listed, workers)
-    found = job.find(old, complete, workers)
+    names = job.complete_names(old, listed, workers)
+    found = job.find(old, names, workers)
+    counts = [target.count(names) for _, target in derived]
+    for (shown, target), rows in zip(derived, counts, strict=True):
+        if rows and rows == target.rows:
+            raise UserError(f"{shown}: would be empty; delete the folder, and leave it out here")
     if not parsed.dry_run:
-        with lock_staging(old.folder) as staging:
-            job.rewrite(old, complete, found, staging, workers)
+        # The corpus last: if the command is killed and repeated, it names all comments again.
+        for _, target in derived:
+            with lock_staging(target.folder) as staging:
+                target.rewrite(names, staging)
+        if found != job.Found() or old.manifest.state:
+            with lock_staging(old.folder) as staging:
+                job.rewrite(old, names, found, staging, workers)
     print(_summary(found, old, parsed.corpus, dry_run=parsed.dry_run))
-    if not parsed.dry_run:
-        print(
-            f"took {format_duration(time.monotonic() - started)}\nnext: rejoinder verify "
-            f"{parsed.corpus}"
-        )
+    for (shown, target), rows in zip(derived, counts, strict=True):
+        print(f"  {shown}: {rows:,} of {target.rows:,} rows")
+    if parsed.dry_run:
+        print("nothing was written (--dry-run)")
+    else:
+        print(f"in {format_duration(time.monotonic() - started)}")
+        print(f"next: rejoinder verify {parsed.corpus}")
     return 0
+
+
+def _open_derived(
+    parsed: argparse.Namespace, names: "Names", inputs: list[tuple[str, str]]
+) -> list[tuple[str, "Derived"]]:
+    """Opens the embeddings folders and indexes, each with its option and path for messages."""
+    derived: list[tuple[str, Derived]] = []
+    if parsed.embeddings:
+        from rejoinder.retrieval.forgetting.embeddings import open_embeddings
+
+        for folder in parsed.embeddings:
+            derived.append((f"--embeddings {folder}", open_embeddings(folder, names, inputs)))
+    if parsed.index:
+        extras.check_installed("search", "forget --index")
+        from rejoinder.retrieval.forgetting.index import open_index
+
+        for folder in parsed.index:
+            derived.append((f"--index {folder}", open_index(folder, names, inputs)))
+    return derived
 
 
 def _workers(given: int | None, old: "OldCorpus") -> int:
@@ -101,4 +176,4 @@ def _summary(found: "Found", old: "OldCorpus", shown: str, *, dry_run: bool) -> 
         f"  files written again    {len(found.shards):,} of {shards:,} shards, "
         f"{len(found.state):,} of {len(old.state_files()):,} of the thread state",
     ]
-    return "\n".join([*lines, *(["nothing was written (--dry-run)"] if dry_run else [])])
+    return "\n".join(lines)

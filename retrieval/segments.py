@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rejoinder import storage
 from rejoinder.errors import UserError
-from rejoinder.models.quantize import quantize
+from rejoinder.models.quantize import int8_step, quantize
 from rejoinder.models.similarity import scale_to_unit_length
 from rejoinder.retrieval.dtypes import B1, F16, I8
 from rejoinder.retrieval.index_files import (
@@ -165,6 +165,25 @@ class Segment:
             return np.asarray(self._graph.get(keys, dtype=np.float32))
         int8 = self._graph.get(keys, dtype=np.int8) if self._int8 is None else self._int8[keys]
         return scale_to_unit_length(np.asarray(int8, np.float32))
+
+    def stored(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Returns numbers from which `SegmentWriter` stores what this segment has of n rows.
+
+        Args:
+            rows: int [n].
+
+        Returns:
+            float32 [n, d], of about unit length.
+        """
+        keys, step = np.asarray(rows, np.uint64), int8_step(self._graph.ndim)
+        if self._dtype == F16:
+            return np.asarray(self._graph.get(keys, dtype=np.float32))
+        if self._int8 is None:
+            return np.asarray(self._graph.get(keys, dtype=np.int8), np.float32) * step
+        levels = np.asarray(self._int8[rows], np.float32)
+        bits = np.unpackbits(np.asarray(self._graph.get(keys)).view(np.uint8), axis=-1)
+        # A positive number that is rounded to 0 has the bit of a positive one.
+        return np.where((levels == 0) & (bits == 1), np.float32(0.25), levels) * step
 
 
 def _graph_vectors(embeddings: NDArray[np.floating], dtype: str) -> NDArray[Any]:

@@ -6,7 +6,7 @@ comment are hard links in it.
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from rejoinder.corpus.contents import CORPUS
 from rejoinder.corpus.manifest import Manifest, Shard
 from rejoinder.corpus.naming import COMPLETED, MANIFEST, REJECTS_FILE
 from rejoinder.corpus.table_files import TableFiles
+from rejoinder.errors import UserError
 from rejoinder.output import check_replaceable
 from rejoinder.pipelines.forgetting import shards, texts, thread_rows
 from rejoinder.pipelines.forgetting.corpus import FLAG, OldCorpus
@@ -125,6 +126,8 @@ def rewrite(old: OldCorpus, names: Names, found: Found, staging: str, workers: i
         UserError: A file is damaged, or the corpus cannot be replaced. It stays as it was.
     """
     check_replaceable(old.folder, CORPUS, overwrite=True, flag=FLAG)
+    if old.read_digests() != old.digests:
+        raise UserError(f"{old.folder}: another command changed it meanwhile; run this one again")
     moves: dict[str, publishing.Move] = {}
     digests = dict(old.digests)
     base = Base(old.folder, old.manifest)
@@ -227,7 +230,7 @@ def _ids_of_authors(extra_contexts: int, names: Names, path: str) -> set[str]:
 
 
 def _ids_in_state(names: Names, path: str) -> set[str]:
-    return thread_rows.ids_of_authors(path, names.authors)
+    return thread_rows.ids_of_authors(path, names)
 
 
 def _count_shard(extra_contexts: int, names: Names, path: str) -> Removal:
@@ -240,7 +243,7 @@ def _count_state(names: Names, path: str) -> StateRemoval:
 
 def _write_shard(
     extra_contexts: int, names: Names, staging: str, tables: TableFiles | None, path: str
-) -> tuple[StagedFile, StagedFile | None, Mapping[str, Any]]:
+) -> tuple[StagedFile, StagedFile | None, dict[str, dict[str, int]]]:
     """Stages a new shard and its table file; also returns the histograms of what was removed."""
     new = shards.rewrite(path, extra_contexts, names)
     table = stage(staging, tables.encode(new.data), new.examples) if tables else None

@@ -26,6 +26,8 @@ def without_pairs(
         new_shards: Entries of the shards that were written again.
         removals: What each of them lost.
     """
+    if not new_shards:
+        return manifest
     splits = {
         split: [new_shards.get((split, number), shard) for number, shard in enumerate(shards)]
         for split, shards in manifest.splits.items()
@@ -40,7 +42,7 @@ def without_pairs(
         splits=splits,
         counters=_counters(manifest.counters, removals),
         generations=_generations(manifest.generations, removals),
-        removals=[*manifest.removals, entry] if new_shards else manifest.removals,
+        removals=[*manifest.removals, entry],
     )
 
 

@@ -1,12 +1,15 @@
 """The comments and authors to forget: their files, and how they are compared."""
 
+import dataclasses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rejoinder import storage
 from rejoinder.errors import UserError
+from rejoinder.pipelines.reddit.authors import hash_name, read_key
 
+_AN_ID = "the id of a comment, such as t1_c0ffee"
 _ID = re.compile(r"(?:t1_)?((?:t3_)?[0-9a-z]+)")
 _AUTHOR = re.compile(r"[^\s/]+")
 
@@ -17,11 +20,13 @@ class Names:
 
     Attributes:
         ids: Ids as a corpus stores them: of comments without prefix, of submissions with `t3_`.
-        authors: Names of authors, from `author_key`.
+        authors: Names of authors in lower case, because Reddit does not tell it from upper case.
+        hashes: What a corpus of `--hash-authors` has in place of these names.
     """
 
     ids: frozenset[str] = frozenset()
     authors: frozenset[str] = frozenset()
+    hashes: frozenset[str] = frozenset()
 
     def has_id(self, value: str) -> bool:
         """Returns whether an id is one of these."""
@@ -29,37 +34,38 @@ class Names:
 
     def has_author(self, value: str) -> bool:
         """Returns whether a name is one of these."""
-        return author_key(value) in self.authors
+        return value.lower() in self.authors
+
+    def has_stored_author(self, value: str) -> bool:
+        """Returns whether a name or a hash in the place of one is one of these."""
+        return value in self.hashes or self.has_author(value)
 
     def with_ids(self, ids: Iterable[str]) -> "Names":
         """Returns these and further ids."""
-        return Names(self.ids | frozenset(ids), self.authors)
+        return dataclasses.replace(self, ids=self.ids | frozenset(ids))
 
 
-def author_key(name: str) -> str:
-    """Returns a name as it is compared: Reddit does not tell upper from lower case."""
-    return name.lower()
+def read_names(ids: str | None, authors: str | None, key: str | None) -> Names:
+    """Reads the files of the command line.
 
-
-def read_ids(path: str) -> frozenset[str]:
-    """Reads a file with one id a line, `t1_abc` or `abc` of a comment, `t3_abc` of a submission.
-
-    Raises:
-        UserError: The file is missing or has no ids, or a line is not one.
-    """
-    return frozenset(_read_lines(path, "--ids", _ID, "the id of a comment, such as t1_c0ffee"))
-
-
-def read_authors(path: str) -> frozenset[str]:
-    """Reads a file with one name of an author a line.
+    Args:
+        ids: File with one id a line: `t1_abc` or `abc` of a comment, `t3_abc` of a submission.
+        authors: File with one name a line, in the spelling of the dumps if there is a key.
+        key: File of `--hash-authors`.
 
     Raises:
-        UserError: The file is missing or has no names, or a line is not one.
+        UserError: A file is missing or has no names, or a line is not one.
     """
-    return frozenset(map(author_key, _read_lines(path, "--authors", _AUTHOR, "an author's name")))
+    listed = _read_lines(authors, "--authors", _AUTHOR, "an author's name") if authors else []
+    secret = read_key(key) if key else None
+    return Names(
+        frozenset(_read_lines(ids, "--ids", _ID, _AN_ID) if ids else ()),
+        frozenset(name.lower() for name in listed),
+        frozenset(hash_name(name, secret) for name in listed) if secret else frozenset(),
+    )
 
 
-def _read_lines(path: str, flag: str, form: re.Pattern[str], what: str) -> Iterable[str]:
+def _read_lines(path: str, flag: str, form: re.Pattern[str], what: str) -> list[str]:
     if not storage.exists(path):
         raise UserError(f"{flag} {path}: does not exist")
     try:

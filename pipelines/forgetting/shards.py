@@ -73,7 +73,7 @@ def ids_of_authors(path: str, extra_contexts: int, names: Names) -> set[str]:
     for reader, spans in reading.read_columns(path, columns, _BATCH_ROWS):
         for id_name, author_name in sides:
             authors = reader.texts(spans[author_name])
-            rows = [row for row, author in enumerate(authors) if names.has_author(author)]
+            rows = [row for row, author in enumerate(authors) if names.has_stored_author(author)]
             if rows:
                 ids = reader.texts(spans[id_name])
                 found.update(ids[row] for row in rows)

@@ -5,11 +5,12 @@ becomes `UNKNOWN_PARENT`, which no comment has: so it never makes a pair as a re
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from rejoinder.pipelines.forgetting.names import Names
 from rejoinder.pipelines.growth import state
 from rejoinder.pipelines.growth.forgotten import UNKNOWN_PARENT
 
@@ -41,19 +42,20 @@ class NewState:
     removed: Counter[str] = field(default_factory=Counter)
 
 
-def ids_of_authors(path: str, authors: Collection[str]) -> set[str]:
+def ids_of_authors(path: str, names: Names) -> set[str]:
     """Returns the ids of the authors' comments in a file; those that were filtered have no author.
 
     Args:
         path: The file.
-        authors: Names in lower case.
+        names: What to forget.
 
     Raises:
         UserError: The file is missing or damaged.
     """
     rows = state.read_file(path)
-    found = rows.filter(pl.col("author").str.to_lowercase().is_in(list(authors)))
-    return set(found.get_column("id"))
+    distinct = rows.get_column("author").drop_nulls().unique().to_list()
+    theirs = [author for author in distinct if names.has_stored_author(author)]
+    return set(rows.filter(pl.col("author").is_in(theirs)).get_column("id"))
 
 
 def count(path: str, ids: Iterable[str]) -> StateRemoval:

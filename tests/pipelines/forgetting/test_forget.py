@@ -16,7 +16,10 @@ from markupsafe import Markup
 
 from rejoinder.corpus import reading, tfrecord
 from rejoinder.corpus.manifest import load_manifest
-from rejoinder.pipelines import forget, verify
+from rejoinder.errors import UserError
+from rejoinder.pipelines import forget, inspect, preprocess, verify
+from rejoinder.pipelines import pairs as files
+from rejoinder.pipelines.growth.forgotten import FILE, read_list
 from rejoinder.pipelines.testing import comment, ndjson
 
 
@@ -43,9 +46,16 @@ def lines(months: int = 1, threads: int = 12, replies: int = 8) -> list[list]:
             )
             found[month].append(made)
             parent = f"c{number}"
-    broken = '{"id": "c%d", "author": "writer%d", "body": "%s'
-    found[0] += [broken % (n, n % 10, text(n)) for n in range(900, 910)]
+    found[0] += map(broken_line, range(900, 910))
     return found
+
+
+def broken_line(number: int) -> str:
+    return f'{{"id": "c{number}", "author": "writer{number % 10}", "body": "{text(number)}'
+
+
+def is_of(line: object, author: str) -> bool:
+    return isinstance(line, dict) and line["author"] == author
 
 
 def without(months: list[list], ids: set[str]) -> list[list]:
@@ -98,14 +108,15 @@ def pairs(folder: Path) -> Counter[str]:
 
 
 @pytest.fixture
-def make(tmp_path, preprocess):
+def make(tmp_path, request):
     """Returns a function that makes a corpus from months."""
+    preprocess_files = request.getfixturevalue("preprocess")
 
     def run(months: list[list], output: str = "corpus", arguments=("--keep-months", "6")) -> Path:
         dump = tmp_path / f"RC_{output}"
         dump.write_bytes(ndjson(itertools.chain(*months)))
         options = ["--num-shards", "6", "--max-bad-ratio", "0.5", *arguments]
-        return preprocess(dump, output=output, arguments=options)
+        return preprocess_files(dump, output=output, arguments=options)
 
     return run
 
@@ -157,6 +168,180 @@ def test_the_pairs_are_those_of_a_run_without_the_comments(make, run_forget):
     names = [s.name for split in load_manifest(str(corpus)).splits.values() for s in split]
     for name in names:
         assert (corpus / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_an_extension_leaves_forgotten_comments_and_authors_out(make, run_forget, tmp_path):
+    months = lines(2)
+    ids = {"c3", "c103", "c105", "c206"}  # of both months; replies to them are in the second, too
+    corpus = make(months[:1])
+    run_forget(corpus, ids, ["Writer2"])
+    content = (corpus / "state/forgotten.json").read_text()
+    assert not [name for name in (*ids, "writer2") if f'"{name}"' in content.lower()]
+    gone = ids | {line["id"] for month in months for line in month if is_of(line, "writer2")}
+    other = make(without(months[:1], gone), "other")
+    for folder, month in ((corpus, months[1]), (other, without(months[1:], gone)[0])):
+        dump = tmp_path / f"next_{folder.name}"
+        dump.write_bytes(ndjson([*month, broken_line(104), broken_line(105)]))
+        command = ["--extend", str(folder), "--input", str(dump), "--max-bad-ratio", "0.5"]
+        preprocess.main([*command, "--quiet"])
+    assert pairs(corpus) == pairs(other)
+    assert list(verify.problems(str(corpus))) == []
+    left = traces(corpus, [int(i[1:]) for i in gone])
+    # Of a filtered comment of the first month the state has the id, without its author.
+    assert {number % 9 for number, files in left.items() if files} == {5}
+    assert not {f"c{number}" for number, files in left.items() if files} & ids
+    assert "<104>" in (corpus / "rejects/rejects.ndjson").read_text()
+    counters = load_manifest(str(corpus)).counters
+    assert counters["forgotten/comment"] == len([line for line in months[1] if line["id"] in gone])
+    run_forget(corpus, ["c7"])
+    assert read_list(str(corpus / FILE)).has_id("c105")  # the list is carried on
+    for entry in load_manifest(str(corpus)).generations:
+        counted = [n for name, n in entry["counters"].items() if name.startswith("pair/")]
+        assert sum(entry["pairs"].values()) == sum(counted)
+
+
+def test_comments_of_an_author_are_found_in_every_file(make, run_forget):
+    corpus = make(lines())
+    numbers = [100 * thread + 4 for thread in range(12)] + [904]
+    assert all(traces(corpus, numbers).values())
+    run_forget(corpus, [], ["WRITER4"])
+    left = traces(corpus, numbers)
+    # Of a filtered comment the state has the id, and neither author nor text.
+    filtered = {number for number in numbers if number % 9 == 5}
+    assert {number for number, files in left.items() if files} == filtered
+    assert {name.partition("/")[0] for name in set().union(*left.values())} == {"state"}
+    assert not [name for name, content in decoded(corpus).items() if "writer4" in content]
+    assert list(verify.problems(str(corpus))) == []
+
+
+def test_earlier_turns_end_before_a_forgotten_comment(make, run_forget):
+    months = lines()
+    arguments = ["--extra-contexts", "3", "--keep-months", "6"]
+    ids = {"c3", "c105", "c206"}  # c105 is too long for a pair, and an earlier turn of others
+    corpus = make(months, arguments=arguments)
+    numbers = [int(i[1:]) for i in ids]
+    assert all(traces(corpus, numbers).values())
+    run_forget(corpus, ids)
+    assert set().union(*traces(corpus, numbers).values()) == set()
+    assert pairs(corpus) == pairs(make(without(months, ids), "other", arguments))
+    run_forget(corpus, [], ["writer4"])
+    assert not [name for name, content in decoded(corpus).items() if "writer4" in content]
+    assert list(verify.problems(str(corpus))) == []
+
+
+def test_files_for_other_programs_lose_the_same_pairs(make, run_forget):
+    months = lines(threads=4)
+    arguments = ["--format", "parquet", "--extra-contexts", "1"]
+    corpus = make(months, arguments=arguments)
+    run_forget(corpus, ["c3", "c303"])
+    other = make(without(months, {"c3", "c303"}), "other", arguments)
+    assert pairs(corpus) == pairs(other)
+    for path in (other / "data").iterdir():
+        assert (corpus / "data" / path.name).read_bytes() == path.read_bytes()
+    assert load_manifest(str(corpus)).format_version == 2
+
+
+def test_counters_figures_and_generations_count_what_is_left(make, run_forget, capsys):
+    corpus = make(lines())
+    before, old = load_manifest(str(corpus)), json.loads((corpus / "report.json").read_bytes())
+    run_forget(corpus, ["c3", "c207"], [], "--dry-run")
+    dry = capsys.readouterr().out
+    assert "nothing was written (--dry-run)" in dry
+    assert load_manifest(str(corpus)) == before
+    run_forget(corpus, ["c3", "c207"])
+    assert counts(capsys.readouterr().out) == counts(dry)
+    after, new = load_manifest(str(corpus)), json.loads((corpus / "report.json").read_bytes())
+    gone = sum(before.examples(s) - after.examples(s) for s in ("train", "test"))
+    assert gone == after.counters["forgotten/pair"] == 3  # c2-c3, c3-c4, c206-c207
+    assert sum(after.counters.values()) == sum(before.counters.values())
+    for name in ("context_chars", "response_tokens", "subreddits"):
+        assert sum(old[name].values()) - sum(new[name].values()) == gone
+    assert new["thread_sizes"] == {"4": 2, "8": 10}
+    (removal,) = after.removals
+    assert sum(removal["pairs"].values()) == gone
+    inspect.main([str(corpus), "--examples", "0"])
+    assert "forgotten/pair" in capsys.readouterr().out
+
+
+def test_the_text_of_a_submission_is_forgotten_by_its_own_id(tmp_path, run_forget, preprocess):
+    title = {"author": "x", "subreddit": "news", "created_utc": 1_420_070_400, "selftext": ""}
+    titles = [
+        title | {"id": f"s{n}", "title": f"the title <{n}> of a submission"} for n in range(4)
+    ]
+    comments = [comment(n, thread=f"s{n % 4}") for n in range(8)]
+    (tmp_path / "RS_1").write_bytes(ndjson(titles))
+    (tmp_path / "RC_1").write_bytes(ndjson([*comments, comment(9, "c1", "s1")]))
+    arguments = ["--submissions", "title", "--keep-months", "1", "--extra-contexts", "1"]
+    corpus = preprocess(tmp_path / "RS_1", tmp_path / "RC_1", arguments=arguments)
+    before = load_manifest(str(corpus)).counters
+    run_forget(corpus, ["t3_s1"])
+    after = load_manifest(str(corpus)).counters
+    assert not [name for name, content in decoded(corpus).items() if "title <1>" in content]
+    assert list(verify.problems(str(corpus))) == []
+    of_submissions = [f"pair/{split}/submission" for split in ("train", "test")]
+    assert sum(before.get(n, 0) - after.get(n, 0) for n in of_submissions) == 2  # c1 and c5
+    assert after["forgotten/pair"] == 2  # c9 answers c1, and only loses its earlier turn
+
+
+def counts(printed: str) -> list[str]:
+    return [line for line in printed.splitlines() if line.startswith("  ")]
+
+
+def test_what_cannot_be_found_is_refused_by_name_before_anything_is_written(
+    make, run_forget, tmp_path, tokenizer_folder
+):
+    corpus = make(lines(threads=2))
+    before = decoded(corpus)
+    with pytest.raises(UserError, match="nothing to forget; give --ids"):
+        run_forget(corpus)
+    with pytest.raises(UserError, match=r"--ids .*ids line 1: 'https://x' is not the id"):
+        run_forget(corpus, ["https://x"])
+    with pytest.raises(UserError, match="missing: corpus does not exist"):
+        run_forget(tmp_path / "missing", ["c1"])
+    with pytest.raises(UserError, match="local disk"):
+        forget.main(["gs://bucket/corpus", "--ids", str(tmp_path / "ids")])
+    (tmp_path / "key").write_bytes(b"k" * 16)
+    with pytest.raises(UserError, match=r"--hash-authors: the authors of .* are not hashed"):
+        run_forget(corpus, [], ["writer1"], "--hash-authors", str(tmp_path / "key"))
+    (corpus / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"notes\.txt"):
+        run_forget(corpus, ["c1"])
+    (corpus / "notes.txt").unlink()
+    change_option(corpus, mine={"negatives": 3})
+    with pytest.raises(UserError, match=r"hard negatives .* mine again"):
+        run_forget(corpus, ["c1"])
+    change_option(corpus, mine=None, extra_contexts=2)
+    with pytest.raises(UserError, match="its further contexts have no ids"):
+        run_forget(corpus, ["c1"])
+    after = decoded(corpus)
+    assert {k for k in before if before[k] != after[k]} == {"manifest.json"}
+    (tmp_path / "a.jsonl").write_text(json.dumps(["a question", "an answer"]) + "\n")
+    paths = ["--input", str(tmp_path / "a.jsonl"), "--output", str(tmp_path / "files")]
+    options = ["--tokenizer", tokenizer_folder, "--keep-text", "--quiet", "--num-shards", "1"]
+    files.main([*paths, *options])
+    with pytest.raises(UserError, match="its pairs have no ids of comments"):
+        run_forget(tmp_path / "files", ["c1"])
+
+
+def change_option(corpus: Path, **options: object) -> None:
+    """Changes options in the manifest of a corpus; None removes one."""
+    values = json.loads((corpus / "manifest.json").read_bytes())
+    merged = values["options"] | options
+    values["options"] = {name: value for name, value in merged.items() if value is not None}
+    (corpus / "manifest.json").write_text(json.dumps(values))
+
+
+def test_authors_of_a_corpus_with_hashes_are_found_with_its_key(make, run_forget, tmp_path):
+    key = tmp_path / "key"
+    key.write_bytes(b"a key of 16 bytes and more")
+    corpus = make(lines(threads=2), arguments=["--hash-authors", str(key)])
+    with pytest.raises(UserError, match="are hashed; give --hash-authors"):
+        run_forget(corpus, [], ["writer3"])
+    run_forget(corpus, [], ["writer3"], "--hash-authors", str(key))
+    left = set().union(*traces(corpus, [3, 103]).values())
+    assert not left
+    # The pairs of c2, c3, c4, and c102, c103; c104 is too long.
+    assert load_manifest(str(corpus)).counters["forgotten/pair"] == 3
 
 
 def test_only_the_files_concerned_are_written_again(make, run_forget):
