@@ -143,7 +143,8 @@ class MapTrainer:
         gradient += self._regularizer * self.map.weights
         self._sums += gradient * gradient
         self._residual_sum += residual_gradient**2
-        weights = self.map.weights - self._rate * gradient / np.sqrt(self._sums)
+        step = self._rate * gradient / np.sqrt(self._sums)
+        weights: Vectors = np.asarray(self.map.weights - step, np.float32)
         change = float(self._rate) * residual_gradient / self._residual_sum**0.5
         self.map = replace(self.map, weights=weights, residual=self.map.residual - change)
 

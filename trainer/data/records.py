@@ -251,8 +251,8 @@ def read_shard(folder: str, shard: Shard, parts: PairParts = NO_PARTS) -> Pairs:
             blocks.append(reader.rows(spans[name]).view(np.int8))
         read += len(spans[features.CONTEXT_IDS].begin)
         for name in thread:
-            values, splits = reader.raw(spans[name])
-            threads.append(int32_halves(Ragged(values.astype(np.int32), splits).keys()))
+            text, ends = reader.raw(spans[name])
+            threads.append(int32_halves(Ragged(text.astype(np.int32), ends).keys()))
         for name, column in columns.items():
             values, splits = reader.ids(spans[name])
             column.append(Ragged(values.astype(np.int32), splits))
