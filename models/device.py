@@ -30,6 +30,11 @@ def device_name() -> str:
     return describe(_usable_gpus(), _cores())
 
 
+def cpu_name() -> str:
+    """Returns the name of the CPU, e.g. `CPU (8 cores)`."""
+    return describe((), _cores())
+
+
 def describe(gpus: Sequence[str], cores: int) -> str:
     """Returns the name of the first of the GPUs, or of the CPU.
 

@@ -193,10 +193,12 @@ def write_saved_model(
     from rejoinder.models.saved_model.warmup import write_warmup
 
     tokenizer = loaded.tokenizer
-    probe_ids = tokenizer(tf.constant(_PROBES), max_length=loaded.max_length).ids
-    expected = loaded.encoder(
-        {"token_ids": probe_ids.to_tensor(tokenizer.pad_id)}, training=False
-    ).numpy()[:, :dimension]
+
+    def encode(ids: tf.RaggedTensor) -> Any:
+        padded = {"token_ids": ids.to_tensor(tokenizer.pad_id)}
+        return loaded.encoder(padded, training=False).numpy()[:, :dimension]
+
+    expected = encode(tokenizer(tf.constant(_PROBES), max_length=loaded.max_length).ids)
     module = ServingModule(
         tokenizer,
         loaded.encoder,
@@ -222,8 +224,9 @@ def write_saved_model(
     description: dict[str, Any] = {}
     if openvino:
         from rejoinder.models.saved_model.int8 import add_openvino
+        from rejoinder.models.saved_model.reference import TEXTS, write_reference
 
-        def tokenize(texts: Sequence[str]) -> list[Any]:
+        def tokenize(texts: Sequence[str | bytes]) -> list[Any]:
             ids = tokenizer(tf.constant(texts), max_length=loaded.max_length).ids
             return np.split(ids.flat_values.numpy(), ids.row_splits.numpy()[1:-1])
 
@@ -235,6 +238,15 @@ def write_saved_model(
             expected=expected,
             int8=int8,
         )
+        if hasattr(tokenizer, "spec"):
+            rows = tokenize(TEXTS)
+            write_reference(
+                folder,
+                tokenizer.spec,
+                max_length=loaded.max_length,
+                token_ids=rows,
+                embeddings=encode(tf.ragged.stack(rows)),
+            )
     manifest.ExportManifest(
         name=name,
         dimension=expected.shape[-1],

@@ -29,19 +29,20 @@ MODULES: dict[str, tuple[str, ...]] = {
 }
 
 
-def check_installed(extra: str, user: str) -> None:
+def check_installed(extra: str, user: str, *, module: str | None = None) -> None:
     """Checks that the packages of an extra are installed, without importing them.
 
     Args:
         extra: A name in `MODULES`; `all` is all of them; empty is none.
         user: What needs the extra, with which the message begins.
+        module: The only module of the extra that is needed; all by default.
 
     Raises:
         UserError: A package is missing. The message names the extra.
     """
     names = MODULES if extra == "all" else filter(None, [extra])
-    modules = dict.fromkeys(module for name in names for module in MODULES[name])
-    missing = [module for module in modules if not _is_found(module)]
+    modules = dict.fromkeys(each for name in names for each in MODULES[name])
+    missing = [each for each in modules if module in (None, each) and not _is_found(each)]
     if missing:
         packages = "the packages" if len(missing) > 1 else "the package"
         verb = "are" if len(missing) > 1 else "is"

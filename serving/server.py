@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from rejoinder import extras
 from rejoinder.errors import UserError
 from rejoinder.serving import logs, options
+from rejoinder.serving.deferred_tensorflow import defer_tensorflow
 from rejoinder.serving.engine_options import EngineOptions
 from rejoinder.serving.limits import Limits
 from rejoinder.serving.model_options import ModelOptions
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     models = options.read_models(args)
     index_folders = options.read_indexes(args)
     if args.engine == "openvino":
-        extras.check_installed("openvino", "serve --engine openvino")
+        extras.check_installed("openvino", "serve --engine openvino", module="openvino")
     if args.workers < 1 or args.threads < 0:
         raise UserError("--workers must be at least 1 and --threads at least 0")
     if args.otlp_endpoint is not None:
@@ -60,10 +61,9 @@ def _serve(
     keys: list[str],
     listener: socket.socket,
 ) -> None:
-    import tensorflow as tf
+    logs.announce(f"device: {_choose_device(args.engine, args.threads)}")
     import uvicorn
 
-    from rejoinder.models.device import use_first_gpu
     from rejoinder.serving.engine.predict import Predictor
     from rejoinder.serving.engine.registry import Registry
     from rejoinder.serving.http.app import build_app
@@ -74,7 +74,6 @@ def _serve(
     from rejoinder.serving.metrics import Metrics
     from rejoinder.serving.service import Service
 
-    logs.announce(f"device: {use_first_gpu()}")
     indexes = {}
     if index_folders:
         extras.check_installed("search", "serve --index")
@@ -84,7 +83,6 @@ def _serve(
     metrics = Metrics()
     engine = EngineOptions(args.engine, args.precision, args.threads, args.workers)
     registry = Registry(models, limits, metrics, engine)
-    tf.config.threading.set_intra_op_parallelism_threads(args.threads)
     service = Service(
         registry=registry,
         predictor=Predictor(limits, metrics, workers=args.workers),
@@ -135,6 +133,20 @@ def _serve(
         service.predictor.close()
         if service.tracing is not None:
             service.tracing.close()
+
+
+def _choose_device(engine: str, threads: int) -> str:
+    """Prepares the device of an engine before its modules are imported; returns its name."""
+    from rejoinder.models.device import cpu_name, use_first_gpu
+
+    if engine == "openvino":
+        defer_tensorflow()
+        return cpu_name()
+    import tensorflow as tf
+
+    name = use_first_gpu()
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    return name
 
 
 def _tracing(endpoint: str | None) -> "Tracing | None":

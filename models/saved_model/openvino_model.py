@@ -6,6 +6,7 @@ folder that they can write to, and the manifest's checksums cover it. TensorFlow
 ignores the folder.
 """
 
+import mmap
 import sys
 import threading
 from collections.abc import Sequence
@@ -33,7 +34,7 @@ def import_openvino(user: str) -> Any:
     Raises:
         UserError: It is not installed.
     """
-    extras.check_installed("openvino", user)
+    extras.check_installed("openvino", user, module="openvino")
     if "openvino" not in sys.modules:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
@@ -90,6 +91,12 @@ def one_text_a_row(
     return token_ids, real.astype(np.int32), np.where(real, columns, 0)
 
 
+def _map(path: Path) -> mmap.mmap:
+    """Maps a file into memory; what is written to the memory is not written to the file."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+
+
 class OpenVinoEncoder:
     """Embeds packed rows. Threads may call it at the same time."""
 
@@ -112,8 +119,25 @@ class OpenVinoEncoder:
         }
         if threads:
             options["INFERENCE_NUM_THREADS"] = str(threads)
-        self._compiled = openvino.Core().compile_model(model, "CPU", options)
+        core = openvino.Core()
+        self._weights: mmap.mmap | None = None
+        if isinstance(model, str):
+            self._weights = _map(Path(model).with_suffix(".bin"))
+            # OpenVINO wants an array that it could write to, but writes to none.
+            array = np.frombuffer(self._weights, np.uint8)
+            weights = openvino.Tensor(array, shared_memory=True)
+            model = core.read_model(Path(model).read_bytes(), weights)
+        self._compiled = core.compile_model(model, "CPU", options)
         self._local = threading.local()
+
+    def release_weights(self) -> None:
+        """Frees the memory of the weights' file, once an inference has read the weights.
+
+        Most are then in another form in OpenVINO's own memory. A part that is needed again, such
+        as a token's embedding, is read from the file again.
+        """
+        if self._weights is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._weights.madvise(mmap.MADV_DONTNEED)
 
     def __call__(
         self,

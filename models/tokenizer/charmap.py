@@ -17,7 +17,7 @@ import dataclasses
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -111,8 +111,32 @@ def build_charmap(normalizer_json: str) -> CharMap:
     )
 
 
+def hugging_face_digest(normalizer_json: str) -> str:
+    """Returns the sha256, in hex, of what the installed `tokenizers` makes of code points.
+
+    Two releases of the library with the same digest give the same ids. Of the planes above 1,
+    which hold nothing but ideographs, it looks at every 16th code point.
+    """
+    first_planes = [*range(_SURROGATES.start), *range(_SURROGATES.stop, 0x20000)]
+    digest = hashlib.sha256()
+    points = [*first_planes, *range(0x20000, _UNASSIGNED.start, 16)]
+    for text in _normalized_chunks(points, normalizer_json):
+        digest.update(text.encode())
+    punctuation = _hugging_face_punctuation("".join(map(chr, first_planes)))
+    digest.update("".join(sorted(punctuation)).encode())
+    return digest.hexdigest()
+
+
 def _normalize_each(points: Sequence[int], normalizer_json: str) -> list[str]:
     """Returns the normalizer's output for each code point."""
+    outputs: list[str] = []
+    for text in _normalized_chunks(points, normalizer_json):
+        outputs += text.split(_SEPARATOR)
+    return outputs
+
+
+def _normalized_chunks(points: Sequence[int], normalizer_json: str) -> Iterator[str]:
+    """Yields the normalizer's output for all code points, with a separator between two."""
     from tokenizers.normalizers import BertNormalizer
 
     config = json.loads(normalizer_json)
@@ -122,11 +146,9 @@ def _normalize_each(points: Sequence[int], normalizer_json: str) -> list[str]:
         strip_accents=config.get("strip_accents"),
         lowercase=config.get("lowercase", True),
     )
-    outputs: list[str] = []
     for begin in range(0, len(points), _CHUNK):
         text = _SEPARATOR.join(map(chr, points[begin : begin + _CHUNK]))
-        outputs += normalizer.normalize_str(text).split(_SEPARATOR)
-    return outputs
+        yield normalizer.normalize_str(text)
 
 
 def _alphabet(outputs: Sequence[str]) -> str:

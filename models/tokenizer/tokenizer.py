@@ -56,6 +56,7 @@ class Tokenizer(tf.Module):
         fingerprint: sha256, in hex, of the vocabulary, the settings and the code point
             tables, which determine the ids.
         folder_files: Paths of the files to copy into an exported model.
+        spec: Vocabulary and settings.
         vocabulary_json: What `rejoinder.models.tokenizer.spans` needs.
     """
 
@@ -67,6 +68,7 @@ class Tokenizer(tf.Module):
         self.bos_id, self.eos_id = spec.bos_id, spec.eos_id
         self.pad_id, self.unk_id = spec.pad_id, spec.unk_id
         self.folder_files = folder_files
+        self.spec = spec
         self.vocabulary_json = Vocabulary.of(spec).to_json()
         self.fingerprint = _fingerprint(spec, charmap.digest())
         self._lowercase = bool(spec.normalizer.get("lowercase", True))

@@ -12,7 +12,6 @@ from typing import Any, ClassVar, NoReturn
 
 import grpc
 import numpy as np
-import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -28,6 +27,7 @@ from rejoinder.serving.apis.grpc_gate import GrpcGate, UnaryMethod
 from rejoinder.serving.apis.grpc_health import HealthService
 from rejoinder.serving.apis.grpc_reflection import ReflectionService
 from rejoinder.serving.apis.rest import model_status
+from rejoinder.serving.apis.tensor_proto import fill, to_array
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.errors import Code, ServingError, invalid
 from rejoinder.serving.service import Service
@@ -120,7 +120,7 @@ class PredictionService(_GrpcService):
         response.model_spec.version.value = version.number
         response.model_spec.signature_name = signature
         for name in wanted:
-            _fill(response.outputs[name], outputs[name])
+            fill(response.outputs[name], outputs[name])
         return response
 
     async def _metadata(
@@ -212,24 +212,9 @@ def _array(name: str, tensor: Any) -> np.ndarray:
     if tensor.tensor_shape.unknown_rank or elements > max(1, tensor.ByteSize()):
         raise invalid(f'input "{name}" does not hold as many values as its shape says')
     try:
-        return np.asarray(tf.make_ndarray(tensor))
+        return to_array(tensor)
     except (ValueError, TypeError):
         raise invalid(f'input "{name}" is not a well-formed tensor') from None
-
-
-# Fields of TensorProto that hold the values of the signatures' outputs.
-_VALUES = {"float32": "float_val", "int32": "int_val", "bool": "bool_val"}
-
-
-def _fill(tensor: Any, array: np.ndarray) -> None:
-    """Writes an array to a TensorProto as TensorFlow Serving does by default.
-
-    It fills the typed fields, which clients without TensorFlow read, not `tensor_content`.
-    """
-    tensor.dtype = tf.as_dtype(array.dtype).as_datatype_enum
-    for size in array.shape:
-        tensor.tensor_shape.dim.add(size=size)
-    getattr(tensor, _VALUES[array.dtype.name]).extend(array.ravel().tolist())
 
 
 def _wanted_outputs(request: predict_pb2.PredictRequest, definition: Any) -> list[str]:

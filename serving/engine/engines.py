@@ -1,21 +1,23 @@
-"""The engines that embed packed rows: TensorFlow, and OpenVINO on CPUs.
+"""What a version computes with: a tokenizer and an engine.
 
-Both run behind the same batcher, limits and packing, and tokenize with TensorFlow.
+The engines, TensorFlow and OpenVINO, run behind the same batcher, limits and packing.
 """
 
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from rejoinder.errors import UserError
 from rejoinder.models.saved_model.manifest import ExportManifest
-from rejoinder.models.saved_model.openvino_model import OPENVINO_FILE, OpenVinoEncoder
-from rejoinder.serving.engine.bfloat16 import to_bfloat16
-from rejoinder.serving.engine.packed_function import take_out
-from rejoinder.serving.engine_options import EngineOptions
+from rejoinder.serving.engine.packing import pack_rows
+
+
+class Tokenize(Protocol):
+    """Tokenizes texts."""
+
+    def __call__(self, texts: Sequence[bytes]) -> tuple[list[NDArray[np.int32]], NDArray[np.bool_]]:
+        """Returns the ids of n ≥ 1 texts in UTF-8, and bool [n]: whether each was truncated."""
 
 
 class Engine(Protocol):
@@ -30,66 +32,47 @@ class Engine(Protocol):
         """Returns float32 [b, k, d] of int32 [b, s], as `ServingModule.encode_packed`."""
 
 
-class TensorFlowEngine:
-    """Runs a function of the SavedModel."""
+class Parts(NamedTuple):
+    """The loaded parts of a version.
 
-    def __init__(self, encode_packed: tf.types.experimental.GenericFunction):
-        self._encode = encode_packed
+    Attributes:
+        tokenize: Its tokenizer.
+        engine: Its engine.
+        precision: In which the engine computes.
+        cosine: Least cosine of its embeddings of `reference.TEXTS` to those in float32.
+    """
 
-    def __call__(
-        self,
-        token_ids: NDArray[np.int32],
-        segment_ids: NDArray[np.int32],
-        positions: NDArray[np.int32],
-    ) -> NDArray[np.float32]:
-        """Returns float32 [b, k, d]."""
-        embeddings: NDArray[np.float32] = self._encode(
-            *map(tf.constant, (token_ids, segment_ids, positions))
-        ).numpy()
-        return embeddings
+    tokenize: Tokenize
+    engine: Engine
+    precision: str
+    cosine: float
 
 
-def make_engine(
-    options: EngineOptions,
-    folder: Path,
-    manifest: ExportManifest,
-    encode_packed: tf.types.experimental.GenericFunction,
-) -> tuple[Engine, str]:
-    """Returns the engine of a version, and the precision in which it computes.
+def encode_rows(
+    engine: Engine, rows: Sequence[NDArray[np.int32]], manifest: ExportManifest
+) -> tuple[NDArray[np.float32], int]:
+    """Embeds rows of token ids, packed side by side.
 
     Args:
-        options: The server's options.
-        folder: The version's folder.
+        engine: The engine.
+        rows: n ≥ 1 int32 arrays of at most `manifest.max_length` ids.
         manifest: The version's manifest.
-        encode_packed: The function of the loaded SavedModel; with TensorFlow in bfloat16 it
-            cannot be called afterwards.
 
-    Raises:
-        UserError: The export lacks what the options ask for, or OpenVINO is not installed.
+    Returns:
+        float32 [n, d], zeros for a row without tokens, and the number of computed
+        tokens, padding included.
     """
-    if options.engine == "openvino":
-        path = folder / OPENVINO_FILE
-        if not path.is_file():
-            raise UserError(
-                f"{folder}: has no OpenVINO model for --engine openvino; "
-                "export with `rejoinder export --openvino`"
-            )
-        engine = OpenVinoEncoder(
-            str(path),
-            bfloat16=options.wants_bfloat16,
-            threads=options.threads,
-            streams=options.workers,
-        )
-        rest = "bfloat16" if options.wants_bfloat16 else "float32"
-        int8 = manifest.openvino.get("precision") == "int8"
-        return engine, f"int8 with {rest}" if int8 else rest
-    if manifest.precision == "bfloat16":
-        if options.precision == "float32":
-            raise UserError(
-                f"{folder}: was exported with --precision bfloat16 and cannot compute in "
-                "float32; export it in float32, which serves in both"
-            )
-        return TensorFlowEngine(encode_packed), "bfloat16"
-    if not options.wants_bfloat16:
-        return TensorFlowEngine(encode_packed), "float32"
-    return TensorFlowEngine(take_out(encode_packed.concrete_functions[0], to_bfloat16)), "bfloat16"
+    packed = pack_rows(rows, pad_id=manifest.pad_id, longest=manifest.max_length)
+    embeddings = np.zeros([len(rows), manifest.dimension], np.float32)
+    if packed.token_ids.size:
+        found = engine(*packed[:3])
+        row, number = packed.slots[:, 0], packed.slots[:, 1]
+        inside = (row >= 0) & (number < found.shape[1])
+        embeddings[inside] = found[row[inside], number[inside]]
+    return embeddings, packed.token_ids.size
+
+
+def least_cosine(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """Returns the least cosine of rows of two arrays, both float32 [n, d]."""
+    norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+    return float(np.min((found * expected).sum(axis=1) / norms))

@@ -1,35 +1,25 @@
-"""One version of a model in memory: a SavedModel exported by `rejoinder export`."""
+"""One version of a model in memory: a folder that `rejoinder export` wrote."""
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_text  # noqa: F401  registers the tokenizer's operations
 from numpy.typing import NDArray
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.models.saved_model.manifest import VOCABULARY_FILE, ExportManifest
 from rejoinder.models.tokenizer.spans import Span, Vocabulary
-from rejoinder.serving.engine.engines import Engine, TensorFlowEngine, make_engine
-from rejoinder.serving.engine.packing import pack_rows
+from rejoinder.serving.engine.engines import Parts, encode_rows
 from rejoinder.serving.engine_options import EngineOptions
 from rejoinder.serving.errors import Code, ServingError
 
 # The server needs these signatures to run a model at all.
 _NEEDED = {"serving_default", "tokenize", "encode_tokens"}
 _DEFAULT_ENGINE = EngineOptions(precision="float32")
-# Texts on which the precision is compared with float32.
-_PROBES = (
-    b"Yes.",
-    b"What do you think of it?",
-    b"I have had the same problem, and a new battery fixed it.",
-    b"na\xc3\xafve caf\xc3\xa9",
-    b"the answer is in the manual " * 20,
-)
 
 
 class ModelVersion:
@@ -43,7 +33,7 @@ class ModelVersion:
         last_id: Id of the token that ends each text, `</s>`.
         measured: Tokens and seconds of two batches, the smallest first; set by `warm_up`.
         precision: In which the engine computes.
-        cosine: Least cosine of its embeddings of `_PROBES` to those in float32.
+        cosine: Least cosine of its embeddings of five texts to those in float32.
     """
 
     def __init__(self, folder: Path, options: EngineOptions = _DEFAULT_ENGINE):
@@ -61,29 +51,14 @@ class ModelVersion:
         self._vocabulary: Vocabulary | None = None
         self.measured: list[tuple[int, float]] = []
         self.manifest = ExportManifest.read(folder)
-        saved_model = saved_model_pb2.SavedModel.FromString(
-            storage.read_bytes(str(folder / "saved_model.pb"))
-        )
-        self.signature_defs = dict(saved_model.meta_graphs[0].signature_def)
+        self.signature_defs = _read_signatures(folder)
         if missing := _NEEDED - set(self.signature_defs):
             raise UserError(
                 f"{folder}: lacks the signatures {sorted(missing)}; export with `rejoinder export`"
             )
-        self._module = tf.saved_model.load(str(folder))
-        if not hasattr(self._module, "encode_packed"):
-            raise UserError(
-                f"{folder}: was exported by an older release; run `rejoinder export` again"
-            )
-        self._tokenize = self._module.signatures["tokenize"]
-        probes, _ = self.tokenize(_PROBES)
-        encode_packed = self._module.encode_packed
-        # First in the precision of the export: afterwards its weights may be gone.
-        self._engine: Engine = TensorFlowEngine(encode_packed)
-        expected, _ = self.encode(probes)
-        self._engine, self.precision = make_engine(options, folder, self.manifest, encode_packed)
-        found, _ = self.encode(probes)
-        norms = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
-        self.cosine = float(np.min((found * expected).sum(axis=1) / norms))
+        self._tokenize, self._engine, self.precision, self.cosine = _load_parts(
+            folder, self.manifest, options
+        )
         self.first_id, self.last_id = map(int, self.tokenize([b""])[0][0])
 
     def spans(self, texts: Sequence[bytes], rows: Sequence[NDArray[np.int32]]) -> list[list[Span]]:
@@ -114,10 +89,7 @@ class ModelVersion:
         Returns:
             n int32 arrays of token ids, and bool [n]: whether the text was truncated.
         """
-        out = self._tokenize(text=tf.constant(list(texts), tf.string))
-        ids, lengths = out["token_ids"].numpy(), out["num_tokens"].numpy()
-        rows = [row[:length] for row, length in zip(ids, lengths, strict=True)]
-        return rows, out["truncated"].numpy()
+        return self._tokenize(texts)
 
     def encode(self, rows: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.float32], int]:
         """Embeds rows of token ids.
@@ -129,14 +101,7 @@ class ModelVersion:
             float32 [n, d], zeros for a row without tokens, and the number of computed
             tokens, padding included.
         """
-        packed = pack_rows(rows, pad_id=self.manifest.pad_id, longest=self.manifest.max_length)
-        embeddings = np.zeros([len(rows), self.manifest.dimension], np.float32)
-        if packed.token_ids.size:
-            found = self._engine(*packed[:3])
-            row, number = packed.slots[:, 0], packed.slots[:, 1]
-            inside = (row >= 0) & (number < found.shape[1])
-            embeddings[inside] = found[row[inside], number[inside]]
-        return embeddings, packed.token_ids.size
+        return encode_rows(self._engine, rows, self.manifest)
 
     def warm_up(self, full_tokens: int) -> float:
         """Runs every bucket width once; returns the seconds it took.
@@ -160,3 +125,22 @@ class ModelVersion:
         start = time.monotonic()
         self.encode(rows)
         return sum(map(len, rows)), time.monotonic() - start
+
+
+def _read_signatures(folder: Path) -> dict[str, SignatureDef]:
+    """Returns the signatures of a SavedModel by name."""
+    data = storage.read_bytes(str(folder / "saved_model.pb"))
+    found = SavedModel.FromString(data).meta_graphs[0].signature_def
+    # Copies: a part of a message keeps all of it in memory, graphs included.
+    return {name: SignatureDef.FromString(found[name].SerializeToString()) for name in found}
+
+
+def _load_parts(folder: Path, manifest: ExportManifest, options: EngineOptions) -> Parts:
+    """Loads a version's tokenizer and engine; only TensorFlow's imports TensorFlow."""
+    if options.engine == "openvino":
+        from rejoinder.serving.engine.openvino_engine import load_openvino
+
+        return load_openvino(folder, manifest, options)
+    from rejoinder.serving.engine.tensorflow_engine import load_tensorflow
+
+    return load_tensorflow(folder, manifest, options)

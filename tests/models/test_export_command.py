@@ -26,6 +26,7 @@ from rejoinder.models.tokenizer import Tokenizer
 from rejoinder.models.tokenizer.spans import Vocabulary
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.engine.version_files import check_complete, fetch
+from rejoinder.serving.engine_options import EngineOptions
 from rejoinder.serving.options import read_models
 from rejoinder.serving.parser import make_parser
 
@@ -214,6 +215,23 @@ def test_packed_rows_give_the_embeddings_of_unpacked_ones(base):
     expected = np.concatenate([alone(token_ids=line[None])["embedding"] for line in padded])
     np.testing.assert_allclose(got, expected, atol=1e-6)
     assert sum(map(len, rows)) <= computed < 32 * len(rows)
+
+
+@pytest.mark.e2e  # an export of its own
+def test_an_export_for_openvino_is_served_without_its_saved_model(
+    base, model_folder, tmp_path, monkeypatch, caplog
+):
+    other = ["--model", str(model_folder), "--output", str(tmp_path / "small")]
+    assert main([*other, "--openvino", "--no-sentence-transformers"]) == 0
+    expected = ModelVersion(base / "1")
+    monkeypatch.setattr(tf.saved_model, "load", None)
+    version = ModelVersion(tmp_path / "small/1", EngineOptions("openvino", "float32"))
+    texts = [text.encode() for text in TEXTS]
+    rows, truncated = version.tokenize(texts)
+    assert [row.tolist() for row in rows] == [row.tolist() for row in expected.tokenize(texts)[0]]
+    assert truncated.tolist() == [False, False, True, False]
+    np.testing.assert_allclose(version.encode(rows)[0], expected.encode(rows)[0], atol=1e-5)
+    assert not caplog.records
 
 
 def test_the_numeric_part_has_no_string_operation(base):

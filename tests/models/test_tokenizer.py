@@ -3,6 +3,7 @@
 All code points and all real comments: `tests/realdata/test_tokenizer_exact.py`.
 """
 
+import dataclasses
 import json
 import random
 import shutil
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from rejoinder.errors import UserError
 from rejoinder.models.tokenizer import Tokenizer
+from rejoinder.models.tokenizer.hugging_face import HuggingFaceTokenizer, to_json
 from rejoinder.models.tokenizer.testing import differences, hugging_face_tokenizer
 
 RANGES = {
@@ -220,3 +222,35 @@ class TestFolder:
     def test_a_maximum_below_3_is_refused(self, ours):
         with pytest.raises(ValueError, match="at least 3, got 2"):
             ours(tf.constant(["x"]), 2)
+
+
+def random_bytes(seed, count=2000):
+    rng = random.Random(seed)
+    parts = b"ab \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xff\xed\xa0\x80\x00</s>"
+    return [bytes(rng.choices(parts, k=rng.choice((0, 1, 4, 12, 30)))) for _ in range(count)]
+
+
+def test_hugging_face_library_gives_the_ids_of_the_graph(ours, texts):
+    points = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+    sample = points[:0x3100] + random.Random(1).sample(points, 10_000)
+    some = [
+        *(text.encode() for text in texts),
+        *(f"a{chr(c)}b".encode() for c in sample),
+        *random_bytes(seed=2),
+        *(b"a" * 100, b"a" * 101, "\u00e9".encode() * 101, b"word " * 300, b"<mask> </s>", b""),
+    ]
+    tokenizer = HuggingFaceTokenizer(to_json(ours.spec), max_length=16)
+    rows, truncated = tokenizer(some)
+    expected = ours(tf.constant(some, tf.string), 16)
+    assert [row.tolist() for row in rows] == expected.ids.to_list()
+    assert truncated.tolist() == expected.truncated.numpy().tolist()
+    assert 0 < truncated.sum() < len(some)
+    assert all(row.dtype == np.int32 for row in rows)
+
+
+def test_the_digest_of_hugging_face_library_depends_on_what_it_makes_of_code_points(ours):
+    spec = ours.spec
+    digest = HuggingFaceTokenizer(to_json(spec), 16).digest()
+    keeps_case = dataclasses.replace(spec, normalizer={**spec.normalizer, "lowercase": False})
+    assert HuggingFaceTokenizer(to_json(spec), 16).digest() == digest
+    assert HuggingFaceTokenizer(to_json(keeps_case), 16).digest() != digest

@@ -85,6 +85,13 @@ def test_several_missing_packages_are_one_line(monkeypatch):
         extras.check_installed("pipeline", "preprocess")
 
 
+def test_a_server_of_openvino_does_not_need_nncf(monkeypatch):
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    extras.check_installed("openvino", "serve --engine openvino", module="openvino")
+    with pytest.raises(UserError, match="export --int8: the package nncf is not installed"):
+        extras.check_installed("openvino", "export --int8")
+
+
 def test_the_help_of_a_command_needs_no_extra(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     with pytest.raises(SystemExit) as ended:

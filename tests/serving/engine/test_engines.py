@@ -1,30 +1,41 @@
 """TensorFlow and OpenVINO, float32, bfloat16 and int8, behind the same server."""
 
 import dataclasses
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import grpc
+import httpx
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from rejoinder.errors import UserError
 from rejoinder.hardware import has_bfloat16
 from rejoinder.models.export import write_saved_model
 from rejoinder.models.mpnet import MPNetConfig
-from rejoinder.models.saved_model import openvino_model
+from rejoinder.models.saved_model import openvino_model, reference
 from rejoinder.models.saved_model.int8 import Int8, add_openvino
 from rejoinder.models.saved_model.manifest import ExportManifest, hash_files
-from rejoinder.models.saved_model.openvino_model import OPENVINO_FILE
+from rejoinder.models.saved_model.openvino_model import OPENVINO_FILE, OpenVinoEncoder
 from rejoinder.models.saved_model.testing import TinyTokenizer
 from rejoinder.models.sentence_encoder import SentenceEncoder
+from rejoinder.models.tokenizer.hugging_face import HuggingFaceTokenizer, to_json
+from rejoinder.models.tokenizer.spec import read_spec
+from rejoinder.models.tokenizer.wordpiece import train_wordpiece
+from rejoinder.serving.apis.tensor_proto import to_array
+from rejoinder.serving.engine.engines import encode_rows
 from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.engine_options import EngineOptions
 from rejoinder.serving.parser import make_parser
 
+OPENVINO = EngineOptions("openvino", "float32")
 TEXTS = [b"", b"one", b"a few words of text", b"word " * 50, b"and the last one"]
 
 
@@ -52,8 +63,8 @@ def model():
 
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export") / "1"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("exports") / "tiny/1"
+    folder.mkdir(parents=True)
     write_saved_model(folder, model, name="tiny", source="tiny", openvino=True)
     return folder
 
@@ -61,6 +72,31 @@ def folder(model, tmp_path_factory):
 @pytest.fixture(scope="module")
 def embeddings(folder):
     return embed(ModelVersion(folder))
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory):
+    texts = [text.decode() for text in (*TEXTS, *reference.TEXTS)]
+    return read_spec(train_wordpiece(texts, 200, tmp_path_factory.mktemp("tokenizer")))
+
+
+@pytest.fixture(scope="module")
+def standalone(folder, spec, tmp_path_factory):
+    """The same model with a tokenizer that is not in the graph, as exports of MPNet have it."""
+    copy = shutil.copytree(folder, tmp_path_factory.mktemp("exports") / "tiny/1")
+    rows, _ = HuggingFaceTokenizer(to_json(spec), 32)(reference.TEXTS)
+    expected, _ = ModelVersion(folder).encode(rows)
+    reference.write_reference(copy, spec, max_length=32, token_ids=rows, embeddings=expected)
+    files = hash_files(copy)
+    files.pop("manifest.json")
+    dataclasses.replace(ExportManifest.read(copy), files=files).write(copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def standalone_embeddings(folder, spec):
+    rows, _ = HuggingFaceTokenizer(to_json(spec), 32)(TEXTS)
+    return ModelVersion(folder).encode(rows)[0]
 
 
 def embed(version):
@@ -144,15 +180,112 @@ def test_the_checksums_of_the_export_cover_the_openvino_model(folder):
     assert manifest.openvino == {"precision": "float32"}
 
 
+def change(export, target, **values):
+    """Copies an export with other values in its reference."""
+    copy = shutil.copytree(export, target)
+    path = copy / reference.REFERENCE_FILE
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+    return copy
+
+
+def embed_with(server):
+    body = {"input": [text.decode() for text in TEXTS], "model": "tiny"}
+    answer = httpx.post(f"{server.url}/v1/embeddings", json=body).json()
+    return np.array([row["embedding"] for row in answer["data"]])
+
+
+def test_a_server_of_openvino_does_not_load_tensorflow(standalone, standalone_embeddings, start):
+    server = start(standalone.parent, "--engine", "openvino")
+    try:
+        np.testing.assert_allclose(embed_with(server), standalone_embeddings, atol=1e-5)
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = "tiny"
+        request.inputs["text"].dtype = types_pb2.DT_STRING
+        request.inputs["text"].tensor_shape.dim.add(size=len(TEXTS))
+        request.inputs["text"].string_val.extend(TEXTS)
+        with grpc.insecure_channel(server.grpc) as channel:
+            service = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            outputs = service.Predict(request).outputs
+        np.testing.assert_allclose(to_array(outputs["embedding"]), standalone_embeddings, atol=1e-5)
+        assert to_array(outputs["truncated"]).tolist() == [False, False, False, True, False]
+        mapped = Path(f"/proc/{server.process.pid}/maps").read_text()
+        assert "libopenvino" in mapped
+        assert "libtensorflow" not in mapped
+    finally:
+        assert server.stop() == 0
+
+
+@pytest.mark.e2e  # it imports TensorFlow
+def test_a_server_of_openvino_loads_tensorflow_for_an_export_of_an_older_release(
+    folder, embeddings, start
+):
+    server = start(folder.parent, "--engine", "openvino")
+    try:
+        np.testing.assert_allclose(embed_with(server), embeddings, atol=1e-5)
+        assert "takes 0.7 GB of memory, because an older release exported it" in server.log
+    finally:
+        assert server.stop() == 0
+
+
+def test_another_unicode_version_of_the_tokenizer_is_noticed(
+    standalone, embeddings, tmp_path, caplog
+):
+    copy = change(standalone, tmp_path / "1", tokenizers="0" * 64)
+    np.testing.assert_allclose(embed(ModelVersion(copy, OPENVINO)), embeddings, atol=1e-5)
+    assert "other Unicode tables than that of the export" in caplog.text
+
+
+def test_the_reference_tells_the_cosine_to_float32(standalone, tmp_path):
+    assert ModelVersion(standalone, OPENVINO).cosine > 0.999999
+    values = json.loads((standalone / reference.REFERENCE_FILE).read_text())["embeddings"]
+    copy = change(standalone, tmp_path / "1", embeddings=[values[1], *values[1:]])
+    assert ModelVersion(copy, OPENVINO).cosine < 0.999
+    (copy / reference.REFERENCE_FILE).write_text("{")
+    with pytest.raises(UserError, match=r"reference.json: cannot be read .*; export the model"):
+        ModelVersion(copy, OPENVINO)
+
+
+def test_an_export_whose_two_tokenizers_differ_is_refused(spec, tmp_path):
+    rows = [np.array([0, 5, 2], np.int32)] * len(reference.TEXTS)
+    with pytest.raises(UserError, match="gives other ids than the model's; nothing was published"):
+        reference.write_reference(
+            tmp_path, spec, max_length=32, token_ids=rows, embeddings=np.zeros([5, 16], np.float32)
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_released_weights_are_read_from_the_file_again(standalone, standalone_embeddings, tmp_path):
+    copy = shutil.copytree(standalone, tmp_path / "1")
+    encoder = OpenVinoEncoder(str(copy / OPENVINO_FILE), bfloat16=False)
+    rows, _ = ModelVersion(standalone, OPENVINO).tokenize(TEXTS)
+    for _ in range(2):
+        found, _ = encode_rows(encoder, rows, ExportManifest.read(standalone))
+        np.testing.assert_allclose(found, standalone_embeddings, atol=1e-5)
+        encoder.release_weights()
+    assert resident_of(copy / "assets.extra/openvino/encoder.bin") == 0
+
+
+def resident_of(path):
+    """Returns the resident bytes of a mapped file in this process."""
+    sizes, name = [], ""
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        first, *rest = line.split()
+        if "-" in first:
+            name = rest[-1]
+        elif first == "Rss:" and name == str(path):
+            sizes.append(int(rest[0]))
+    return sum(sizes)
+
+
 def add_int8(version_folder, *, accuracies, max_loss=1.0):
     """Replaces the OpenVINO model of a copy of the export by one with int8 weights."""
-    version = ModelVersion(version_folder)
+    version, module = ModelVersion(version_folder), tf.saved_model.load(str(version_folder))
     expected = embed(version)
     results = iter(accuracies)
     texts = [f"text number {i}" for i in range(420)]
     return add_openvino(
         version_folder,
-        version._module.encode_packed.concrete_functions[0],
+        module.encode_packed.concrete_functions[0],
         lambda texts: version.tokenize([text.encode() for text in texts])[0],
         probes=[text.decode() for text in TEXTS],
         expected=expected,
@@ -220,7 +353,7 @@ def test_openvino_and_nncf_send_nothing_and_write_nothing_at_home(folder, tmp_pa
 import socket, sys
 def refuse(*args): raise SystemExit("opens a connection")
 socket.socket.connect = refuse
-from rejoinder.models.saved_model import openvino_model
+from rejoinder.models.saved_model import openvino_model, reference
 openvino = openvino_model.import_openvino("test")
 model = openvino.Core().read_model({str(folder / "assets.extra/openvino/encoder.xml")!r})
 import nncf

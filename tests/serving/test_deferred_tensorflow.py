@@ -1,0 +1,19 @@
+"""TensorFlow's messages without TensorFlow."""
+
+import subprocess
+import sys
+
+
+def test_messages_are_imported_without_tensorflow():
+    program = """
+import sys
+from rejoinder.serving.deferred_tensorflow import defer_tensorflow
+defer_tensorflow()
+import tensorflow as tf
+from tensorflow.core.framework.types_pb2 import DT_INT32
+print(DT_INT32, "tensorflow.python" in sys.modules, hasattr(tf, "__version__"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["3", "False", "False"]
