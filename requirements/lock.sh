@@ -28,7 +28,8 @@ compile --generate-hashes "${as_dev[@]}" --no-emit-package tensorflow \
 for_cpu=(--generate-hashes --constraint requirements/base.txt --no-emit-package tensorflow requirements/cpu.in)
 compile "${for_cpu[@]}" --extra pipeline --output-file requirements/pipeline.txt
 compile "${for_cpu[@]}" --extra train --output-file requirements/train.txt
-compile "${for_cpu[@]}" --extra serve --override requirements/serve.in --output-file requirements/serve.txt
+compile "${for_cpu[@]}" --extra serve --extra openvino --extra gcs --extra s3 \
+  --override requirements/serve.in --output-file requirements/serve.txt
 compile --generate-hashes --constraint requirements/gpu.txt --extra train --extra gpu \
   --output-file requirements/train-gpu.txt
 for environment in tpu-compiler clients clients-protobuf3; do

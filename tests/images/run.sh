@@ -90,6 +90,10 @@ for name in worker server trainer; do
     fail "the image $name names a registry"
 done
 
+docker run --rm --network none --entrypoint python rejoinder-server:test -c \
+  'import gcsfs, openvino, s3fs, tokenizers' ||
+  fail "the image server lacks what versions in buckets or OpenVINO need"
+
 chmod 755 "$work"
 mkdir -p "$work/dumps" "$work/here" "$work/alone" "$work/two" "$work/killed" "$work/model"
 "$python" - "$work/dumps/RC_2020-01.zst" << 'EOF'

@@ -101,6 +101,14 @@ def test_a_service_is_built_in_one_stage_and_runs_in_another_without_rights(path
     assert last == ["--from=build /opt/rejoinder /opt/rejoinder"]
 
 
+def test_the_server_image_has_what_its_engines_and_versions_in_buckets_need():
+    locked = (ROOT / "requirements/serve.txt").read_text(encoding="utf-8")
+    names = set(re.findall(r"^([a-z0-9-]+)==", locked, flags=re.M))
+    assert {"tensorflow-cpu", "tensorflow-text", "openvino", "tokenizers"} <= names
+    assert {"gcsfs", "s3fs"} <= names
+    assert not {"tensorflow", "nncf", "openvino-telemetry", "torch", "apache-beam"} & names
+
+
 FAKES = {
     "id": "echo 0",
     "docker": '[ "$1" = info ] || [ "$1" = buildx ]',
