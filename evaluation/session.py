@@ -98,7 +98,9 @@ def evaluate(
                 methods.append(_with_turns(methods[-1], encoder, pairs, extra_contexts, batch_size))
             if map_pairs is not None:
                 plain = next(method for method in methods if method.name == name)
-                mapped, result = map_responses(plain, encode_pairs(name, encode, map_pairs), seed)
+                train = encode_pairs(name, encode, map_pairs)
+                print(f"{name}: learning a linear map on {len(map_pairs):,} pairs", file=sys.stderr)
+                mapped, result = map_responses(plain, train, seed)
                 methods.append(mapped)
                 evaluation.maps.append(result)
         evaluation.similarity += [

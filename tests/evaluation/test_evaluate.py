@@ -102,7 +102,7 @@ def test_models_and_keyword_baselines_are_compared_on_the_same_pairs(tmp_path, c
     assert "mean of 2 batches: there are not enough pairs for the 500 requested" in printed
 
 
-def test_a_linear_map_finds_how_responses_are_turned(tmp_path, monkeypatch):
+def test_a_linear_map_finds_how_responses_are_turned(tmp_path, monkeypatch, capsys):
     corpus = write_corpus(tmp_path / "corpus", [n % 250 for n in range(600)])
     one = functools.partial(learn_map, rates=(10.0,), regularizers=(0.0,))
     monkeypatch.setattr("rejoinder.evaluation.compare.learn_map", one)
@@ -116,6 +116,7 @@ def test_a_linear_map_finds_how_responses_are_turned(tmp_path, monkeypatch):
     (found,) = result["maps"]
     assert (found["model"], found["pairs"], found["rate"]) == ("turned", 600, 10.0)
     assert found["accuracy"] > 0.7 > found["unmapped"]  # some of its pairs are equal
+    assert "turned: learning a linear map on 600 pairs\n" in capsys.readouterr().err
     assert "| linear map of |" in (output / "evaluation.md").read_text()
 
 
