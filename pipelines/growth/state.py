@@ -51,12 +51,17 @@ def read_bucket(spec: GrowthSpec, bucket: int, num_buckets: int) -> pl.DataFrame
     if not spec.corpus:
         return None
     step = math.gcd(spec.files, num_buckets)
-    rows = pl.concat(
-        read_file(storage.join(spec.corpus, thread_state.file_name(index, spec.files)))
+    names = (
+        thread_state.file_name(index, spec.files)
         for index in range(bucket % step, spec.files, step)
     )
+    files = (read_file(storage.join(spec.corpus, name)) for name in names)
     if num_buckets == step:
-        return rows
+        return pl.concat(files)
+    return pl.concat(_of_bucket(rows, bucket, num_buckets) for rows in files)
+
+
+def _of_bucket(rows: pl.DataFrame, bucket: int, num_buckets: int) -> pl.DataFrame:
     buckets = partition.bucket_of(rows.get_column("thread"), num_buckets)
     return rows.filter(pl.Series(buckets == bucket))
 

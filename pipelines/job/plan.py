@@ -111,9 +111,7 @@ def plan_job(
         UserError: The corpus can grow, but the output or the runner is not local.
     """
     output = resolve(arguments.output)
-    num_buckets = options.num_shards or input_files.choose_buckets(
-        [*files, *(_state_files(growth) if growth else ())]
-    )
+    num_buckets = options.num_shards or _choose_buckets(files, growth)
     staging = staging_folder(output)
     spec = JobSpec(
         extractor=extractor,
@@ -150,6 +148,18 @@ def plan_job(
         text_features=tuple(text_features),
         spec=spec,
     )
+
+
+def _choose_buckets(files: Sequence[storage.FileEntry], growth: GrowthSpec | None) -> int:
+    """Returns the number of buckets; a power of two if the corpus can grow.
+
+    Each bucket of an extension then needs whole files of the state, or a part of one, and not a
+    part of all of them.
+    """
+    if growth is None:
+        return input_files.choose_buckets(files)
+    wanted = input_files.choose_buckets([*files, *_state_files(growth)])
+    return 1 << (wanted - 1).bit_length()
 
 
 def _state_files(growth: GrowthSpec) -> list[storage.FileEntry]:

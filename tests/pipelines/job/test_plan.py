@@ -5,6 +5,7 @@ import os
 import pytest
 
 from rejoinder.pipelines import preprocess
+from rejoinder.pipelines.growth.spec import GrowthSpec
 from rejoinder.pipelines.job import execution, plan, run, runners
 from rejoinder.pipelines.job.arguments import JobArguments
 from rejoinder.pipelines.reddit.extractor import RedditComments
@@ -47,6 +48,12 @@ def test_the_number_of_shards_is_resolved_and_recorded():
     made = make_plan()
     assert made.options["num_shards"] == made.spec.num_buckets > 100
     assert make_plan(num_shards=7).options["num_shards"] == 7
+
+
+def test_a_corpus_that_can_grow_has_a_power_of_two_of_buckets():
+    small, large = (plan._choose_buckets(FILES[n:], GrowthSpec(6)) for n in (1, 0))
+    assert (small, large) == (4, 128)
+    assert large > plan._choose_buckets(FILES, None) > large // 2
 
 
 def test_the_shuffle_is_on_disk_only_where_all_workers_share_it():
