@@ -9,92 +9,49 @@ Start the servers first, each with the same model under the name `--model`; they
 measured in turn, one at a time, for each number of clients. Clients are closed
 loops: each sends a text, waits for the response, then sends the next. Any server with
 OpenAI's embeddings API can be measured: ours, infinity, or `benchmarks.serve_peer`
-(sentence-transformers behind FastAPI). With `--export BASE` the servers are started
-here, one after another, ours in each engine and precision and those peers whose folders
-are given, and the ratios to the best peer of each precision are printed. Prints Markdown
-rows; the last column is the throughput of the first server divided by that of the row.
-With `--repeat`, the memory of PID is printed over time. Refusals (429) are counted
-separately; after one, a client pauses `--pause` seconds and ignores Retry-After.
+(sentence-transformers behind FastAPI). Prints Markdown rows; the last column is the
+throughput of the first server divided by that of the row. With `--repeat`, the memory of
+PID is printed over time. Refusals (429) are counted separately; after one, a client pauses
+`--pause` seconds and ignores Retry-After.
+
+With `--export BASE` the servers are started here, ours in each engine and precision and
+those peers whose folders are given. All run at the same time and get requests in turns, in
+`--rounds` rounds. A lone client sends each server the same `--requests` texts of a round, and
+the engines without a server embed these texts too. Printed are medians, with the least and
+the greatest round, the least cosine of a server's embeddings to the first server's, and the
+ratios to the best peer of each precision.
 """
 
 import argparse
-import asyncio
 import itertools
 import json
 import math
-import os
 import random
 import statistics
-import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
 import numpy as np
 
-from benchmarks.serve_contenders import PORT, Contender, contenders, running
+from benchmarks.serve_compare import compare
+from benchmarks.serve_contenders import contenders
+from benchmarks.serve_load import many_clients, resident
 
 
-async def client(
-    session: aiohttp.ClientSession,
-    url: str,
-    model: str,
-    texts: Iterator[str],
-    until: float,
-    pause: float,
-) -> tuple[list[float], Counter[int | str]]:
-    """Sends texts until the time `until`; returns latencies of successes, and status counts."""
-    latencies: list[float] = []
-    statuses: Counter[int | str] = Counter()
-    while time.monotonic() < until:
-        body = {"model": model, "input": [next(texts)], "encoding_format": "base64"}
-        start = time.monotonic()
-        try:
-            async with session.post(url, json=body) as answer:
-                await answer.read()
-                status: int | str = answer.status
-        except (aiohttp.ClientError, TimeoutError) as error:
-            status = type(error).__name__
-        statuses[status] += 1
-        if status == 200:
-            latencies.append(time.monotonic() - start)
-        else:
-            await asyncio.sleep(pause)
-    return latencies, statuses
-
-
-async def load(
-    args: argparse.Namespace, url: str, clients: int, texts: Iterator[str]
-) -> tuple[float, list[float], int]:
-    """Runs `clients` closed loops; returns requests/s, sorted latencies (s), and refusals."""
-    connector = aiohttp.TCPConnector(limit=clients)
-    timeout = aiohttp.ClientTimeout(total=120)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        await client(session, url, args.model, texts, time.monotonic() + args.warm_up, 0.1)
-        start = time.monotonic()
-        results = await asyncio.gather(
-            *(
-                client(session, url, args.model, texts, start + args.seconds, args.pause)
-                for _ in range(clients)
-            )
-        )
-        seconds = time.monotonic() - start
-    latencies = sorted(latency for some, _ in results for latency in some)
-    statuses: Counter[int | str] = sum((counter for _, counter in results), Counter())
-    if unexpected := statuses.keys() - {200, 429}:
-        print(f"neither successful nor refused: { {key: statuses[key] for key in unexpected} }")
-    return len(latencies) / seconds, latencies, statuses.total() - statuses[200]
-
-
-def report(args: argparse.Namespace, clients: int, texts: list[str]) -> float:
-    """Measures every server with `clients` clients and prints its row; returns the last rate."""
+def report(args: argparse.Namespace, clients: int, texts: list[str]) -> None:
+    """Measures every server with `clients` clients and prints its row."""
     first = 0.0
     for name, url, *pid in args.server:
         # Every measurement starts at the same text.
-        endless = itertools.cycle(texts)
-        rate, latencies, refused = asyncio.run(load(args, url, clients, endless))
+        rate, latencies, refused = many_clients(
+            url,
+            args.model,
+            texts,
+            clients=clients,
+            seconds=args.seconds,
+            warm_up=args.warm_up,
+            pause=args.pause,
+        )
         first = first or rate
         memory = f"{resident(int(pid[0])):,}" if pid else "-"
         # Percentiles need two latencies.
@@ -105,7 +62,6 @@ def report(args: argparse.Namespace, clients: int, texts: list[str]) -> float:
             f"| {first / rate if rate else math.inf:.2f} |",
             flush=True,
         )
-    return rate
 
 
 def model_alone(folder: Path, texts: list[str], seconds: float) -> float:
@@ -127,12 +83,6 @@ def model_alone(folder: Path, texts: list[str], seconds: float) -> float:
     return done / (time.monotonic() - start)
 
 
-def resident(pid: int) -> int:
-    """Returns a process's resident memory in MiB."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
-
-
 def read_texts(path: Path) -> list[str]:
     """Reads texts from plain lines, or from JSON lines with a `context`, `body` or `text`."""
     texts = []
@@ -143,26 +93,6 @@ def read_texts(path: Path) -> list[str]:
         if line.strip():
             texts.append(line)
     return texts
-
-
-def compare(args: argparse.Namespace, found: list[Contender], texts: list[str]) -> None:
-    """Starts each contender in turn, measures it, and prints our rate beside the best peer's."""
-    rates: dict[tuple[str, int], float] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        for number, contender in enumerate(found):
-            with running(contender, Path(folder) / f"{number}.log") as pid:
-                url = f"http://127.0.0.1:{PORT}/v1/embeddings"
-                server = argparse.Namespace(**vars(args) | {"server": [(contender.name, url, pid)]})
-                for clients in args.clients:
-                    rates[contender.name, clients] = report(server, clients, texts)
-    for clients in args.clients:
-        for precision in (*dict.fromkeys(each.precision for each in found), "any"):
-            alike = [each for each in found if precision in (each.precision, "any")]
-            ours = [rates[each.name, clients] for each in alike if each.is_ours]
-            peers = [rates[each.name, clients] for each in alike if not each.is_ours]
-            if ours and peers:
-                ratio = max(ours) / max(peers)
-                print(f"{clients} clients, {precision}: {ratio:.2f} times the best peer")
 
 
 def main() -> None:
@@ -185,7 +115,7 @@ def main() -> None:
         metavar="FOLDER",
         help="an exported version: its rate without a server is printed first",
     )
-    group = parser.add_argument_group("servers that are started here, one after another")
+    group = parser.add_argument_group("servers that are started here and measured in turns")
     group.add_argument("--export", metavar="BASE", help="ours; made with `export --openvino`")
     group.add_argument("--int8-export", metavar="BASE", help="ours; made with `export --int8`")
     group.add_argument("--folder", metavar="DIR", help="the model, for sentence-transformers")
@@ -193,6 +123,14 @@ def main() -> None:
         "--onnx", metavar="DIR", help="the model as `optimum-cli export onnx` writes it"
     )
     group.add_argument("--peers-python", metavar="PATH", help="of `make setup-serve-peers`")
+    group.add_argument(
+        "--precisions",
+        nargs="+",
+        default=["float32", "bfloat16", "int8"],
+        help="of the servers; all at once need about 17 GB of memory",
+    )
+    group.add_argument("--rounds", type=int, default=5)
+    group.add_argument("--requests", type=int, default=60, help="of a lone client in each round")
     parser.add_argument("--model", default="encoder", help="model name in requests")
     parser.add_argument("--texts", type=Path, help="texts: plain lines, or JSON lines")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
@@ -208,13 +146,16 @@ def main() -> None:
     # Texts near each other in a file are similar; without shuffling, a faster server
     # would meet texts of other lengths.
     random.Random(0).shuffle(texts)
-    print("| server | clients | requests/s | p50 ms | p99 ms | refused | MiB | first / this |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+    if started:
+        print("| server | clients | requests/s | p50 ms | p99 ms | refused | MiB | cosine |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
+        compare(args, started, texts)
+    else:
+        print("| server | clients | requests/s | p50 ms | p99 ms | refused | MiB | first / this |")
+        print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     if args.limit:
         rate = model_alone(args.limit, texts, args.seconds)
         print(f"| the model alone | - | {rate:.1f} | - | - | - | - | - |", flush=True)
-    if started:
-        compare(args, started, texts)
     for _ in range(args.repeat if args.server else 0):
         for clients in args.clients:
             report(args, clients, texts)

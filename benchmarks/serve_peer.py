@@ -7,6 +7,7 @@ answers OpenAI's `/v1/embeddings`, with vectors in base64.
 
 import argparse
 import base64
+import sys
 import threading
 from typing import Any
 
@@ -21,19 +22,10 @@ def main() -> None:
     parser.add_argument("--backend", choices=["torch", "openvino"], default="torch")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     args = parser.parse_args()
-    if args.backend == "openvino":
-        import sys
-
-        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import uvicorn
     from fastapi import FastAPI
-    from sentence_transformers import SentenceTransformer
 
-    options: dict[str, Any] = {}
-    if args.backend == "openvino":
-        hint = "bf16" if args.precision == "bfloat16" else "f32"
-        options = {"model_kwargs": {"ov_config": {"INFERENCE_PRECISION_HINT": hint}}}
-    model = SentenceTransformer(args.folder, device="cpu", backend=args.backend, **options)
+    model = load(args.folder, args.backend, args.precision)
     lock = threading.Lock()  # OpenVINO's requests cannot run twice at once
     app = FastAPI()
 
@@ -52,6 +44,24 @@ def main() -> None:
         return {"object": "list", "data": data, "model": body.get("model")}
 
     uvicorn.run(app, port=args.port, log_level="warning")
+
+
+def load(folder: str, backend: str, precision: str) -> Any:
+    """Returns a `SentenceTransformer`.
+
+    Args:
+        folder: Its folder.
+        backend: torch or openvino.
+        precision: float32 or bfloat16, for OpenVINO.
+    """
+    options: dict[str, Any] = {}
+    if backend == "openvino":
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+        hint = "bf16" if precision == "bfloat16" else "f32"
+        options = {"model_kwargs": {"ov_config": {"INFERENCE_PRECISION_HINT": hint}}}
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(folder, device="cpu", backend=backend, **options)
 
 
 if __name__ == "__main__":
