@@ -149,7 +149,7 @@ def test_of_two_copies_of_a_comment_the_option_says_which_one_counts(tmp_path, p
     pairs, counters = run(tmp_path, preprocess, made + other, "--drop-deleted-later")
     assert sorted(id_ for _, _, id_ in pairs) == ["c1", "c2", "c3", "c4"]
     assert counters["duplicate_id"] == 4
-    arguments = ["--copies", "deleted", "--drop-deleted-later", "--overwrite"]
+    arguments = ["--copies", "deleted", "--drop-deleted-later", "--overwrite", "--num-shards", "1"]
     pairs, counters = run(tmp_path, preprocess, made + other, *arguments)
     assert [id_ for _, _, id_ in pairs] == ["c3"]  # a copy that is too short is not gone
     gone = {f"filtered/{name}": 1 for name in ("deleted", "removed", "deleted_later")}

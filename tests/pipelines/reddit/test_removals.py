@@ -7,9 +7,11 @@ import pytest
 from rejoinder.corpus import reading
 from rejoinder.corpus.manifest import load_manifest
 from rejoinder.pipelines.dumps.chunks import Chunk
+from rejoinder.pipelines.reddit.filters import build_filters, optional_columns
 from rejoinder.pipelines.reddit.line_parser import parse_line
+from rejoinder.pipelines.reddit.options import ExtractOptions
 from rejoinder.pipelines.reddit.parse import parse_chunk
-from rejoinder.pipelines.reddit.removals import removal_of
+from rejoinder.pipelines.reddit.removals import KINDS, removal_of
 from rejoinder.pipelines.testing import comment, ndjson
 
 LATER = {"was_deleted_later": True, "retrieved_2nd_on": 1_706_875_209}
@@ -106,7 +108,7 @@ def made(folder) -> list[dict]:
 def test_what_was_deleted_later_is_in_no_file(tmp_path, preprocess):
     (tmp_path / "RC").write_bytes(ndjson(lines()))
     options = ["--submissions", "title", "--extra-contexts", "3", "--drop-deleted-later"]
-    folder = preprocess(tmp_path / "RC", arguments=[*options, "--keep-months", "3"])
+    folder = preprocess(tmp_path / "RC", arguments=[*options, "--num-shards", "1"])
     pairs = {(e["context_id"], e["response_id"]): e for e in made(folder)}
     assert set(pairs) == {("c5", "c6"), ("c6", "c7"), ("t3_t0", "c10")}
     further = [pairs["c5", "c6"].get(f"context/{n}") for n in range(3)]
@@ -131,10 +133,7 @@ def test_what_was_deleted_later_is_in_no_file(tmp_path, preprocess):
     assert json.loads((folder / "manifest.json").read_text())["options"]["drop_deleted_later"]
 
 
-def test_without_the_option_the_marks_are_not_read(tmp_path, preprocess):
-    (tmp_path / "RC").write_bytes(ndjson(lines()[:9]))
-    folder = preprocess(tmp_path / "RC")
-    assert len(made(folder)) == 7
-    manifest = load_manifest(str(folder))
-    assert not [name for name in manifest.counters if "later" in name or "corrupted" in name]
-    assert "drop_deleted_later" not in manifest.options
+def test_without_the_option_the_marks_are_not_read():
+    assert optional_columns(ExtractOptions()) == []
+    assert not {f.name for f in build_filters(ExtractOptions())} & {*KINDS}
+    assert "drop_deleted_later" not in ExtractOptions().to_dict()
