@@ -16,7 +16,11 @@ _MODEL_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E
 _GREYS = ("#555555", "#888888", "#AAAAAA")
 _PUBLISHED = "#CCCCCC"
 _PANELS = 6  # learning curves in a report; all are in evaluation.json
-_BY_DATA_SET = "training loss by data set"
+# Curves of the data sets of a mixture, by the beginning of their tags.
+_BY_DATA_SET = {
+    "loss_": "training loss by data set",
+    "accuracy_": "validation accuracy by data set",
+}
 _LINES = ("-", "--", ":", "-.")  # of the models, where colours are those of data sets
 
 
@@ -122,23 +126,31 @@ def subreddit_dots(data: Sequence[Slice], colour: dict[str, str]) -> Markup:
 
 
 def _data_set(curve: Curve) -> str:
-    """Returns the data set whose loss a curve is; empty for another curve."""
-    return curve.tag.removeprefix("loss_") if curve.tag.startswith("loss_") else ""
+    """Returns the data set whose loss or accuracy a curve is; empty for another curve."""
+    found = [curve.tag.removeprefix(one) for one in _BY_DATA_SET if curve.tag.startswith(one)]
+    return found[0] if found else ""
+
+
+def _panel(curve: Curve) -> str:
+    """Returns the title of a curve's panel."""
+    found = [title for one, title in _BY_DATA_SET.items() if curve.tag.startswith(one)]
+    return found[0] if found else curve.tag
 
 
 def learning_curves(curves: Sequence[Curve]) -> Markup:
     """Returns one panel per scalar, losses first, with a line per model and run.
 
-    The losses of the data sets of a mixture are the lines of one panel.
+    The losses of the data sets of a mixture are the lines of one panel, and so are their
+    accuracies.
     """
     panels: dict[str, list[Curve]] = {}
     for curve in sorted(curves, key=lambda curve: ("loss" not in curve.tag, curve.tag)):
-        panels.setdefault(_BY_DATA_SET if _data_set(curve) else curve.tag, []).append(curve)
+        panels.setdefault(_panel(curve), []).append(curve)
     titles = list(panels)[:_PANELS]
     columns = min(3, len(titles))
     rows = -(-len(titles) // columns)
     models = list(dict.fromkeys(curve.model for curve in curves))
-    data_sets = list(dict.fromkeys(map(_data_set, panels.get(_BY_DATA_SET, ()))))
+    data_sets = list(dict.fromkeys(filter(None, map(_data_set, curves))))
 
     def draw(grid: Any) -> None:
         for axes in grid.flat[len(titles) :]:
@@ -147,10 +159,9 @@ def learning_curves(curves: Sequence[Curve]) -> Markup:
             for curve in panels[title]:
                 number, line = models.index(curve.model), "-" if curve.run == "train" else "o--"
                 label = f"{curve.model}, {curve.run}"
-                if title == _BY_DATA_SET:
-                    line = _LINES[number % len(_LINES)]
-                    number, label = data_sets.index(_data_set(curve)), _data_set(curve)
-                    label = f"{curve.model}, {label}" if len(models) > 1 else label
+                if name := _data_set(curve):
+                    line, number = _LINES[number % len(_LINES)], data_sets.index(name)
+                    label = f"{curve.model}, {name}" if len(models) > 1 else name
                 shade = _MODEL_COLOURS[number % len(_MODEL_COLOURS)]
                 axes.plot(curve.steps, curve.values, line, color=shade, markersize=3, label=label)
             axes.set_title(title)

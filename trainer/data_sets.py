@@ -1,4 +1,4 @@
-"""Figures of each data set of a mixture: draws against weights, and the loss on its pairs."""
+"""Figures of each data set of a mixture: draws against weights, loss and accuracy on its pairs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -9,6 +9,11 @@ Losses = Mapping[str, float]
 def loss_tag(name: str) -> str:
     """Returns the name of the curve of a data set's loss, e.g. `loss_reddit`."""
     return f"loss_{name.replace('/', '_')}"
+
+
+def accuracy_tag(name: str) -> str:
+    """Returns the name of the curve of a data set's validation accuracy, e.g. `accuracy_reddit`."""
+    return f"accuracy_{name.replace('/', '_')}"
 
 
 def figures(

@@ -55,6 +55,8 @@ class Trainer(base_trainer.Trainer):
             task.data_set_names = self._train_input.names
         if run.evaluates:
             self._validation_input = task.build_inputs(config.task.validation_data)
+            steps = config.trainer.validation_steps
+            task.validation_names = self._validation_input.evaluated(steps)
         super().__init__(
             config,
             task,

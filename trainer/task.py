@@ -13,6 +13,7 @@ from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.trainer.averaging import WeightAverage, with_exact_average
 from rejoinder.trainer.config import PairData
 from rejoinder.trainer.data.inputs import Shares, TrainInput, ValidationInput
+from rejoinder.trainer.data_sets import accuracy_tag
 from rejoinder.trainer.distribution import collectives
 from rejoinder.trainer.distribution.collectives import sum_over_replicas
 from rejoinder.trainer.encoding import encode_rows, row_features, split_pairs
@@ -32,6 +33,7 @@ class DualEncoderTask(base_task.Task):
         log_scale: Logarithm of the factor on the cosine similarities; None before
             `build_model`.
         data_set_names: Names of the data sets to train on, for their losses.
+        validation_names: Names of the data sets to evaluate on, by index, for their accuracies.
 
     Args:
         run: The run.
@@ -42,6 +44,7 @@ class DualEncoderTask(base_task.Task):
         self._run = run
         self.log_scale: tf.Variable | None = None
         self.data_set_names: list[str] = []
+        self.validation_names: dict[int, str] = {}
 
     def build_model(self) -> SentenceEncoder:
         """Returns the encoder with random weights; `initialize` loads the initial weights."""
@@ -82,7 +85,9 @@ class DualEncoderTask(base_task.Task):
     def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
         """Returns the metrics of a step."""
         if not training:
-            return [tf_keras.metrics.Mean("accuracy")]
+            names = list(self.validation_names.values())
+            tags = [accuracy_tag(name) for name in names] if len(names) > 1 else []
+            return [tf_keras.metrics.Mean(tag) for tag in ("accuracy", *tags)]
         metrics = [
             tf_keras.metrics.Mean("accuracy"),
             tf_keras.metrics.Mean("gradient_norm"),
@@ -143,8 +148,13 @@ class DualEncoderTask(base_task.Task):
         labels = tf.range(logits.shape[0])
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         hits = tf.equal(tf.argmax(logits, -1, output_type=tf.int32), labels)
-        for metric in metrics or []:
-            metric.update_state(tf.cast(hits, tf.float32))
+        found = {metric.name: metric for metric in metrics or []}
+        if "accuracy" in found:
+            found["accuracy"].update_state(tf.cast(hits, tf.float32))
+        for index, name in self.validation_names.items():
+            if metric := found.get(accuracy_tag(name)):
+                own = tf.cast(inputs["data_set"] == index, tf.float32)
+                metric.update_state(tf.cast(hits, tf.float32), sample_weight=own)
         return {self.loss: tf.reduce_mean(losses)}
 
     def reduce_aggregated_logs(

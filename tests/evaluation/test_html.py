@@ -71,9 +71,12 @@ def test_an_empty_evaluation_gives_a_page_without_plots():
 def test_the_losses_of_all_data_sets_are_one_panel_beside_the_other_curves():
     names = [*(f"loss_source{number}" for number in range(7)), "training_loss", "accuracy"]
     curves = [Curve("ours", "train", name, [1, 2], [3.0, 2.0]) for name in names]
-    page = render_html(Evaluation(models={}, curves=curves))
-    for text in ("training loss by data set", "training_loss", "accuracy", "source0", "source6"):
+    accuracy = [Curve("ours", "validation", f"accuracy_source{n}", [2], [0.5]) for n in range(7)]
+    page = render_html(Evaluation(models={}, curves=curves + accuracy))
+    for text in (*names[-2:], "training loss by data set", "validation accuracy by data set"):
         assert page.count(f">{text}</text>") == 1
+    for text in ("source0", "source6"):
+        assert page.count(f">{text}</text>") == 2
     others = [Curve("other", "train", "loss_source1", [1, 2], [3.0, 2.0])]
     both = render_html(Evaluation(models={}, curves=curves + others))
     for text in ("ours, source1", "other, source1"):

@@ -115,6 +115,7 @@ class ValidationInput:
 
     Attributes:
         batches: Number of batches.
+        names: Names of the data sets; the feature `data_set` is an index into them.
 
     Args:
         task: Configuration.
@@ -124,6 +125,7 @@ class ValidationInput:
 
     def __init__(self, task: TaskConfig, corpora: Sequence[Corpus], shares: Shares):
         data = task.validation_data
+        self.names = [corpus.data_set.name for corpus in corpora]
         check_batch_size(data, shares, "task.validation_data")
         self._shares = shares
         self._samplers: list[tuple[int, Sampler]] = []
@@ -151,11 +153,29 @@ class ValidationInput:
 
     def __call__(self, step: int) -> HostBatch:
         """Returns this host's batch `step` < `batches`."""
-        for batches, sampler in self._samplers:
+        for index, (batches, sampler) in enumerate(self._samplers):
             if step < batches:
-                return self._shares.own(self.layout.arrange(sampler.batch(step)))
+                batch = sampler.batch(step)
+                batch = dataclasses.replace(batch, data_set=np.full_like(batch.data_set, index))
+                return self._shares.own(self.layout.arrange(batch))
             step -= batches
         raise IndexError(step)
+
+    def evaluated(self, steps: int) -> dict[int, str]:
+        """Returns the data sets of the first batches: the name of each index.
+
+        Args:
+            steps: Number of batches; -1 for all.
+        """
+        limit = steps if steps > 0 else self.batches
+        firsts = np.cumsum([0, *(batches for batches, _ in self._samplers)])[:-1]
+        return {
+            index: name
+            for index, (name, first, (batches, _)) in enumerate(
+                zip(self.names, firsts, self._samplers, strict=True)
+            )
+            if batches and first < limit
+        }
 
 
 def make_layout(
@@ -184,10 +204,15 @@ def make_layout(
         samples = list(samples)
         side = "train" if trains else "validation"
         check_row_length(samples, row_length, f"task.{side}_data.row_length")
-        counts = [
-            rows_needed(samples, pairs, shares.total, row_length, level)
-            for level in _levels(data, deviations)
-        ]
+        levels = _levels(data, deviations)
+        counts = [rows_needed(samples, pairs, shares.total, row_length, level) for level in levels]
+        if data.datasets_per_batch == 1 and len(samples) > 1 and len(levels) > 1:
+            # A batch of the data set with the shortest texts needs the fewest rows.
+            fewest = min(
+                rows_needed([sample], pairs, shares.total, row_length, levels[-1])
+                for sample in samples
+            )
+            counts = np.linspace(counts[0], fewest, len(counts)).round().astype(int).tolist()
         # GradCache needs chunks of equal size.
         chunks = task.grad_cache_chunks
         if trains:

@@ -74,3 +74,21 @@ def test_a_run_that_moves_between_one_and_two_hosts_gets_the_same_pairs(folder, 
 def test_the_batch_must_be_a_multiple_of_the_replicas_of_all_hosts(folder):
     with pytest.raises(Exception, match=r"global_batch_size: must be a multiple of the 6 repl"):
         make(TrainInput, folder, Shares(2, 0, 3))
+
+
+def test_batches_of_one_data_set_have_row_counts_for_the_shortest_texts(tmp_path):
+    for name, lengths in (("long", (10, 14)), ("short", (4, 5))):
+        write_corpus(tmp_path / name, pairs=64, shards=1, lengths=lengths)
+    config = tmp_path / "data_config.json"
+    config.write_text('[{"name": "long", "weight": 1}, {"name": "short", "weight": 1}]')
+    data = {"data_config": str(config), "row_counts": 3, "global_batch_size": 16}
+    apart = make(TrainInput, tmp_path, Shares(), **data, datasets_per_batch=1)
+    mixed = make(TrainInput, tmp_path, Shares(), **data, datasets_per_batch=16)
+    assert apart.layout.row_counts[-1] == mixed.layout.row_counts[-1]
+    assert apart.layout.row_counts[0] < mixed.layout.row_counts[0]
+    rows: dict[int, set[int]] = {0: set(), 1: set()}
+    for step in range(8):
+        batch = apart(step)
+        (drawn,) = batch.drawn
+        rows[drawn].add(len(batch.replicas[0]["token_ids"]))
+    assert max(rows[1]) < min(rows[0])
