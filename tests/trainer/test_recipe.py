@@ -124,3 +124,16 @@ def test_the_shipped_data_config_is_that_of_the_original():
     assert sum(source.lines or 0 for source in sources) == 726_484_430
     assert {source.weight for source in sources} == {1}
     assert tuple(source.name for source in sources) == YEARS
+
+
+def test_the_shipped_mixture_draws_batches_of_one_data_set_by_weight():
+    resolved = read_config(["mixture"], "", {"task.train_data.input_path": "corpora"})
+    data = resolved.task.train_data
+    assert (data.datasets_per_batch, resolved.task.loss.mask_threads) == (1, True)
+    sources = parse_data_config(Path(data.data_config).read_text())
+    assert {source.name: source.weight for source in sources} == {
+        **{"reddit": 6, "chitchat": 2},
+        **{"titles": 1, "captions": 1},
+    }
+    header = Path(shipped_configs()["mixture"]).read_text().splitlines()[0]
+    assert f"({sum(source.lines or 0 for source in sources):,} train pairs)" in header
