@@ -106,6 +106,7 @@ def test_a_linear_map_finds_how_responses_are_turned(tmp_path, monkeypatch, caps
     corpus = write_corpus(tmp_path / "corpus", [n % 250 for n in range(600)])
     one = functools.partial(learn_map, rates=(10.0,), regularizers=(0.0,))
     monkeypatch.setattr("rejoinder.evaluation.compare.learn_map", one)
+    monkeypatch.setattr("rejoinder.evaluation.linear_map._EPOCHS", 8)
     arguments = ["--model", "turned", "--corpus", corpus, "--map", "--no-baselines"]
     result, output = _run(tmp_path, *arguments)
     rows = {row["name"]: row for row in result["ranking"]}

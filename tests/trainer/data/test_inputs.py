@@ -1,5 +1,7 @@
 """The batch of a step does not depend on the number of hosts; each host takes its rows."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,17 @@ def test_batches_of_one_data_set_have_row_counts_for_the_shortest_texts(tmp_path
         (drawn,) = batch.drawn
         rows[drawn].add(len(batch.replicas[0]["token_ids"]))
     assert max(rows[1]) < min(rows[0])
+
+
+def test_data_sets_without_an_evaluated_batch_have_no_validation_metric(tmp_path):
+    for name, pairs in (("a", 40), ("b", 45), ("small", 10), ("d", 20)):
+        write_corpus(tmp_path / name, pairs=20, test_pairs=pairs, shards=1)
+    config = tmp_path / "data_config.json"
+    names = ("a", "b", "small", "d")
+    config.write_text(json.dumps([{"name": name, "weight": 1} for name in names]))
+    made = make(ValidationInput, tmp_path, Shares(), data_config=str(config), global_batch_size=20)
+    assert made.batches == 5
+    assert made.evaluated(-1) == made.evaluated(5) == {0: "a", 1: "b", 3: "d"}
+    assert made.evaluated(4) == made.evaluated(3) == {0: "a", 1: "b"}
+    assert made.evaluated(2) == {0: "a"}
+    assert [list(made(step).drawn) for step in range(5)] == [[0], [0], [1], [1], [3]]
