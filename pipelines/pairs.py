@@ -93,9 +93,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     values = {field.name: getattr(parsed, field.name) for field in dataclasses.fields(PairOptions)}
     options = PairOptions(**values | {"columns": tuple(parsed.columns)})
     extractor = PairFiles(options)
+    if options.linked and not runner.is_local:
+        raise UserError("--linked: reads all pairs in this process first; leave out --runner")
     if options.linked and not parsed.dry_run:
-        if not runner.is_local:
-            raise UserError("--linked: reads all pairs in this process first; leave out --runner")
         paths = [file.path for file in files]
         threads, sizes = find_threads(extractor, paths, keep_damaged=job.keep_damaged)
         extractor = dataclasses.replace(extractor, threads=threads)

@@ -139,3 +139,9 @@ def test_a_file_without_pairs_has_no_threads(tmp_path):
     path = str(tmp_path / "a.jsonl")
     _, sizes = links.find_threads(PairFiles(PairOptions()), [path], keep_damaged=False)
     assert sizes == (0, 0, 0)
+
+
+def test_the_runner_of_a_cluster_is_refused(tmp_path, make):
+    arguments = ["--runner=DataflowRunner", "--project=p", "--region=r", "--dry-run"]
+    with pytest.raises(UserError, match=r"--linked: .*leave out --runner"):
+        make(write(tmp_path / "a.jsonl", rows()), arguments=arguments)
