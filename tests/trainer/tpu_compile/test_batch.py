@@ -48,12 +48,13 @@ def test_the_largest_of_several_batches_is_compiled():
     assert make_features(bucketed, BASE, (), 8)[0]["token_ids"].shape == (256, 128)
 
 
-def test_hard_negatives_and_a_guide_have_their_shapes_without_a_corpus():
-    mined = task("task.loss.hard_negatives=2,task.loss.guide=true")
+def test_hard_negatives_a_guide_and_threads_have_their_shapes_without_a_corpus():
+    mined = task("task.loss.hard_negatives=2,task.loss.guide=true,task.loss.mask_threads=true")
     features, _ = make_features(mined, BASE, (), replicas=8)
     assert features["slots"].shape == (4 * 128, 2)
     assert features["negative_key"].shape == (128, 2, 2)
     assert features["guide_context"].shape == (128, BASE.hidden_size)
+    assert features["thread_key"].shape == (128, 2)
 
 
 def test_a_corpus_gives_the_shapes_of_training(trainable_corpus):
