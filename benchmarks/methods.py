@@ -2,10 +2,11 @@
 
     python -m benchmarks.methods EVALUATION… [--strip PREFIX…]
 
-An EVALUATION is the report of `rejoinder evaluate`, a folder or its evaluation.json. All must be
-of the same pairs and have the same first model, with which the others are compared. Pairs, minutes
-and command of a trained model come from `training.json` in its folder. The table holds every
-method, the best first: one that is worse than the first model has its row, too.
+An EVALUATION is the report of `rejoinder evaluate`: its folder, its evaluation.json, or the folder
+of a run that holds it. All must be of the same pairs and have the same first model, with which the
+others are compared. Pairs, minutes and command of a trained model come from `training.json` in its
+folder. The table holds every method, the best first: one that is worse than the first model has
+its row, too.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from typing import Any
 
 from rejoinder import cli, storage
 from rejoinder.errors import UserError
-from rejoinder.models.model_dir import EVALUATION_FIGURES, TRAINING_REPORT
+from rejoinder.models.model_dir import EVALUATION_FIGURES, EVALUATION_FOLDER, TRAINING_REPORT
 from rejoinder.tables import markdown_table
 
 # What two evaluations must agree on for their accuracies to be those of the same batches.
@@ -50,7 +51,7 @@ def read_rows(paths: Sequence[str]) -> list[Row]:
     """Reads the methods of all evaluations, each method once.
 
     Args:
-        paths: Reports of `rejoinder evaluate`: folders, or their evaluation.json.
+        paths: Reports of `rejoinder evaluate`: folders, their evaluation.json, or folders of runs.
 
     Raises:
         UserError: A report is missing or is not one, has no response selection, or was made on
@@ -130,7 +131,12 @@ def _shown(row: Row, strip: Sequence[str]) -> str:
 
 
 def _read(given: str) -> tuple[str, dict[str, Any]]:
-    path = given if given.endswith(".json") else storage.join(given, EVALUATION_FIGURES)
+    if given.endswith(".json"):
+        path = given
+    else:
+        folders = given, storage.join(given, EVALUATION_FOLDER)
+        paths = [storage.join(folder, EVALUATION_FIGURES) for folder in folders]
+        path = next(filter(storage.exists, paths), paths[0])
     if not storage.exists(path):
         raise UserError(f"{path}: does not exist; make it with `rejoinder evaluate --output`")
     try:

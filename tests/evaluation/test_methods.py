@@ -107,6 +107,13 @@ def test_the_order_of_the_reports_does_not_change_the_rows(reports):
     assert table(reports) == table(reports[::-1])
 
 
+def test_a_report_is_found_in_its_folder_and_in_that_of_a_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    folder = write_report(tmp_path / "run" / "evaluation", {}, [entry("base", 0.3)])
+    for path in (folder, f"{folder}/evaluation.json", str(tmp_path / "run")):
+        assert [row.name for row in read_rows([path])] == ["base"]
+
+
 def test_a_method_without_a_complete_batch_comes_last(tmp_path):
     report = write_report(tmp_path / "one", {}, [entry("base", None), entry("b", 0.1, 0.1)])
     rows = render(read_rows([report])).splitlines()[2:4]
