@@ -16,7 +16,9 @@ def markdown_table(
             aligned to the right.
     """
     cells = [[markdown_text(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    # A rule needs a hyphen beside the colon that aligns to the right.
+    least = [1 if column in left else 2 for column in range(len(header))]
+    widths = [max(least[i], *(len(row[i]) for row in cells)) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
         pairs = enumerate(zip(row, widths, strict=True))

@@ -39,3 +39,8 @@ def test_a_list_has_one_aligned_line_per_row():
     assert list_table(rows) == "  a     1\n  long  x"
     assert list_table(rows, "Title") == "Title\n  a     1\n  long  x"
     assert list_table([]) == ""
+
+
+def test_the_rule_of_a_narrow_column_has_a_hyphen():
+    table = markdown_table(["", "n"], [["a", 1]], left=(0,))
+    assert table.splitlines() == ["|   |  n |", "| - | -: |", "| a |  1 |"]
