@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rejoinder.errors import UserError
-from rejoinder.models.saved_model import openvino_model
+from rejoinder.models.saved_model import openvino_fusions, openvino_model
 from rejoinder.models.saved_model.openvino_model import OpenVinoEncoder
 
 CALIBRATION_TEXTS = 300
@@ -70,6 +70,7 @@ def add_openvino(
             costs more accuracy than it may.
     """
     model = openvino_model.convert(encode_packed)
+    openvino_fusions.fuse(model)
     encoder = OpenVinoEncoder(model, bfloat16=False)
     difference = float(np.max(np.abs(embed(encoder, tokenize(probes)) - expected)))
     if not difference <= _TOLERANCE:
