@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-_FIRST_PORT = 8590
 _PRECISIONS = ("float32", "bfloat16")
 
 
@@ -84,7 +84,7 @@ def all_running(found: Sequence[Contender], logs: Path) -> Iterator[list[Running
     """
     with contextlib.ExitStack() as stack:
         yield [
-            stack.enter_context(_running(each, _FIRST_PORT + i, logs / f"{i}.log"))
+            stack.enter_context(_running(each, _free_port(), logs / f"{i}.log"))
             for i, each in enumerate(found)
         ]
 
@@ -193,6 +193,13 @@ def _infinity(python: str, folder: str, engine: str, name: str, model: str) -> C
         "float32",
         folder=folder,
     )
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _environment() -> dict[str, str]:
