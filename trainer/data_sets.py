@@ -16,6 +16,27 @@ def accuracy_tag(name: str) -> str:
     return f"accuracy_{name.replace('/', '_')}"
 
 
+def evaluated(names: Sequence[str], batches: Sequence[int], steps: int) -> dict[int, str]:
+    """Returns the data sets of the first batches of a validation: the name of each index.
+
+    Args:
+        names: Names of the data sets, in the order of their batches.
+        batches: Batches of each.
+        steps: `trainer.validation_steps`: how many batches are evaluated; -1 for all.
+    """
+    found, first = {}, 0
+    for index, (name, count) in enumerate(zip(names, batches, strict=True)):
+        if count and (steps <= 0 or first < steps):
+            found[index] = name
+        first += count
+    return found
+
+
+def accuracy_tags(names: Sequence[str]) -> list[str]:
+    """Returns the names of the accuracies of evaluated data sets; none for a single one."""
+    return [accuracy_tag(name) for name in names] if len(names) > 1 else []
+
+
 def figures(
     names: Sequence[str],
     weights: Sequence[int],

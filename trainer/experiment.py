@@ -83,7 +83,7 @@ def execute(run: Run, evaluation: Evaluation | None = None) -> int:
         UserError: See `run_experiment`.
     """
     if run.evaluates:
-        check_metric(run.config, evaluation)
+        check_metric(run, evaluation)
     logging.set_verbosity(logging.ERROR)
     # Orbit prints every event; `Progress` and `Evaluations` print the same values.
     orbit.controller._log = logging.info

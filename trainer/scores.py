@@ -17,11 +17,11 @@ from rejoinder.models.folder_settings import FolderSettings
 from rejoinder.models.loading import LoadedModel
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.weights import bindings
-from rejoinder.trainer.config import ExperimentConfig
+from rejoinder.trainer.data_sets import accuracy_tags, evaluated
 from rejoinder.trainer.run import Run
 
 Encode = Callable[[Sequence[str]], np.ndarray]
-# Metrics of every validation.
+# Metrics of every validation; one of several data sets also has the accuracy of each.
 VALIDATION_METRICS = ("accuracy", "validation_loss")
 
 
@@ -88,14 +88,22 @@ def copy_weights(source: SentenceEncoder, target: SentenceEncoder) -> None:
         copied.variable.assign(trained.variable.read_value())
 
 
-def check_metric(config: ExperimentConfig, evaluation: Evaluation | None) -> None:
+def check_metric(run: Run, evaluation: Evaluation | None) -> None:
     """Checks `trainer.best_checkpoint_eval_metric`.
 
     Raises:
         UserError: No evaluation of the run has such a metric.
     """
-    metric = config.trainer.best_checkpoint_eval_metric
-    known = [*VALIDATION_METRICS, *(evaluation.names if evaluation else ())]
+    metric = run.config.trainer.best_checkpoint_eval_metric
+    size = run.config.task.validation_data.global_batch_size
+    names = [corpus.data_set.name for corpus in run.validation_corpora]
+    batches = [corpus.examples // size for corpus in run.validation_corpora]
+    found = evaluated(names, batches, run.config.trainer.validation_steps)
+    known = [
+        *VALIDATION_METRICS,
+        *accuracy_tags(list(found.values())),
+        *(evaluation.names if evaluation else ()),
+    ]
     if metric not in known:
         raise UserError(
             f"trainer.best_checkpoint_eval_metric: no metric {metric!r}; the metrics are "

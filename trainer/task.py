@@ -13,7 +13,7 @@ from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.trainer.averaging import WeightAverage, with_exact_average
 from rejoinder.trainer.config import PairData
 from rejoinder.trainer.data.inputs import Shares, TrainInput, ValidationInput
-from rejoinder.trainer.data_sets import accuracy_tag
+from rejoinder.trainer.data_sets import accuracy_tag, accuracy_tags
 from rejoinder.trainer.distribution import collectives
 from rejoinder.trainer.distribution.collectives import sum_over_replicas
 from rejoinder.trainer.encoding import encode_rows, row_features, split_pairs
@@ -85,8 +85,7 @@ class DualEncoderTask(base_task.Task):
     def build_metrics(self, training: bool = True) -> list[tf_keras.metrics.Metric]:
         """Returns the metrics of a step."""
         if not training:
-            names = list(self.validation_names.values())
-            tags = [accuracy_tag(name) for name in names] if len(names) > 1 else []
+            tags = accuracy_tags(list(self.validation_names.values()))
             return [tf_keras.metrics.Mean(tag) for tag in ("accuracy", *tags)]
         metrics = [
             tf_keras.metrics.Mean("accuracy"),

@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from rejoinder.corpus.data_config import parse_data_config
 from rejoinder.corpus.naming import TOKENIZER_FOLDER
+from rejoinder.errors import UserError
 from rejoinder.models.loading import load_model
 from rejoinder.models.sentence_encoder import SentenceEncoder
 from rejoinder.models.sentence_transformers import save_sentence_transformers
@@ -21,6 +22,7 @@ from rejoinder.trainer.data.testing import VOCABULARY, write_trainable_corpus
 from rejoinder.trainer.experiment import run_experiment
 from rejoinder.trainer.loop import Trainer
 from rejoinder.trainer.run import open_run
+from rejoinder.trainer.scores import check_metric
 from rejoinder.trainer.settings.resolve import read_config, shipped_configs
 from rejoinder.trainer.task import DualEncoderTask
 
@@ -113,6 +115,18 @@ def test_a_year_without_a_test_split_is_not_evaluated(trained, years, base, tmp_
     shown = capsys.readouterr()
     assert "evaluated" in shown.out
     assert f"warning: {years / YEARS[3]} has no 'test' pairs and is not evaluated" in shown.err
+
+
+def test_the_best_checkpoint_may_be_that_of_one_year(years, base, tmp_path):
+    resolved = config(years, base)
+    strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+    run = open_run(resolved, str(tmp_path / "model"), mode="train_and_eval", strategy=strategy)
+    resolved.trainer.best_checkpoint_eval_metric = "accuracy_reddit_2016"
+    check_metric(run, None)
+    resolved.trainer.best_checkpoint_eval_metric = "accuracy_reddit_2018"  # without a test split
+    metrics = "accuracy, validation_loss, accuracy_reddit_2015, accuracy_reddit_2016"
+    with pytest.raises(UserError, match=f"no metric 'accuracy_reddit_2018'; .* are {metrics}"):
+        check_metric(run, None)
 
 
 def test_the_shipped_data_config_is_that_of_the_original():

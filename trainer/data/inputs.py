@@ -15,6 +15,7 @@ from rejoinder.trainer.data.layout_check import check_chunks, check_row_length
 from rejoinder.trainer.data.mixture import Mixture, integer_weights
 from rejoinder.trainer.data.records import NO_PARTS, PairParts, Pairs, Turns, read_shard
 from rejoinder.trainer.data.sampler import Sampler
+from rejoinder.trainer.data_sets import evaluated
 from rejoinder.trainer.distribution.hosts import Hosts
 
 LAYOUTS = ("packed", "bucketed", "padded")
@@ -167,15 +168,7 @@ class ValidationInput:
         Args:
             steps: Number of batches; -1 for all.
         """
-        limit = steps if steps > 0 else self.batches
-        firsts = np.cumsum([0, *(batches for batches, _ in self._samplers)])[:-1]
-        return {
-            index: name
-            for index, (name, first, (batches, _)) in enumerate(
-                zip(self.names, firsts, self._samplers, strict=True)
-            )
-            if batches and first < limit
-        }
+        return evaluated(self.names, [batches for batches, _ in self._samplers], steps)
 
 
 def make_layout(
