@@ -3,7 +3,7 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from rejoinder import extras, interrupts
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = ("ids", "authors", "hash_authors")
     inputs = [(f"--{flag}", path) for flag in flags if (path := vars(parsed)[flag])]
     old = corpus.open_corpus(parsed.corpus, listed, parsed.hash_authors, inputs)
-    derived = _open_derived(parsed, listed, inputs)
+    derived = list(_open_derived(parsed, listed, inputs))
     workers = _workers(parsed.workers, old)
     names = job.complete_names(old, listed, workers)
     found = job.find(old, names, workers)
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for _, target in derived:
             with lock_staging(target.folder) as staging:
                 target.rewrite(names, staging)
-        if found != job.Found() or old.manifest.state:
+        if found != job.Found() or old.manifest.state:  # or there is nothing to write
             with lock_staging(old.folder) as staging:
                 job.rewrite(old, names, found, staging, workers)
     print(_summary(found, old, parsed.corpus, dry_run=parsed.dry_run))
@@ -131,21 +131,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _open_derived(
     parsed: argparse.Namespace, names: "Names", inputs: list[tuple[str, str]]
-) -> list[tuple[str, "Derived"]]:
-    """Opens the embeddings folders and indexes, each with its option and path for messages."""
-    derived: list[tuple[str, Derived]] = []
+) -> Iterator[tuple[str, "Derived"]]:
+    """Yields the embeddings folders and indexes, each with its option and path for messages."""
     if parsed.embeddings:
         from rejoinder.retrieval.forgetting.embeddings import open_embeddings
 
-        for folder in parsed.embeddings:
-            derived.append((f"--embeddings {folder}", open_embeddings(folder, names, inputs)))
+        for folder in dict.fromkeys(parsed.embeddings):
+            yield f"--embeddings {folder}", open_embeddings(folder, names, inputs)
     if parsed.index:
         extras.check_installed("search", "forget --index")
         from rejoinder.retrieval.forgetting.index import open_index
 
-        for folder in parsed.index:
-            derived.append((f"--index {folder}", open_index(folder, names, inputs)))
-    return derived
+        for folder in dict.fromkeys(parsed.index):
+            yield f"--index {folder}", open_index(folder, names, inputs)
 
 
 def _workers(given: int | None, old: "OldCorpus") -> int:

@@ -149,7 +149,7 @@ def rewrite(old: OldCorpus, names: Names, found: Found, staging: str, workers: i
             add(old.tables.file_name(*place, len(old.manifest.splits[place[0]])), table)
         shards.subtract(statistics, PairStatistics.from_dict(removed))
     for name in found.state:
-        rows = thread_rows.rewrite(old.path(name), names.ids)
+        rows = thread_rows.rewrite(old.path(name), names)
         add(name, stage(staging, rows.data, 0))
         shards.subtract(statistics, PairStatistics(thread_sizes=rows.removed))
     manifest = without_pairs(old.manifest, entries, found.shards)
@@ -238,7 +238,7 @@ def _count_shard(extra_contexts: int, names: Names, path: str) -> Removal:
 
 
 def _count_state(names: Names, path: str) -> StateRemoval:
-    return thread_rows.count(path, names.ids)
+    return thread_rows.count(path, names)
 
 
 def _write_shard(

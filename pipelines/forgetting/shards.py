@@ -5,7 +5,7 @@ if the comment were not in the dumps.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -69,8 +69,10 @@ def ids_of_authors(path: str, extra_contexts: int, names: Names) -> set[str]:
     """
     sides = [*_SIDES, *_further(extra_contexts)]
     columns = [name for side in sides for name in side]
+    turns = [features.extra_context(turn) for turn in range(extra_contexts)]
     found: set[str] = set()
-    for reader, spans in reading.read_columns(path, columns, _BATCH_ROWS):
+    for reader, spans in reading.read_columns(path, [*columns, *turns], _BATCH_ROWS):
+        _check_named(path, spans, extra_contexts, features.extra_context_author, "author")
         for id_name, author_name in sides:
             authors = reader.texts(spans[author_name])
             rows = [row for row, author in enumerate(authors) if names.has_stored_author(author)]
@@ -142,11 +144,13 @@ def _find(
     reader = ExampleReader(data)
     dropped, ends, of_submission = [], [], []
     columns = [id_name for id_name, _ in (*_SIDES, *_further(extra_contexts))]
+    turns = [features.extra_context(turn) for turn in range(extra_contexts)]
     try:
         bounds = np.array(list(tfrecord.find_records(data)), np.int64).reshape(-1, 2)
         for start in range(0, len(bounds), _BATCH_ROWS):
             begin, end = bounds[start : start + _BATCH_ROWS].T
-            spans = reader.find(Spans(begin, end), columns)
+            spans = reader.find(Spans(begin, end), [*columns, *turns])
+            _check_named(path, spans, extra_contexts, features.extra_context_id, "id")
             contexts, responses, *further = [reader.texts(spans[name]) for name in columns]
             dropped.append(_listed(contexts, names) | _listed(responses, names))
             end_turn = np.full(len(begin), extra_contexts, np.int64)
@@ -159,6 +163,30 @@ def _find(
     if not dropped:
         return np.zeros(0, bool), np.zeros(0, np.int64), np.zeros(0, bool)
     return np.concatenate(dropped), np.concatenate(ends), np.concatenate(of_submission)
+
+
+def _check_named(
+    path: str,
+    spans: Mapping[str, Spans],
+    extra_contexts: int,
+    name_of: Callable[[int], str],
+    what: str,
+) -> None:
+    """Checks that each earlier turn of some pairs has the feature that names it.
+
+    A corpus that an earlier release made and this one extended has some that have not.
+
+    Raises:
+        UserError: One has not.
+    """
+    for turn in range(extra_contexts):
+        text, name = spans[features.extra_context(turn)], spans[name_of(turn)]
+        if np.any((text.end > text.begin) & (name.end == name.begin)):
+            hint = "make the corpus again with this release"
+            raise UserError(
+                f"{path}: an earlier turn (context/{turn}) has no {what}, as in corpora of earlier "
+                f"releases; {hint}{'' if what == 'id' else ', or give --ids only'}"
+            )
 
 
 def _listed(ids: Sequence[str], names: Names) -> NDArray[np.bool_]:

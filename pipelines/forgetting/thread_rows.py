@@ -5,7 +5,6 @@ becomes `UNKNOWN_PARENT`, which no comment has: so it never makes a pair as a re
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -58,32 +57,37 @@ def ids_of_authors(path: str, names: Names) -> set[str]:
     return set(rows.filter(pl.col("author").is_in(theirs)).get_column("id"))
 
 
-def count(path: str, ids: Iterable[str]) -> StateRemoval:
+def count(path: str, names: Names) -> StateRemoval:
     """Returns what is to be removed of a file.
 
     Raises:
         UserError: The file is missing or damaged.
     """
-    rows, wanted = state.read_file(path), list(ids)
-    gone = pl.col("id").is_in(wanted)
-    found = rows.select(
-        comments=gone.sum(), replies=(~gone & pl.col("parent").is_in(wanted).fill_null(False)).sum()
-    )
-    return StateRemoval(*found.row(0))
+    gone, replies = _find(state.read_file(path), names)
+    return StateRemoval(int(gone.sum()), int(replies.sum()))
 
 
-def rewrite(path: str, ids: Iterable[str]) -> NewState:
+def rewrite(path: str, names: Names) -> NewState:
     """Returns a file without the forgotten comments.
 
     Raises:
         UserError: The file is missing or damaged.
     """
-    rows, wanted = state.read_file(path), list(ids)
-    answers_forgotten = pl.col("parent").is_in(wanted).fill_null(False)
-    kept = rows.filter(~pl.col("id").is_in(wanted)).with_columns(
-        parent=pl.when(answers_forgotten).then(pl.lit(UNKNOWN_PARENT)).otherwise("parent"),
-        digest=pl.when(~answers_forgotten).then("digest"),  # the pair is removed
-    )
+    rows = state.read_file(path)
+    gone, replies = _find(rows, names)
+    kept = rows.with_columns(
+        parent=pl.when(replies).then(pl.lit(UNKNOWN_PARENT)).otherwise("parent"),
+        digest=pl.when(~replies).then("digest"),  # the pair is removed
+    ).filter(~gone)
     sizes = Counter(dict(state.thread_sizes(rows)))
     sizes.subtract(dict(state.thread_sizes(kept)))
     return NewState(state.encode(kept), sizes)
+
+
+def _find(rows: pl.DataFrame, names: Names) -> tuple[pl.Series, pl.Series]:
+    """Returns bool [n] each: which comments are forgotten, and which others answer one."""
+    gone, replies = (
+        pl.Series([value in names.ids for value in rows.get_column(name)], dtype=pl.Boolean)
+        for name in ("id", "parent")
+    )
+    return gone, replies & ~gone

@@ -1,7 +1,7 @@
 """Leaves out of later months what `rejoinder forget` removed from the corpus that they extend."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -27,19 +27,15 @@ def leave_out(
         The other comments, without the ids of listed parents, and the rejected lines, without the
         excerpts that may show a listed comment.
     """
-    gone = _listed(parsed.get_column("id"), forgotten.has_id)
-    if forgotten.authors:
-        gone = gone | _listed(parsed.get_column("author"), forgotten.has_author)
+    ids = forgotten.find_ids(parsed.get_column("id"))
+    authors = forgotten.find_authors(parsed.get_column("author"))
+    gone = pl.col("id").is_in(ids) | pl.col("author").is_in(authors).fill_null(False)
     kept = parsed.filter(~gone)
-    answers_listed = _listed(kept.get_column("parent"), forgotten.has_id)
-    parent = pl.when(answers_listed).then(pl.lit(UNKNOWN_PARENT)).otherwise("parent")
+    parents = forgotten.find_ids(kept.get_column("parent"))
+    parent = (
+        pl.when(pl.col("parent").is_in(parents)).then(pl.lit(UNKNOWN_PARENT)).otherwise("parent")
+    )
     return kept.with_columns(parent=parent), [
         dataclasses.replace(reject, excerpt="") if may_show(reject.excerpt, forgotten) else reject
         for reject in rejects
     ]
-
-
-def _listed(values: pl.Series, is_listed: Callable[[str], bool]) -> pl.Series:
-    """Returns bool [n], which of the values are listed; null is not."""
-    found = [value for value in values.drop_nulls().unique().to_list() if is_listed(value)]
-    return values.is_in(found).fill_null(False)

@@ -54,13 +54,14 @@ def check_columns(folder: str, columns: Collection[str], field: str | None, name
     if not _first(wanted, columns):
         hint = "name" if field in _SUBMISSION_FIELDS else f"id (of a corpus: {' '.join(_IDS[-1])})"
         raise UserError(
-            f"{folder}: its rows have no ids of comments, so they cannot be found; delete it, and "
-            f"make it again of embeddings with --keep {hint}"
+            f"{folder}: its rows have no ids of comments, so they cannot be found; leave it out "
+            f"here and make it again afterwards, of embeddings with --keep {hint}"
         )
     if names.authors and not _first(_AUTHORS, columns):
         raise UserError(
-            f"{folder}: its rows have no authors; give the comments' ids with --ids only, or make "
-            f"it again of embeddings with --keep author (of a corpus: {' '.join(_AUTHORS[-1])})"
+            f"{folder}: its rows have no authors; give the comments' ids with --ids only, or leave "
+            f"it out here and make it again afterwards, of embeddings with --keep author (of a "
+            f"corpus: {' '.join(_AUTHORS[-1])})"
         )
 
 

@@ -17,7 +17,7 @@ from rejoinder.pipelines.testing import dialogue, ndjson
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-KILLS = 4
+KILLS = 3
 
 
 def run(folder: Path, *arguments: str) -> subprocess.Popen:
