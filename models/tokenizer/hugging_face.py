@@ -6,6 +6,7 @@ library itself gives them too (`tests/models/test_hugging_face.py`).
 """
 
 import json
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,9 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from rejoinder.models.tokenizer.charmap import hugging_face_digest
 from rejoinder.models.tokenizer.spec import TokenizerSpec
+
+# Of a text longer than this for each token that the model reads, the beginning is tried first.
+_CHARACTERS_PER_TOKEN = 8
 
 
 def to_json(spec: TokenizerSpec) -> str:
@@ -51,8 +55,14 @@ class HuggingFaceTokenizer:
             max_length: Maximum number of tokens of a text, the two special tokens included.
         """
         self._tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json)
-        self._normalizer_json = json.dumps(json.loads(tokenizer_json)["normalizer"])
+        settings = json.loads(tokenizer_json)
+        self._normalizer_json = json.dumps(settings["normalizer"])
         self._max_length = max_length
+        suffix = settings["model"]["continuing_subword_prefix"]
+        tokens = sorted((index, token) for token, index in settings["model"]["vocab"].items())
+        self._continues = np.array([token.startswith(suffix) for _, token in tokens])
+        # Its own threads would compete with the engine's; the library reads this at each call.
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
     def digest(self) -> str:
         """Returns a digest of the installed library's Unicode tables, see `hugging_face_digest`."""
@@ -70,9 +80,25 @@ class HuggingFaceTokenizer:
         rows, truncated = [], np.zeros([len(texts)], np.bool_)
         # One by one, so that the tokens of few texts are in memory, which take much more than ids.
         for index, text in enumerate(texts):
-            row = np.array(self._tokenizer.encode(text.decode("utf-8", "replace")).ids, np.int32)
+            row = self._encode(text.decode("utf-8", "replace"))
             if len(row) > self._max_length:
                 truncated[index] = True
                 row = np.append(row[: self._max_length - 1], row[-1])
             rows.append(row)
         return rows, truncated
+
+    def _encode(self, text: str) -> NDArray[np.int32]:
+        """Returns the ids of a text; of a long one, perhaps only those of its beginning."""
+        end = _CHARACTERS_PER_TOKEN * self._max_length
+        while end < len(text):
+            row = self._encode_all(text[:end])
+            # The last word may be a part of a word, so it does not count.
+            words = np.flatnonzero(~self._continues[row[1:-1]])
+            if len(words) and words[-1] > self._max_length - 2:
+                return row
+            end *= 4
+        return self._encode_all(text)
+
+    def _encode_all(self, text: str) -> NDArray[np.int32]:
+        # A batch of one: only the functions for batches let other threads run.
+        return np.array(self._tokenizer.encode_batch_fast([text])[0].ids, np.int32)

@@ -7,7 +7,7 @@ many times the memory of its texts.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -18,8 +18,10 @@ from rejoinder.serving.engine.model_version import ModelVersion
 from rejoinder.serving.errors import Code, ServingError
 from rejoinder.serving.request_record import note
 
-# Bytes of the texts of several requests in one call; a larger request has a call of its own.
+# Bytes of the texts of several requests in one call; a larger part of one has a call of its own.
 _CALL_BYTES = 1 << 20
+# Bytes of the texts of one request in one call, so that others do not wait for all of a bulk.
+_PART_BYTES = 1 << 16
 
 
 class Tokens(NamedTuple):
@@ -49,23 +51,27 @@ class TokenizingStage:
         self._running = False
 
     async def tokenize(self, version: ModelVersion, texts: Sequence[bytes]) -> Tokens:
-        """Tokenizes n ≥ 0 texts, in one call with the texts of waiting requests."""
+        """Tokenizes n ≥ 0 texts, in calls with the texts of waiting requests."""
         if not texts:
             return Tokens([], np.zeros([0], np.bool_))
+        start = time.monotonic()
+        parts = [await self._tokenize_part(version, part) for part in _parts(texts)]
+        note("tokenize", start, time.monotonic(), texts=len(texts))
+        rows = [row for part in parts for row in part.rows]
+        return Tokens(rows, np.concatenate([part.truncated for part in parts]))
+
+    def close(self) -> None:
+        """Waits for the running call and ends the thread."""
+        self._pool.shutdown()
+
+    async def _tokenize_part(self, version: ModelVersion, texts: Sequence[bytes]) -> Tokens:
         loop = asyncio.get_running_loop()
         tokens: asyncio.Future[Tokens] = loop.create_future()
         self._waiting.setdefault(version, []).append(_Waiting(texts, sum(map(len, texts)), tokens))
         if not self._running:
             self._running = True
             self._task = loop.create_task(self._run())
-        start = time.monotonic()
-        result = await tokens
-        note("tokenize", start, time.monotonic(), texts=len(texts))
-        return result
-
-    def close(self) -> None:
-        """Waits for the running call and ends the thread."""
-        self._pool.shutdown()
+        return await tokens
 
     async def _run(self) -> None:
         try:
@@ -119,3 +125,14 @@ class TokenizingStage:
     async def _call(self, version: ModelVersion, texts: Sequence[bytes]) -> Tokens:
         loop = asyncio.get_running_loop()
         return Tokens(*await loop.run_in_executor(self._pool, version.tokenize, texts))
+
+
+def _parts(texts: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Yields n ≥ 1 texts in parts of at most `_PART_BYTES`, or of one longer text."""
+    start, total = 0, 0
+    for index, text in enumerate(texts):
+        if index > start and total + len(text) > _PART_BYTES:
+            yield texts[start:index]
+            start, total = index, 0
+        total += len(text)
+    yield texts[start:]

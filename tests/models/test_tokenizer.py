@@ -224,6 +224,24 @@ class TestFolder:
             ours(tf.constant(["x"]), 2)
 
 
+def long_text(rng):
+    """Returns a text of which the beginning may or may not have all tokens that count."""
+    words = [
+        "",
+        "fox",
+        "jumps-over",
+        "\u0301",
+        "caf\u00e9",
+        "\u4e2d\u6587",
+        "x" * 101,
+        "\u2014",
+        "\u200b" * 99,
+        "q",
+    ]
+    some = rng.choices(words, weights=[rng.random() ** 4 for _ in words], k=rng.randint(20, 300))
+    return rng.choice(("", " ", "\u3000")).join(some).encode()
+
+
 def random_bytes(seed, count=2000):
     rng = random.Random(seed)
     parts = b"ab \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xff\xed\xa0\x80\x00</s>"
@@ -237,6 +255,7 @@ def test_hugging_face_library_gives_the_ids_of_the_graph(ours, texts):
         *(text.encode() for text in texts),
         *(f"a{chr(c)}b".encode() for c in sample),
         *random_bytes(seed=2),
+        *(long_text(random.Random(seed)) for seed in range(400)),
         *(b"a" * 100, b"a" * 101, "\u00e9".encode() * 101, b"word " * 300, b"<mask> </s>", b""),
     ]
     tokenizer = HuggingFaceTokenizer(to_json(ours.spec), max_length=16)

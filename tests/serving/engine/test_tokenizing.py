@@ -83,3 +83,22 @@ def test_other_versions_have_their_turn_between_the_calls_of_a_bulk(stage, monke
 
     asyncio.run(run())
     assert order == ["bulk", "lone", "bulk", "bulk"]
+
+
+def test_a_lone_text_is_tokenized_between_the_parts_of_a_bulk(stage, monkeypatch):
+    monkeypatch.setattr(tokenizing, "_PART_BYTES", 4)
+    version, order = CountingVersion(), []
+
+    async def one(name, texts):
+        found = await stage.tokenize(version, texts)
+        order.append(name)
+        return lengths(found)
+
+    async def run():
+        sizes = [2, 2, 3, 9, 1, 1]
+        return await asyncio.gather(one("bulk", [b"x" * n for n in sizes]), one("lone", [b"y"]))
+
+    assert asyncio.run(run()) == [[2, 2, 3, 9, 1, 1], [1]]
+    assert order == ["lone", "bulk"]
+    calls = [[len(text) for text in call] for call in version.calls]
+    assert calls == [[2, 2, 1], [3], [9], [1, 1]]
