@@ -65,15 +65,15 @@ def _fuse_attention(softmax: Any, biases: dict[str, Any]) -> None:
     kernel = _follow(product, (1, "Constant"))
     if kernel is None or shape is None or not product.get_attributes()["transpose_b"]:
         return
-    rows, heads, size = shape.input_value(0), *(int(_number(shape, i)) for i in (3, 4))
+    rows, heads, size = shape.input_value(0), int(_number(shape, 3)), int(_number(shape, 4))
     weights = np.split(kernel.get_data(), 3)
     offsets = np.split(_values(reshape.input_value(0).get_node()).reshape(1, -1), 3, axis=1)
     target = opset13.concat([rows, *(_constant([n], rows) for n in (-1, heads, size))], 0)
 
     def part(index: int, factor: float) -> Any:
-        factor = np.float32(factor)
-        values = opset13.matmul(product.input_value(0), weights[index] * factor, False, True)
-        values = opset13.add(values, offsets[index] * factor)
+        scale = np.float32(factor)
+        values = opset13.matmul(product.input_value(0), weights[index] * scale, False, True)
+        values = opset13.add(values, offsets[index] * scale)
         return opset13.transpose(opset13.reshape(values, target, False), _HEADS_FIRST)
 
     query, key, value = part(0, _number(scaled)), part(1, 1), part(2, 1)
