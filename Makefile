@@ -173,7 +173,7 @@ $(SERVE_PEERS)/.installed: requirements/serve-peers.txt $(VENV)/.installed
 	@touch $@
 
 .PHONY: setup-serve-peers
-setup-serve-peers: $(SERVE_PEERS)/.installed ## Install the peers of benchmarks/serve.py in a folder of their own (about 6 GB)
+setup-serve-peers: $(SERVE_PEERS)/.installed ## Install the peers of benchmarks/serve.py in a folder of their own (about 7.5 GB)
 
 # Where `train --dry-run --tpu-topology` looks for its compiler (trainer/tpu_compile/environment.py).
 TPU_COMPILER := $(HOME)/.cache/rejoinder/tpu-compiler
