@@ -279,13 +279,13 @@ def resident_of(path):
 
 def add_int8(version_folder, *, accuracies, max_loss=1.0):
     """Replaces the OpenVINO model of a copy of the export by one with int8 weights."""
-    version, module = ModelVersion(version_folder), tf.saved_model.load(str(version_folder))
+    version = ModelVersion(version_folder)
     expected = embed(version)
     results = iter(accuracies)
     texts = [f"text number {i}" for i in range(420)]
     return add_openvino(
         version_folder,
-        module.encode_packed.concrete_functions[0],
+        version._tokenize._module.encode_packed.concrete_functions[0],
         lambda texts: version.tokenize([text.encode() for text in texts])[0],
         probes=[text.decode() for text in TEXTS],
         expected=expected,
