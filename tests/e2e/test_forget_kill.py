@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,14 @@ def run(folder: Path, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=folder, start_new_session=True, stdout=subprocess.DEVNULL)
 
 
+def start_writing(folder: Path, corpus: str) -> subprocess.Popen:
+    """Starts `rejoinder forget`, and returns when it begins to write."""
+    process = run(folder, "forget", corpus, "--ids", "ids")
+    while not (folder / f"{corpus}.staging").exists() and process.poll() is None:
+        time.sleep(0.01)
+    return process
+
+
 def test_kill_9_at_random_moments_leaves_a_corpus_that_verify_accepts(tmp_path):
     from rejoinder.models.tokenizer.wordpiece import train_wordpiece
 
@@ -38,13 +47,17 @@ def test_kill_9_at_random_moments_leaves_a_corpus_that_verify_accepts(tmp_path):
     corpus = folder / "corpus"
     ids = [f"c{number}" for number in range(2, 20_000, 50)]
     (folder / "ids").write_text("\n".join(ids))
+    shutil.copytree(corpus, folder / "copy")
+    process = start_writing(folder, "copy")
+    started = time.monotonic()
+    assert process.wait() == 0
+    writing = time.monotonic() - started
+    shutil.rmtree(folder / "copy")
     before = load_manifest(str(corpus))
     moments, unfinished = random.Random(0), 0
-    for _ in range(KILLS):
-        process = run(folder, "forget", "corpus", "--ids", "ids")
-        while not (folder / "corpus.staging").exists() and process.poll() is None:
-            time.sleep(0.01)
-        time.sleep(moments.uniform(0, 2.5))
+    for number in range(KILLS):
+        process = start_writing(folder, "corpus")
+        time.sleep(moments.uniform(0, writing * (number + 1) / KILLS))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert list(verify.problems(str(corpus))) == []
