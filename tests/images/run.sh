@@ -163,8 +163,11 @@ docker run "${limits[@]}" --network none -v "$work:/work" rejoinder-trainer:test
   { tail -n 20 "$work/export.log" >&2; fail "the export in the trainer image failed"; }
 
 start=$SECONDS
+# The vectors are compared in float32; by itself the server takes bfloat16 where the processor has it.
+read -ra command < <(docker inspect --format '{{join .Config.Cmd " "}}' rejoinder-server:test)
 server=$(docker run --detach --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
-  --network none -v "$work/model/export/encoder:/models/encoder:ro" rejoinder-server:test)
+  --network none -v "$work/model/export/encoder:/models/encoder:ro" rejoinder-server:test \
+  "${command[@]}" --precision=float32)
 # This machine's Python in the network of the container.
 nsenter --target "$(docker inspect --format '{{.State.Pid}}' "$server")" --net \
   "$python" "$here/vectors.py" "$work/model/export/encoder" http://127.0.0.1:8501 ||
