@@ -10,7 +10,7 @@ import contextlib
 import statistics
 import tempfile
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -127,23 +127,26 @@ def _print_row(clients: int, server: Running, results: Sequence[Result], cosine:
 def _print_ratios(
     clients: int, found: Sequence[Contender], results: dict[str, list[Result]]
 ) -> None:
-    """Prints the ratio of our best server to the best peer, by their medians, per precision."""
+    """Prints how many times faster our best server is than the best peer, per precision.
 
-    def rates(contender: Contender) -> list[float]:
-        return [result.rate for result in results[contender.name]]
-
-    def median(contender: Contender) -> float:
-        return statistics.median(rates(contender))
-
+    A lone client's requests are compared by their median, too: a machine that stops for a moment
+    changes the rate, which is the inverse of their mean.
+    """
+    speeds: dict[str, Callable[[Result], float]] = {"requests/s": lambda result: result.rate}
+    if clients == 1:
+        speeds["median latency"] = lambda result: 1 / statistics.median(result.latencies)
     for precision in (*dict.fromkeys(each.precision for each in found), "any"):
         alike = [each for each in found if precision in (each.precision, "any")]
-        ours = [each for each in alike if each.is_ours]
-        peers = [each for each in alike if not each.is_ours]
-        if ours and peers:
-            our, peer = max(ours, key=median), max(peers, key=median)
-            ratios = [a / b for a, b in zip(rates(our), rates(peer), strict=True)]
+        ours = [each.name for each in alike if each.is_ours]
+        peers = [each.name for each in alike if not each.is_ours]
+        for measure, speed in speeds.items() if ours and peers else ():
+            rounds = {name: list(map(speed, results[name])) for name in (*ours, *peers)}
+            medians = {name: statistics.median(values) for name, values in rounds.items()}
+            our, peer = (max(names, key=medians.__getitem__) for names in (ours, peers))
+            ratios = [a / b for a, b in zip(rounds[our], rounds[peer], strict=True)]
             print(
-                f"{clients} clients, {precision}: {our.name} {_spread(ratios, 2)} times {peer.name}"
+                f"{clients} clients, {precision}, {measure}: {our} is {_spread(ratios, 2)} times "
+                f"as fast as {peer}"
             )
 
 
