@@ -61,6 +61,8 @@ def find_tasks(names: Sequence[str]) -> list[Any]:
     Raises:
         UserError: mteb is not installed, or has no such task.
     """
+    if not names:
+        return []
     try:
         import mteb
     except ImportError:

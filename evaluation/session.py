@@ -109,7 +109,8 @@ def evaluate(
         evaluation.paraphrase += [
             ParaphraseResult(name, evaluate_paraphrase(file, encode)) for file in labelled
         ]
-        evaluation.mteb += evaluate_tasks(name, encoder, tasks)
+        if tasks:  # mteb is installed
+            evaluation.mteb += evaluate_tasks(name, encoder, tasks)
     if corpus is not None and pairs is not None:
         fitted_on = None
         if keyword_methods:

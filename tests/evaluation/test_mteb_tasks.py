@@ -56,6 +56,16 @@ def test_scores_are_in_the_tables_and_the_report(mteb, tmp_path, capsys):
     assert "cosine_spearman" in (tmp_path / "evaluation.html").read_text()
 
 
+def test_without_mteb_other_evaluations_work(mteb, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mteb", None)
+    pairs = tmp_path / "pairs.csv"
+    pairs.write_text("a b,a b,5\na b,c d,1\na b,a,3\n")
+    output = ["--output", str(tmp_path / "out")]
+    with pytest.raises(UserError, match="mteb is not installed; run `make setup-parity`"):
+        main(["--model", "m/a", "--mteb", "Tiny", *output])
+    assert main(["--model", "m/a", "--sts", str(pairs), *output]) == 0
+
+
 def test_an_unknown_task_is_an_error_before_a_model_is_loaded(mteb, tmp_path, monkeypatch):
     monkeypatch.setattr(Letters, "load", None)
     with pytest.raises(UserError, match="--mteb Other: mteb has no such task"):
