@@ -11,7 +11,8 @@ import pytest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-PARITY_MODULES = ("accelerate", "mteb", "sentence_transformers", "torch")
+# SciPy looks for torch in `sys.modules`, so torch cannot be hidden there.
+PARITY_MODULES = ("accelerate", "mteb", "sentence_transformers")
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "compare_replies.py"
 
 
