@@ -43,7 +43,13 @@ def read_columns(
     Raises:
         UserError: The file is missing or damaged, or holds no examples of this project.
     """
-    data = storage.read_bytes(path)
+    yield from read_columns_of(storage.read_bytes(path), path, names, batch_size)
+
+
+def read_columns_of(
+    data: bytes, path: str, names: Sequence[str], batch_size: int
+) -> Iterator[tuple[ExampleReader, dict[str, Spans]]]:
+    """Yields what `read_columns` yields, from the bytes of the shard file `path`."""
     reader = ExampleReader(data)
     try:
         bounds = np.array(list(tfrecord.find_records(data)), np.int64).reshape(-1, 2)

@@ -72,10 +72,10 @@ def complete_names(old: OldCorpus, names: Names, workers: int) -> Names:
     if not names.authors:
         return names
     paths = [old.path(shard.name) for _, _, shard in old.shards()]
-    find = functools.partial(_ids_of_authors, old.extra_contexts, names)
+    find = functools.partial(shards.ids_of_authors, extra_contexts=old.extra_contexts, names=names)
     found = set[str]().union(*_call(find, paths, workers, "shards, authors"))
     paths = [old.path(name) for name in old.state_files()]
-    find_rows = functools.partial(_ids_in_state, names)
+    find_rows = functools.partial(thread_rows.ids_of_authors, names=names)
     found = found.union(*_call(find_rows, paths, workers, "state, authors"))
     return names.with_ids(found)
 
@@ -93,13 +93,13 @@ def find(old: OldCorpus, names: Names, workers: int) -> Found:
     """
     result = Found()
     places = [((split, number), shard) for split, number, shard in old.shards()]
-    count = functools.partial(_count_shard, old.extra_contexts, names)
+    count = functools.partial(shards.count, extra_contexts=old.extra_contexts, names=names)
     removals = _call(count, [old.path(shard.name) for _, shard in places], workers, "shards")
     for (place, _), removal in zip(places, removals, strict=True):
         if removal != Removal():
             result.shards[place] = removal
     files = old.state_files()
-    count_rows = functools.partial(_count_state, names)
+    count_rows = functools.partial(thread_rows.count, names=names)
     found = _call(count_rows, [old.path(name) for name in files], workers, "state")
     for name, rows in zip(files, found, strict=True):
         if rows != StateRemoval():
@@ -220,25 +220,6 @@ def _call(
             results.append(result)
             bar.update(size)
     return results
-
-
-# What the worker processes call, with the path last.
-
-
-def _ids_of_authors(extra_contexts: int, names: Names, path: str) -> set[str]:
-    return shards.ids_of_authors(path, extra_contexts, names)
-
-
-def _ids_in_state(names: Names, path: str) -> set[str]:
-    return thread_rows.ids_of_authors(path, names)
-
-
-def _count_shard(extra_contexts: int, names: Names, path: str) -> Removal:
-    return shards.count(path, extra_contexts, names)
-
-
-def _count_state(names: Names, path: str) -> StateRemoval:
-    return thread_rows.count(path, names)
 
 
 def _write_shard(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rejoinder import storage
 from rejoinder.corpus import features, reading, tfrecord
-from rejoinder.corpus.examples import ExampleReader, NotAnExampleError, Spans
+from rejoinder.corpus.examples import Spans
 from rejoinder.errors import UserError
 from rejoinder.pipelines.forgetting.names import Names
 from rejoinder.pipelines.reddit.line_parser import SUBMISSION_PREFIX
@@ -141,25 +141,18 @@ def _find(
         bool [n], whether a pair is removed; int64 [n], how many further contexts it may have;
         bool [n], whether its context is a submission.
     """
-    reader = ExampleReader(data)
     dropped, ends, of_submission = [], [], []
     columns = [id_name for id_name, _ in (*_SIDES, *_further(extra_contexts))]
     turns = [features.extra_context(turn) for turn in range(extra_contexts)]
-    try:
-        bounds = np.array(list(tfrecord.find_records(data)), np.int64).reshape(-1, 2)
-        for start in range(0, len(bounds), _BATCH_ROWS):
-            begin, end = bounds[start : start + _BATCH_ROWS].T
-            spans = reader.find(Spans(begin, end), [*columns, *turns])
-            _check_named(path, spans, extra_contexts, features.extra_context_id, "id")
-            contexts, responses, *further = [reader.texts(spans[name]) for name in columns]
-            dropped.append(_listed(contexts, names) | _listed(responses, names))
-            end_turn = np.full(len(begin), extra_contexts, np.int64)
-            for turn, ids in reversed(list(enumerate(further))):
-                end_turn[_listed(ids, names)] = turn
-            ends.append(end_turn)
-            of_submission.append(_are([i.startswith(SUBMISSION_PREFIX) for i in contexts]))
-    except (tfrecord.BadRecordError, NotAnExampleError) as error:
-        raise UserError(f"{path}: {error}; make the corpus again") from error
+    for reader, spans in reading.read_columns_of(data, path, [*columns, *turns], _BATCH_ROWS):
+        _check_named(path, spans, extra_contexts, features.extra_context_id, "id")
+        contexts, responses, *further = [reader.texts(spans[name]) for name in columns]
+        dropped.append(_listed(contexts, names) | _listed(responses, names))
+        end_turn = np.full(len(contexts), extra_contexts, np.int64)
+        for turn, ids in reversed(list(enumerate(further))):
+            end_turn[_listed(ids, names)] = turn
+        ends.append(end_turn)
+        of_submission.append(_are([i.startswith(SUBMISSION_PREFIX) for i in contexts]))
     if not dropped:
         return np.zeros(0, bool), np.zeros(0, np.int64), np.zeros(0, bool)
     return np.concatenate(dropped), np.concatenate(ends), np.concatenate(of_submission)
