@@ -88,6 +88,8 @@ def evaluate_tasks(name: str, encoder: "Encoder", tasks: Sequence[Any]) -> list[
     Raises:
         UserError: A task cannot be loaded or run.
     """
+    if not tasks:
+        return []
     import mteb
 
     results = []

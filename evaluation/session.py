@@ -109,8 +109,7 @@ def evaluate(
         evaluation.paraphrase += [
             ParaphraseResult(name, evaluate_paraphrase(file, encode)) for file in labelled
         ]
-        if tasks:  # mteb is installed
-            evaluation.mteb += evaluate_tasks(name, encoder, tasks)
+        evaluation.mteb += evaluate_tasks(name, encoder, tasks)
     if corpus is not None and pairs is not None:
         fitted_on = None
         if keyword_methods:
