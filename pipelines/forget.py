@@ -1,7 +1,6 @@
 """`rejoinder forget CORPUS`: removes comments from a corpus and what was made of it."""
 
 import argparse
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -103,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     inputs = [(f"--{flag}", path) for flag in flags if (path := vars(parsed)[flag])]
     old = corpus.open_corpus(parsed.corpus, listed, parsed.hash_authors, inputs)
     derived = list(_open_derived(parsed, listed, inputs))
-    workers = _workers(parsed.workers, old)
+    workers = worker_count.workers_of(parsed.workers, old.manifest.stored_bytes, _COST)
     names = job.complete_names(old, listed, workers)
     found = job.find(old, names, workers)
     counts = [target.count(names) for _, target in derived]
@@ -144,16 +143,6 @@ def _open_derived(
 
         for folder in dict.fromkeys(parsed.index):
             yield f"--index {folder}", open_index(folder, names, inputs)
-
-
-def _workers(given: int | None, old: "OldCorpus") -> int:
-    if given is None:
-        workers, line = worker_count.choose_workers(old.manifest.stored_bytes(), _COST)
-        print(line, file=sys.stderr)
-        return workers
-    if given < 1:
-        raise UserError(f"--workers: must be at least 1, got {given}")
-    return given
 
 
 def _summary(found: "Found", old: "OldCorpus", shown: str, *, dry_run: bool) -> str:

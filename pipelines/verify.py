@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import functools
-import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -170,12 +169,10 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command."""
     parsed = build_parser().parse_args(argv)
-    folder, workers = parsed.corpus.rstrip("/"), parsed.workers
-    if workers is None:
-        workers, line = worker_count.choose_workers(load_manifest(folder).stored_bytes(), _COST)
-        print(line, file=sys.stderr)
-    elif workers < 1:
-        raise UserError(f"--workers: must be at least 1, got {workers}")
+    folder = parsed.corpus.rstrip("/")
+    workers = worker_count.workers_of(
+        parsed.workers, lambda: load_manifest(folder).stored_bytes(), _COST
+    )
     count = 0
     for problem in problems(folder, workers):
         print(problem)

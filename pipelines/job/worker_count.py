@@ -1,7 +1,10 @@
 """`--workers auto`: as many local worker processes as the input, the cores and the memory allow."""
 
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from rejoinder.errors import UserError
 from rejoinder.machine import Machine, find_machine
 from rejoinder.units import format_bytes
 
@@ -48,3 +51,23 @@ def choose_workers(size: int, cost: WorkerCost, machine: Machine | None = None) 
         f"(cores: {machine.cores:,}; memory: {format_bytes(machine.memory)}, a worker takes up to "
         f"{format_bytes(cost.memory)}; input: {format_bytes(size)})"
     )
+
+
+def workers_of(given: int | None, size: Callable[[], int], cost: WorkerCost) -> int:
+    """Returns the number of worker processes of a command; prints the line of `auto`.
+
+    Args:
+        given: The value of `--workers`; None is `auto`.
+        size: Returns the bytes of input; called for `auto` only.
+        cost: What each worker needs.
+
+    Raises:
+        UserError: The number is less than 1.
+    """
+    if given is None:
+        workers, line = choose_workers(size(), cost)
+        print(line, file=sys.stderr)
+        return workers
+    if given < 1:
+        raise UserError(f"--workers: must be at least 1, got {given}")
+    return given
