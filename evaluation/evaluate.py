@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         seed=args.seed,
         keyword_methods=not args.no_baselines,
         batch_size=args.batch_size,
+        precision=args.precision,
         extra_contexts=args.extra_contexts,
         linear_map=args.map,
     )
@@ -157,6 +158,12 @@ def parser() -> argparse.ArgumentParser:
         type=_at_least(1),
         metavar="N",
         help="texts encoded at once (default: depends on their lengths)",
+    )
+    encoding.add_argument(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="precision of the computation (default %(default)s)",
     )
     return parser
 

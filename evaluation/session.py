@@ -45,6 +45,7 @@ def evaluate(
     seed: int = 0,
     keyword_methods: bool = True,
     batch_size: int | None = None,
+    precision: str = "float32",
     extra_contexts: int = 0,
     linear_map: bool = False,
 ) -> Evaluation:
@@ -64,6 +65,7 @@ def evaluate(
         seed: Seed of the pairs' order and of the bootstrap.
         keyword_methods: Whether to compare with TF-IDF and BM25.
         batch_size: Maximum number of texts encoded at once; None chooses by their lengths.
+        precision: Precision of the computation, "float32" or "bfloat16".
         extra_contexts: With how many earlier turns of each context the models are scored, too.
         linear_map: Whether each model is scored with a learned map of its responses, too.
 
@@ -90,7 +92,7 @@ def evaluate(
             raise UserError(f"{corpus}: the {' and '.join(splits)} split holds no pairs")
         map_pairs = _pairs_to_map(corpus, seed) if linear_map else None
     methods: list[Method] = []
-    for name, encoder, encode in _load_models(models, checkpoint, batch_size):
+    for name, encoder, encode in _load_models(models, checkpoint, batch_size, precision):
         evaluation.curves += read_curves(name, models[name])
         if pairs is not None:
             methods.append(encode_pairs(name, encode, pairs))
@@ -134,7 +136,7 @@ def evaluate(
 
 
 def _load_models(
-    models: dict[str, str], checkpoint: str | None, batch_size: int | None
+    models: dict[str, str], checkpoint: str | None, batch_size: int | None, precision: str
 ) -> Iterator[tuple[str, "Encoder", Encode]]:
     """Yields (name, encoder, encode) of each model, so that only one model is in memory.
 
@@ -146,7 +148,8 @@ def _load_models(
         from rejoinder.models.encoder import Encoder
 
         print(f"{name}: encoding", file=sys.stderr)
-        encoder = Encoder.load(path, checkpoint=None if number else checkpoint)
+        chosen = None if number else checkpoint
+        encoder = Encoder.load(path, checkpoint=chosen, precision=precision)
 
         def encode(texts: Sequence[str], encoder: Encoder = encoder) -> np.ndarray:
             return scale_to_unit_length(encoder.encode(list(texts), batch_size=batch_size))

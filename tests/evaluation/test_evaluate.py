@@ -4,6 +4,7 @@ import functools
 import json
 import sys
 import types
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -23,11 +24,16 @@ class FakeEncoder:
     TF-IDF and BM25 ignore words of one character, so they cannot use it.
     """
 
-    def __init__(self, path, checkpoint):
+    precisions: ClassVar[list[str]] = []
+
+    def __init__(self, path, checkpoint, precision):
+        self.precisions.append(precision)
         self.good = "good" in path or "turned" in path or checkpoint == "ckpt-good"
         self.shift = 7 if "turned" in path else 0
 
-    load = classmethod(lambda cls, path, checkpoint=None: cls(path, checkpoint))
+    @classmethod
+    def load(cls, path, checkpoint=None, precision="float32"):
+        return cls(path, checkpoint, precision)
 
     def encode(self, texts, batch_size):
         rows = np.zeros((len(texts), 300), np.float32)
@@ -41,6 +47,7 @@ class FakeEncoder:
 def fake_encoder(monkeypatch):
     module = types.SimpleNamespace(Encoder=FakeEncoder)
     monkeypatch.setitem(sys.modules, "rejoinder.models.encoder", module)
+    monkeypatch.setattr(FakeEncoder, "precisions", [])
 
 
 @pytest.fixture
@@ -277,6 +284,12 @@ def test_a_checkpoint_is_that_of_the_first_model(tmp_path, corpus):
     )
 
 
+@pytest.mark.parametrize("given", [[], ["--precision", "float32"], ["--precision", "bfloat16"]])
+def test_all_models_compute_in_the_given_precision(tmp_path, corpus, given):
+    _run(tmp_path, "--model", "good,bad", "--corpus", corpus, "--no-baselines", *given)
+    assert FakeEncoder.precisions == [given[-1] if given else "float32"] * 2
+
+
 @pytest.mark.parametrize("models", [[], ["--model", "some/hub-name"]])
 def test_a_checkpoint_without_a_training_run_is_an_error(tmp_path, corpus, models):
     with pytest.raises(UserError, match=r"--checkpoint ckpt-8: the first --model must be the fol"):
@@ -290,7 +303,7 @@ def test_the_scores_inside_training_are_those_of_the_command(tmp_path, corpus, m
     arguments = ["--model", model, "--corpus", corpus, "--sts", str(file), "--no-baselines"]
     result, _ = _run(tmp_path, *arguments, "--batches", "2")
     evaluation = TrainingEvaluation([str(file)], corpus, 2)
-    encoder = FakeEncoder(model, None)
+    encoder = FakeEncoder(model, None, "float32")
     scores = evaluation(lambda texts: encoder.encode(texts, None))
     assert list(scores) == evaluation.names == ["one_of_100", "sts_my_sts"]
     assert scores["one_of_100"] == result["ranking"][0]["accuracy"]
