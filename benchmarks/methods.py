@@ -34,6 +34,7 @@ class Row:
         name: Name in the table.
         ranking: Its entry in the evaluation's `ranking`.
         command: The command that made it.
+        folder: Folder of the run that trained it; None for what was not trained.
         spearman: Spearman's correlation by file of scored sentence pairs.
         pairs: Pairs trained on, repetitions included; None for what was not trained.
         seconds: Seconds of the training steps; None likewise.
@@ -42,6 +43,7 @@ class Row:
     name: str
     ranking: dict[str, Any]
     command: str
+    folder: str | None = None
     spearman: dict[str, float] = field(default_factory=dict)
     pairs: int | None = None
     seconds: float | None = None
@@ -172,7 +174,7 @@ def _first_model(report: dict[str, Any]) -> str | None:
 
 def _row(entry: dict[str, Any], report: dict[str, Any]) -> Row:
     name = entry["name"]
-    training = _training(report["models"].get(name))
+    folder, training = _training(report["models"].get(name))
     spearman = {
         one["name"]: one["spearman"] for one in report["similarity"] if one["model"] == name
     }
@@ -180,14 +182,15 @@ def _row(entry: dict[str, Any], report: dict[str, Any]) -> Row:
         name,
         entry,
         training.get("command", report["command"]),
+        folder,
         spearman,
         training.get("pairs_trained"),
         training.get("training_seconds"),
     )
 
 
-def _training(path: str | None) -> dict[str, Any]:
-    """Returns the report of the run that trained a model, {} for one that no run here trained.
+def _training(path: str | None) -> tuple[str | None, dict[str, Any]]:
+    """Returns folder and report of the run that trained a model; None and {} if no run here did.
 
     The best checkpoint of a run is in a folder inside that of the run.
     """
@@ -195,8 +198,8 @@ def _training(path: str | None) -> dict[str, Any]:
         report = storage.join(folder, TRAINING_REPORT)
         if folder and storage.exists(report):
             found: dict[str, Any] = json.loads(storage.read_bytes(report))
-            return found
-    return {}
+            return folder, found
+    return None, {}
 
 
 def main() -> int:
