@@ -62,6 +62,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="also store the model's vectors of each pair, for task.loss.guide (two bytes for "
         "each dimension of the model)",
     )
+    parser.add_argument_group("numbers").add_argument(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="precision of the computation (default %(default)s)",
+    )
     return parser
 
 
@@ -94,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         corpus=corpus,
         output=output,
         model=args.model,
+        precision=args.precision,
         negatives=args.negatives,
         share=args.max_score_share,
         exact=args.exact,
@@ -101,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         overwrite=args.overwrite,
     )
     start = time.perf_counter()
-    encoder = Encoder.load(args.model)
+    encoder = Encoder.load(args.model, precision=args.precision)
     with lock_staging(output) as staging:
         mined = mine(options, manifest, encoder, staging)
     print(_summary(mined, args, time.perf_counter() - start))

@@ -54,6 +54,7 @@ class MiningOptions:
         corpus: Folder of the corpus.
         output: Resolved path of the new corpus.
         model: Name or folder of the model.
+        precision: Precision of its computation, "float32" or "bfloat16".
         negatives: Negatives of each pair.
         share: Highest score of a negative, as a share of the true pair's.
         exact: Whether each context is compared with every response.
@@ -64,6 +65,7 @@ class MiningOptions:
     corpus: str
     output: str
     model: str
+    precision: str
     negatives: int
     share: float
     exact: bool
@@ -210,6 +212,7 @@ def _publish(
     """Publishes the new shards beside copies of the test split and the tokenizer."""
     own = {
         "model": options.model,
+        "precision": options.precision,
         "negatives": options.negatives,
         "share": options.share,
         "exact": options.exact,

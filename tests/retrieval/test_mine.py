@@ -39,7 +39,8 @@ class LetterCounts:
     """Embeds a text by counting its letters."""
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path, precision):
+        assert precision == "bfloat16"
         return cls()
 
     def stream(self, texts):
@@ -102,8 +103,8 @@ def corpus(tmp_path):
 
 
 def mine(corpus, output, *arguments):
-    arguments = [corpus, "--model", "m", "--output", str(output), "--exact", *arguments]
-    assert main([*arguments]) == 0
+    fixed = ["--model", "m", "--precision", "bfloat16", "--output", str(output), "--exact"]
+    assert main([corpus, *fixed, *arguments]) == 0
 
 
 def negatives(folder):
@@ -140,7 +141,8 @@ def test_the_new_corpus_is_complete_and_differs_in_nothing_else(corpus, tmp_path
     assert verify.main([str(tmp_path / "out"), "--workers", "1"]) == 0
     old, new = load_manifest(corpus), load_manifest(str(tmp_path / "out"))
     assert new.hard_negatives == 3
-    own = {"model": "m", "negatives": 3, "share": 0.95, "exact": True, "guide": False}
+    own = {"model": "m", "precision": "bfloat16", "negatives": 3, "share": 0.95}
+    own |= {"exact": True, "guide": False}
     assert new.options["mine"] == own
     assert new.splits["test"] == old.splits["test"]
     for before, after in zip(
