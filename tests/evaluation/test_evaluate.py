@@ -32,7 +32,7 @@ class FakeEncoder:
         self.shift = 7 if "turned" in path else 0
 
     @classmethod
-    def load(cls, path, checkpoint=None, precision="float32"):
+    def load(cls, path, checkpoint, precision):
         return cls(path, checkpoint, precision)
 
     def encode(self, texts, batch_size):

@@ -14,7 +14,7 @@ from rejoinder.evaluation.evaluate import main
 
 class Letters:
     dimension = 26
-    load = classmethod(lambda cls, path, checkpoint: cls())
+    load = classmethod(lambda cls, path, checkpoint, precision: cls())
 
     def encode(self, texts, **_):
         rows = [[text.count(letter) for letter in map(chr, range(97, 123))] for text in texts]
