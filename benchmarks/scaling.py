@@ -4,7 +4,7 @@
 
 An EVALUATION is a report of `rejoinder evaluate`, as for `python -m benchmarks.methods`. Depth and
 width of a model come from its configuration, the number of pairs from `training.json` in its run.
-Prints a table and draws it; methods that no run trained, such as TF-IDF, are horizontal lines.
+Prints a table and draws it; TF-IDF and BM25 are horizontal lines. Other models are left out.
 """
 
 import argparse
@@ -86,12 +86,12 @@ def table(found: Sequence[Point]) -> str:
     return markdown_table(["1-of-100, %", *(f"{count:,} pairs" for count in counts)], rows)
 
 
-def plot(found: Sequence[Point], untrained: Sequence[Row]) -> Markup:
+def plot(found: Sequence[Point], keyword_methods: Sequence[Row]) -> Markup:
     """Returns the figure.
 
     Args:
         found: The trained models.
-        untrained: Methods drawn as horizontal lines.
+        keyword_methods: Drawn as horizontal lines.
     """
 
     def draw(axes: Any) -> None:
@@ -112,7 +112,7 @@ def plot(found: Sequence[Point], untrained: Sequence[Row]) -> Markup:
                 capsize=2,
                 label=shape,
             )
-        for style, row in zip(("--", ":", "-.", "-"), untrained, strict=False):
+        for style, row in zip(("--", ":", "-."), keyword_methods, strict=False):
             accuracy = 100 * row.ranking["accuracy"]
             axes.axhline(accuracy, color=_GREY, linestyle=style, linewidth=1, label=row.name)
         axes.set_xscale("log")
@@ -144,7 +144,9 @@ def main() -> int:
     rows = [row for row in read_rows(args.evaluations) if row.ranking["accuracy"] is not None]
     found = points(rows)
     print(table(found))
-    args.output.write_text(plot(found, [row for row in rows if row.folder is None]))
+    drawn = str(plot(found, [row for row in rows if not row.ranking["is_model"]]))
+    # Black text on no background cannot be read in a dark theme.
+    args.output.write_text(drawn.replace("<svg ", '<svg style="background: white" ', 1))
     print(f"wrote {args.output}")
     return 0
 
