@@ -22,7 +22,6 @@ from rejoinder.errors import UserError
 from rejoinder.models.model_dir import ENCODER_FOLDER, TRAINING_REPORT
 from rejoinder.tables import markdown_table
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _GREY = "#888888"
 
 
@@ -95,7 +94,9 @@ def plot(found: Sequence[Point], keyword_methods: Sequence[Row]) -> Markup:
     """
 
     def draw(axes: Any) -> None:
-        for colour, shape in zip(_COLOURS, dict.fromkeys(p.shape for p in found), strict=False):
+        for colour, shape in zip(
+            figure.COLOURS, dict.fromkeys(p.shape for p in found), strict=False
+        ):
             line = [point for point in found if point.shape == shape]
             accuracy = [point.accuracy for point in line]
             below = [point.accuracy - point.interval[0] for point in line]

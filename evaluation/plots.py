@@ -11,8 +11,6 @@ from rejoinder.evaluation.published import ONE_OF_100
 from rejoinder.evaluation.results import RankingResult
 from rejoinder.evaluation.slices import Histogram, Slice
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart.
-_MODEL_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _GREYS = ("#555555", "#888888", "#AAAAAA")
 _PUBLISHED = "#CCCCCC"
 _PANELS = 6  # learning curves in a report; all are in evaluation.json
@@ -28,7 +26,7 @@ def colours(results: Sequence[RankingResult]) -> dict[str, str]:
     """Returns the colour of each method, the same in all plots of a report."""
     models = [result.name for result in results if result.is_model]
     others = [result.name for result in results if not result.is_model]
-    chosen = {name: _MODEL_COLOURS[i % len(_MODEL_COLOURS)] for i, name in enumerate(models)}
+    chosen = {name: figure.COLOURS[i % len(figure.COLOURS)] for i, name in enumerate(models)}
     return chosen | {name: _GREYS[i % len(_GREYS)] for i, name in enumerate(others)}
 
 
@@ -162,7 +160,7 @@ def learning_curves(curves: Sequence[Curve]) -> Markup:
                 if name := _data_set(curve):
                     line, number = _LINES[number % len(_LINES)], data_sets.index(name)
                     label = f"{curve.model}, {name}" if len(models) > 1 else name
-                shade = _MODEL_COLOURS[number % len(_MODEL_COLOURS)]
+                shade = figure.COLOURS[number % len(figure.COLOURS)]
                 axes.plot(curve.steps, curve.values, line, color=shade, markersize=3, label=label)
             axes.set_title(title)
             axes.set_xlabel("step")

@@ -6,6 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+# Okabe and Ito's colours, which colour-blind readers can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
 _STYLE: dict[Any, Any] = {
     # Text stays text: smaller, searchable, and in the reader's font.
     "svg.fonttype": "none",
