@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from rejoinder import storage
 from rejoinder.errors import UserError
 from rejoinder.evaluation.report_folder import check_report_folder
+from rejoinder.options import add_precision
 from rejoinder.output import check_writable
 from rejoinder.tables import list_table
 
@@ -159,12 +160,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="texts encoded at once (default: depends on their lengths)",
     )
-    encoding.add_argument(
-        "--precision",
-        choices=["float32", "bfloat16"],
-        default="float32",
-        help="precision of the computation (default %(default)s)",
-    )
+    add_precision(encoding)
     return parser
 
 

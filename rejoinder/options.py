@@ -1,5 +1,6 @@
-"""Checks of the values of command-line options."""
+"""Options that several commands share, and checks of their values."""
 
+import argparse
 from collections.abc import Mapping
 
 from rejoinder.errors import UserError
@@ -20,3 +21,13 @@ def check_ranges(options: object, ranges: Mapping[str, tuple[int, int]]) -> None
         if not low <= value <= high:
             option = name.replace("_", "-")
             raise UserError(f"--{option}: must be {low} to {high}, got {value}")
+
+
+def add_precision(group: "argparse._ArgumentGroup") -> None:
+    """Adds the option `--precision`, "float32" or "bfloat16", to a group of options."""
+    group.add_argument(
+        "--precision",
+        choices=["float32", "bfloat16"],
+        default="float32",
+        help="precision of the computation (default %(default)s)",
+    )

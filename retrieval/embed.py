@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rejoinder import interrupts, storage
+from rejoinder.options import add_precision
 from rejoinder.output import check_output, check_replaceable
 from rejoinder.pipelines.job import arguments, runners, thread_limit, workers
 from rejoinder.staging import lock_staging
@@ -52,12 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     paths.add_argument("--overwrite", action="store_true", help="replace finished embeddings")
     _add_text_arguments(parser)
     numbers = parser.add_argument_group("numbers")
-    numbers.add_argument(
-        "--precision",
-        choices=["float32", "bfloat16"],
-        default="float32",
-        help="precision of the computation (default %(default)s)",
-    )
+    add_precision(numbers)
     numbers.add_argument(
         "--dtype",
         choices=["float32", "float16", "int8", "binary"],

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rejoinder.options import add_precision
 from rejoinder.units import format_duration
 
 if TYPE_CHECKING:
@@ -62,12 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="also store the model's vectors of each pair, for task.loss.guide (two bytes for "
         "each dimension of the model)",
     )
-    parser.add_argument_group("numbers").add_argument(
-        "--precision",
-        choices=["float32", "bfloat16"],
-        default="float32",
-        help="precision of the computation (default %(default)s)",
-    )
+    add_precision(parser.add_argument_group("numbers"))
     return parser
 
 
