@@ -189,6 +189,8 @@ def _infinity(python: str, folder: str, engine: str, name: str, model: str) -> C
             *(str(Path(python).absolute().with_name("infinity_emb")), "v2", "--model-id", "."),
             *("--served-model-name", model, "--engine", engine, "--device", "cpu"),
             *("--url-prefix", "/v1", "--no-model-warmup"),
+            # Its ONNX engine takes the first token otherwise (OptimumEmbedder of version 0.0.77).
+            *("--pooling-method", "mean"),
         ],
         "float32",
         folder=folder,
