@@ -4,15 +4,15 @@
 
 An EVALUATION is the report of `rejoinder evaluate`: its folder, its evaluation.json, or the folder
 of a run that holds it. All must be of the same pairs and have the same first model, with which the
-others are compared. Pairs, minutes and command of a trained model come from `training.json` in its
-folder. The table holds every method, the best first: one that is worse than the first model has
-its row, too.
+others are compared. Pairs, minutes and command of a trained model, also with earlier turns or a
+map, come from `training.json` in its folder. The table holds every method, the best first: one that
+is worse than the first model has its row, too.
 """
 
 import argparse
 import json
 import posixpath
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,8 @@ class Row:
         name: Name in the table.
         ranking: Its entry in the evaluation's `ranking`.
         command: The command that made it.
-        folder: Folder of the run that trained it; None for what was not trained.
+        folder: Folder of the run that trained it; None for what was not trained, and for a model
+            that is scored in another way than by its embeddings alone.
         spearman: Spearman's correlation by file of scored sentence pairs.
         pairs: Pairs trained on, repetitions included; None for what was not trained.
         seconds: Seconds of the training steps; None likewise.
@@ -80,7 +81,7 @@ def read_rows(paths: Sequence[str]) -> list[Row]:
 
 
 def render(rows: Sequence[Row], strip: Sequence[str] = ()) -> str:
-    """Returns the table, the best method first, and the command of each row.
+    """Returns the table, the best method first, and each command with the numbers of its rows.
 
     Args:
         rows: The methods; the one without a gain is that with which the others are compared.
@@ -92,7 +93,10 @@ def render(rows: Sequence[Row], strip: Sequence[str] = ()) -> str:
     header = ["", "method", "pairs", "minutes", "1-of-100, %", f"minus {reference}"]
     header += ["R@10, %", "MRR", *sets]
     cells = [[str(place), *_cells(row, sets)] for place, row in enumerate(ordered, 1)]
-    commands = [f"{place}. `{_shown(row, strip)}`" for place, row in enumerate(ordered, 1)]
+    places: dict[str, list[str]] = {}
+    for place, row in enumerate(ordered, 1):
+        places.setdefault(_shown(row, strip), []).append(str(place))
+    commands = [f"- {', '.join(rows)}: `{command}`" for command, rows in places.items()]
     return "\n".join([markdown_table(header, cells, left=(1,)), "", *commands]) + "\n"
 
 
@@ -174,7 +178,8 @@ def _first_model(report: dict[str, Any]) -> str | None:
 
 def _row(entry: dict[str, Any], report: dict[str, Any]) -> Row:
     name = entry["name"]
-    folder, training = _training(report["models"].get(name))
+    model = _model(name, report["models"])
+    folder, training = _training(report["models"].get(model))
     spearman = {
         one["name"]: one["spearman"] for one in report["similarity"] if one["model"] == name
     }
@@ -182,11 +187,21 @@ def _row(entry: dict[str, Any], report: dict[str, Any]) -> Row:
         name,
         entry,
         training.get("command", report["command"]),
-        folder,
+        folder if model == name else None,
         spearman,
         training.get("pairs_trained"),
         training.get("training_seconds"),
     )
+
+
+def _model(name: str, models: Iterable[str]) -> str | None:
+    """Returns the model of a row, which can also score it with earlier turns or a map."""
+    scored = (
+        model
+        for model in models
+        if name == model or name.startswith((f"{model} with ", f"{model}, "))
+    )
+    return max(scored, key=len, default=None)
 
 
 def _training(path: str | None) -> tuple[str | None, dict[str, Any]]:

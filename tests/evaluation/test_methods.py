@@ -93,11 +93,29 @@ def test_every_method_has_one_row_the_best_first_with_its_command(tmp_path, repo
     assert rows[3][2:6] == ["65,536", "2", "25.0 (24.0 to 26.0)", "-5.0 (-5.5 to -4.5)"]
     assert lines[6:] == [
         "",
-        "1. `rejoinder train --model-dir better`",
-        "2. `rejoinder evaluate --output two`",
-        "3. `rejoinder evaluate --output one`",
-        "4. `rejoinder train --model-dir worse`",
+        "- 1: `rejoinder train --model-dir better`",
+        "- 2: `rejoinder evaluate --output two`",
+        "- 3: `rejoinder evaluate --output one`",
+        "- 4: `rejoinder train --model-dir worse`",
     ]
+
+
+def test_a_model_with_earlier_turns_or_a_map_has_the_pairs_and_the_command_of_the_model(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    training = {"command": "rejoinder train", "pairs_trained": 256, "training_seconds": 60.0}
+    (run / "training.json").write_text(json.dumps(training))
+    names = ["better", "better with 4 earlier turns", "better, mapped", "better than all"]
+    ranking = [entry("base", 0.3), *(entry(name, 0.35, 0.05) for name in names)]
+    report = write_report(tmp_path / "one", {"base": "hub/base", "better": str(run)}, ranking)
+    rows = {row.name: row for row in read_rows([report])}
+    for name in names[:3]:
+        assert (rows[name].pairs, rows[name].seconds) == (256, 60.0)
+    assert rows["better than all"].pairs is None
+    assert [row.name for row in rows.values() if row.folder] == ["better"]
+    lines = render(list(rows.values())).splitlines()
+    assert "- 1, 3, 4: `rejoinder train`" in lines
+    assert "- 2, 5: `rejoinder evaluate --output one`" in lines
 
 
 def test_the_order_of_the_reports_does_not_change_the_rows(reports):
