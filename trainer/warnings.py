@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rejoinder.trainer.data.mixture import integer_weights
 from rejoinder.trainer.run import Run
 
-_MANY_PASSES = 10  # more than any measured run in docs/training.md gained from
+_MANY_PASSES = 10  # more than any measured run in docs/results.md gained from
 
 
 def find_warnings(run: Run) -> Iterator[str]:
